@@ -1,0 +1,44 @@
+"""Linear maps, dense and compressed, behind one interface; `LAYERS` lists them."""
+
+from __future__ import annotations
+
+from harness.layers.base import ORDERS, Core, Cost, Layer
+from harness.layers.block_term import BlockTerm
+from harness.layers.cp import CP
+from harness.layers.dense import Dense
+from harness.layers.linear import CompressedLinear
+from harness.layers.low_rank import LowRank
+from harness.layers.plan import Plan, Step, plan_dense, plan_forward
+from harness.layers.tensor_ring import TensorRing
+from harness.layers.tensor_train import TensorTrain
+from harness.layers.tucker import Tucker
+
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense,
+    "low_rank": LowRank,
+    "cp": CP,
+    "tucker": Tucker,
+    "block_term": BlockTerm,
+    "tensor_train": TensorTrain,
+    "tensor_ring": TensorRing,
+}
+
+__all__ = [
+    "CP",
+    "LAYERS",
+    "ORDERS",
+    "BlockTerm",
+    "CompressedLinear",
+    "Core",
+    "Cost",
+    "Dense",
+    "Layer",
+    "LowRank",
+    "Plan",
+    "Step",
+    "TensorRing",
+    "TensorTrain",
+    "Tucker",
+    "plan_dense",
+    "plan_forward",
+]

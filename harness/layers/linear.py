@@ -1,0 +1,64 @@
+"""A linear map whose weight exists only as the cores of a layer's network.
+
+Shapes: lead = any leading dimensions, such as (batch, time).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from harness.layers.base import Layer
+from harness.layers.init import initial_cores
+from harness.layers.plan import plan_dense, plan_forward
+from harness.modes import product
+
+
+class CompressedLinear(nn.Module):
+    """y = W x for the W of `layer`, without a bias.
+
+    `cores` holds the parameters by name; the same `seed` draws the same weights for any device,
+    rounded to `dtype`.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.layer = layer
+        # Pairs keep the cores in order; a plain dict would be sorted by name, G10 before G2.
+        self.cores = nn.ParameterDict(
+            (name, nn.Parameter(core.to(device=device, dtype=dtype)))
+            for name, core in initial_cores(layer, seed).items()
+        )
+
+    def forward(self, x: Float[Tensor, "*lead in_features"]) -> Float[Tensor, "*lead out_features"]:
+        """W x for every row, contracted in the layer's order.
+
+        Raises ValueError when the last dimension of `x` is not in_features.
+        """
+        layer = self.layer
+        if not x.ndim or x.shape[-1] != layer.in_features:
+            raise ValueError(
+                f"the last dimension of x must be in_features = {layer.in_features}, "
+                f"got shape {list(x.shape)}"
+            )
+        *lead, _ = x.shape
+        rows = product(tuple(lead))
+        plan = plan_forward(layer, rows)
+        y = plan.run([x.reshape(rows, *layer.in_modes), *self.cores.values()])
+        return y.reshape(*lead, layer.out_features)
+
+    def to_dense(self) -> Float[Tensor, "out_features in_features"]:
+        """W, differentiable in the cores."""
+        weight = plan_dense(self.layer).run(self.cores.values())
+        return weight.reshape(self.layer.out_features, self.layer.in_features)
+
+    def extra_repr(self) -> str:
+        layer = self.layer
+        return f"{layer.name}, {layer.in_features} -> {layer.out_features}, ranks {layer.ranks}"

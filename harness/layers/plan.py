@@ -1,0 +1,140 @@
+"""Contraction plans: a network as a sequence of pairwise einsums, costed before it runs.
+
+A step costs 2 FLOPs (a multiply-add) for each combination of the indices of its operands.
+"""
+
+from __future__ import annotations
+
+import functools
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from harness.layers.path import Indices, Path, fewest_flops, greedy, left_to_right
+from harness.modes import product
+
+if TYPE_CHECKING:
+    from harness.layers.base import Layer
+
+
+@dataclass(frozen=True)
+class Step:
+    """One einsum over one or two of the tensors at hand; its result joins them at the end.
+
+    `positions` are ascending places in the list of tensors, which leave it. The letters of
+    `equation` mean something in this step only: a network may have more indices than letters.
+    """
+
+    positions: tuple[int, ...]
+    equation: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps, their FLOPs, and the elements of the largest tensor that a step produces."""
+
+    steps: tuple[Step, ...]
+    flops: int
+    largest_intermediate: int
+
+    def run(self, tensors: Iterable[Tensor]) -> Tensor:
+        """Contract `tensors`, given in the order of the network the plan was made for."""
+        live = list(tensors)
+        for step in self.steps:
+            operands = [live[position] for position in step.positions]
+            for position in reversed(step.positions):
+                del live[position]
+            live.append(torch.einsum(step.equation, *operands))
+        (result,) = live
+        return result
+
+
+@functools.lru_cache(maxsize=4096)
+def plan_forward(layer: Layer, rows: int) -> Plan:
+    """Plan of y = W x in the layer's order, for `rows` rows.
+
+    Tensors: x (b, i1, ..), then the cores; result: y (b, j1, ..).
+
+    Raises ValueError where a step has more indices than torch.einsum has letters (d = 12 fits).
+    """
+    inputs = (("b", *layer.in_indices), *(core.indices for core in layer.cores()))
+    output = ("b", *layer.out_indices)
+    sizes = {"b": rows, **layer.sizes()}
+    paper = _plan(inputs, output, sizes, left_to_right(len(inputs)))
+    if layer.order == "paper":
+        return paper
+    optimal = _plan(inputs, output, sizes, fewest_flops(inputs, output, sizes, _limit(layer)))
+    return min(optimal, paper, key=lambda plan: plan.flops)
+
+
+@functools.lru_cache(maxsize=4096)
+def plan_dense(layer: Layer) -> Plan:
+    """Plan of W with the fewest FLOPs. Tensors: the cores; result: W (j1, .., i1, ..)."""
+    inputs = tuple(core.indices for core in layer.cores())
+    output, sizes = layer.out_indices + layer.in_indices, layer.sizes()
+    return _plan(inputs, output, sizes, fewest_flops(inputs, output, sizes, _limit(layer)))
+
+
+@functools.lru_cache(maxsize=4096)
+def plan_squared_norm(layer: Layer) -> Plan:
+    """Plan of the squared Frobenius norm of W that never builds W.
+
+    Tensors: the cores, then the cores once more, whose rank indices are their own.
+    """
+    ranks = layer.rank_sizes()
+    cores = tuple(core.indices for core in layer.cores())
+    twins = tuple(tuple(f"{s}'" if s in ranks else s for s in core) for core in cores)
+    sizes = layer.sizes() | {f"{label}'": size for label, size in ranks.items()}
+    inputs = cores + twins
+    return _plan(inputs, (), sizes, greedy(inputs, (), sizes))
+
+
+def _limit(layer: Layer) -> int:
+    """Tensors up to which the exact search takes about a second.
+
+    Its work grows with the sets of tensors that hang together: all of them where one core or
+    index joins the others, few where the cores form a chain and not too many meet the input.
+    """
+    cores = [set(core.indices) for core in layer.cores()]
+    chain = all(sum(not a.isdisjoint(b) for b in cores) <= 3 for a in cores)
+    return 18 if chain and layer.core_order <= 12 else 11
+
+
+def _plan(inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], path: Path) -> Plan:
+    live, steps, flops, largest = list(inputs), [], 0, 0
+    for positions in (tuple(sorted(positions)) for positions in path):
+        operands = [live[position] for position in positions]
+        live = [indices for k, indices in enumerate(live) if k not in positions]
+        result = _kept(operands, live, output) if live else output
+        live.append(result)
+        steps.append(Step(positions, _equation(operands, result)))
+        if len(operands) == 2:
+            flops += 2 * _elements(dict.fromkeys(operands[0] + operands[1]), sizes)
+        largest = max(largest, _elements(result, sizes))
+    return Plan(tuple(steps), flops, largest)
+
+
+def _kept(operands: Sequence[Indices], others: Sequence[Indices], output: Indices) -> Indices:
+    """Indices of a step's result: those that the output or another tensor still needs."""
+    needed = set(output).union(*others)
+    return tuple(dict.fromkeys(s for indices in operands for s in indices if s in needed))
+
+
+def _elements(indices: Iterable[str], sizes: Mapping[str, int]) -> int:
+    return product(tuple(sizes[label] for label in indices))
+
+
+def _equation(operands: Sequence[Indices], result: Indices) -> str:
+    labels = dict.fromkeys(label for indices in operands for label in indices)
+    if len(labels) > len(string.ascii_letters):
+        raise ValueError(
+            f"core_order is too large: one contraction has {len(labels)} indices, "
+            f"torch.einsum names at most {len(string.ascii_letters)}"
+        )
+    letter = {label: string.ascii_letters[k] for k, label in enumerate(labels)}
+    left = ",".join("".join(letter[label] for label in indices) for indices in operands)
+    return f"{left}->{''.join(letter[label] for label in result)}"

@@ -1,0 +1,147 @@
+"""Every column of every results table: name, Arrow type, unit, meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+# A run with one of these is not measured again; any other status is.
+FINISHED = ("done", "diverged", "pruned")
+FAILED = ("error", "timeout", "out_of_memory", "killed", "interrupted")
+STATUSES = FINISHED + FAILED
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its unit is empty for text and counts without one."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+_TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_INTS, _FLOATS = pa.list_(pa.int64()), pa.list_(pa.float64())
+
+RUNS = (
+    Column("study", _TEXT, "", "study the run was first measured for"),
+    Column("run_id", _TEXT, "", "content hash of point and seed"),
+    Column("point_id", _TEXT, "", "content hash of the point, everything but the seed"),
+    Column("seed", _INT, "", "seed of initialisation, sampling and order of the data"),
+    Column("status", _TEXT, "", "one of: " + ", ".join(STATUSES)),
+    Column("error", _TEXT, "", "one line: what went wrong; null when done"),
+    Column("traceback", _TEXT, "", "Python traceback of an error; null otherwise"),
+    # What was measured: the point.
+    Column("task", _TEXT, "", "name in TASKS"),
+    Column("target", _TEXT, "", "recovery: the kind of W that is learned"),
+    Column("noise", _FLOAT, "variance", "recovery: variance of the noise added to y"),
+    Column("samples", _INT, "samples", "recovery: number of (x, y) pairs"),
+    Column("split", _TEXT, "", "action: what the train/test split separates"),
+    Column("learner", _TEXT, "", "how weights are learned: adam, least_squares; null if not"),
+    Column("decomposition", _TEXT, "", "name in LAYERS"),
+    Column("cell", _TEXT, "", "name in CELLS; null for a bare map"),
+    Column("hidden_size", _INT, "features", "size of the hidden state; null for a bare map"),
+    Column("core_order", _INT, "modes", "number of input modes d (n for a tensor ring)"),
+    Column("in_modes", _INTS, "features", "modes of the input"),
+    Column("out_modes", _INTS, "features", "modes of the output, gates fused into the first"),
+    Column("in_features", _INT, "features", "product of in_modes"),
+    Column("out_features", _INT, "features", "product of out_modes"),
+    Column("rank", _INT, "", "low_rank: rank of the factorisation; null otherwise"),
+    Column("cp_rank", _INT, "", "cp, block_term: N, the number of terms; null otherwise"),
+    Column("tucker_rank", _INT, "", "tucker, block_term: largest R over the modes; null otherwise"),
+    Column("tt_rank", _INT, "", "tensor_train: largest rank; null otherwise"),
+    Column("tr_rank", _INT, "", "tensor_ring: largest rank; null otherwise"),
+    Column("ranks", _INTS, "", "every rank in the order the decomposition states them"),
+    Column("order", _TEXT, "", "contraction order: paper or optimal"),
+    Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training"),
+    Column("params", _TEXT, "JSON", "values of the study's search space at this point"),
+    # Counts.
+    Column("num_params", _INT, "parameters", "parameters of the input map, biases excluded"),
+    Column("dense_params", _INT, "parameters", "in_features * out_features"),
+    Column("compression_ratio", _FLOAT, "", "dense_params / num_params"),
+    Column("model_params", _INT, "parameters", "parameters of the whole trained model"),
+    Column("rows", _INT, "rows", "rows (batch * time) of the costed or timed call"),
+    Column("forward_flops", _INT, "FLOPs", "2 per multiply-add, input map on `rows` rows"),
+    Column("largest_intermediate", _INT, "elements", "largest tensor of that contraction"),
+    # Accuracy.
+    Column("epochs", _INT, "epochs", "epochs completed"),
+    Column("train_loss", _FLOAT, "", "training loss of the last epoch"),
+    Column("rmse", _FLOAT, "", "recovery: root mean square error of the recovered W"),
+    Column("rmse_prediction", _FLOAT, "", "recovery: RMSE of the prediction of W x on fresh x"),
+    Column("accuracy", _FLOAT, "", "accuracy on the test side after the last epoch, 0 to 1"),
+    Column("top_accuracy", _FLOAT, "", "highest test accuracy of any epoch, 0 to 1"),
+    Column("train_size", _INT, "clips", "clips on the training side"),
+    Column("test_size", _INT, "clips", "clips on the test side"),
+    Column("data_hash", _TEXT, "", "SHA-256 of the data file, first 16 hex digits"),
+    # Time and memory.
+    Column("forward_ms", _FLOAT, "ms", "median time of a forward pass"),
+    Column("backward_ms", _FLOAT, "ms", "median time of a backward pass"),
+    Column("step_ms", _FLOAT, "ms", "median time of a whole training step"),
+    Column("forward_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a forward pass"),
+    Column(
+        "backward_peak_mb", _FLOAT, "MB", "peak during forward and backward, gradients included"
+    ),
+    Column("step_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a training step"),
+    Column("started_at", pa.timestamp("us", tz="UTC"), "UTC", "when the run started"),
+    Column("duration_s", _FLOAT, "s", "wall time of the run"),
+    # Where it was measured.
+    Column("device", _TEXT, "", "cpu or cuda"),
+    Column("dtype", _TEXT, "", "type of weights and data"),
+    Column("threads", _INT, "threads", "threads torch used"),
+    Column("host", _TEXT, "", "hash of the machine's name, to tell machines apart"),
+    Column("cpu", _TEXT, "", "model of the processor"),
+    Column("cpu_cores", _INT, "cores", "cores this process may use"),
+    Column("cpu_mhz", _FLOAT, "MHz", "clock at the start of the run, where readable"),
+    Column("memory_mb", _INT, "MB", "memory of the machine"),
+    Column("gpu", _TEXT, "", "model of the GPU; null on a CPU"),
+    Column("gpu_driver", _TEXT, "", "version of the GPU's driver"),
+    Column("gpu_mhz", _FLOAT, "MHz", "SM clock at the start of the run, where readable"),
+    Column("gpu_memory_mb", _INT, "MB", "memory of the GPU"),
+    Column("python_version", _TEXT, "", "version of Python"),
+    Column("torch_version", _TEXT, "", "version of torch"),
+    Column("rankbench_version", _TEXT, "", "version of Rankbench"),
+    Column("git_commit", _TEXT, "", "commit of the code; null outside a checkout"),
+    Column("git_dirty", _BOOL, "", "whether the checkout had uncommitted changes"),
+)
+
+EPOCHS = (
+    Column("study", _TEXT, "", "study of the run"),
+    Column("run_id", _TEXT, "", "run the curve belongs to"),
+    Column("epoch", _INT, "epochs", "1 for the first"),
+    Column("train_loss", _FLOAT, "", "mean training loss of the epoch"),
+    Column("train_accuracy", _FLOAT, "", "accuracy on the training batches, dropout active"),
+    Column("accuracy", _FLOAT, "", "accuracy on the test side, 0 to 1"),
+    Column("rmse", _FLOAT, "", "recovery: RMSE of W after the epoch"),
+    Column("seconds", _FLOAT, "s", "since training began"),
+)
+
+SAMPLES = (
+    Column("study", _TEXT, "", "study of the run"),
+    Column("run_id", _TEXT, "", "run the sample belongs to"),
+    Column("phase", _TEXT, "", "forward, backward or step"),
+    Column("sample", _INT, "", "0 for the first after the warm-up"),
+    Column("ms", _FLOAT, "ms", "time of this repeat"),
+)
+
+WEIGHTS = (
+    Column("study", _TEXT, "", "study of the run"),
+    Column("run_id", _TEXT, "", "run the matrix belongs to"),
+    Column("name", _TEXT, "", "target or recovered"),
+    Column("shape", _INTS, "", "rows (out_features), columns (in_features)"),
+    Column("values", _FLOATS, "", "entries, row after row"),
+)
+
+TABLES = {"runs": RUNS, "epochs": EPOCHS, "samples": SAMPLES, "weights": WEIGHTS}
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """The Arrow schema of a table, with units and meanings as field metadata."""
+    fields = [
+        pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning})
+        for c in TABLES[table]
+    ]
+    return pa.schema(fields, metadata={"table": table, "schema_version": str(SCHEMA_VERSION)})

@@ -1,0 +1,83 @@
+"""What identifies a point, and the content hashes that name points and runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cells import Cell
+from harness.layers import Layer
+from harness.tasks.base import Task
+from harness.train import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A task, a layer, a cell and a training: everything about a run but its seed.
+
+    `cell` is None for a task that learns or measures a bare map, `training` None for one that
+    learns nothing. `dtype` is the type of weights and data.
+
+    Raises ValueError where the parts do not fit together.
+    """
+
+    task: Task
+    layer: Layer
+    cell: Cell | None = None
+    training: Training | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        self.task.check(self)
+        self.layer.cost(1)  # refuses a network that cannot be contracted
+
+    def config(self) -> dict[str, Any]:
+        """Every setting, as plain JSON values, under task, layer, cell and training."""
+        return self._parts(changed_only=False)
+
+    @property
+    def point_id(self) -> str:
+        """16 hex digits of the SHA-256 of the settings that differ from their defaults.
+
+        Leaving the defaults out lets a release add a setting without renaming old results.
+        """
+        return _digest(json.dumps(self._parts(changed_only=True), sort_keys=True))
+
+    def run_id(self, seed: int) -> str:
+        """16 hex digits of the SHA-256 of the point and `seed`."""
+        return _digest(f"{self.point_id}:{seed}")
+
+    def _parts(self, *, changed_only: bool) -> dict[str, Any]:
+        parts: dict[str, Any] = {
+            "task": {"name": self.task.name, **_settings(self.task, changed_only)},
+            "layer": {"decomposition": self.layer.name, **_settings(self.layer, changed_only)},
+        }
+        if self.cell is not None:
+            parts["cell"] = {"name": self.cell.name, **_settings(self.cell, changed_only)}
+        if self.training is not None:
+            parts["training"] = _settings(self.training, changed_only)
+        if not (changed_only and self.dtype == "float32"):
+            parts["dtype"] = self.dtype
+        return parts
+
+
+def _settings(part: Any, changed_only: bool) -> dict[str, Any]:
+    """The fields of a dataclass; one with `identity` in its metadata goes through it."""
+    values = {}
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if changed_only and value == field.default:
+            continue
+        values[field.name] = field.metadata.get("identity", _same)(value)
+    return values
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,16 @@
+"""The table of tasks; one file each."""
+
+from __future__ import annotations
+
+from harness.tasks.action import Action
+from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.profile import Profile
+from harness.tasks.recovery import Recovery
+
+TASKS: dict[str, type[Task]] = {
+    "recovery": Recovery,
+    "action": Action,
+    "profile": Profile,
+}
+
+__all__ = ["TASKS", "Context", "Row", "Task", "Work"]

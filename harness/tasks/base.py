@@ -1,0 +1,72 @@
+"""What every task offers: its sizes before any data is read, and a run that yields rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from harness.point import Point
+
+Row = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a run is given besides its point: seed, torch device, number of threads."""
+
+    seed: int
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a run will execute, for an estimate of its time.
+
+    `flops` and `calls` of one step (forward and backward, FLOPs and tensor operations),
+    and the number of `steps`.
+    """
+
+    flops: float
+    calls: int
+    steps: int
+
+
+class Task(ABC):
+    """What is learned or measured; a frozen dataclass of settings that checks itself."""
+
+    name: ClassVar[str]
+    uses_cell: ClassVar[bool]  # whether the map feeds a recurrent cell or stands alone
+    trains: ClassVar[bool]
+
+    @abstractmethod
+    def sizes(self) -> tuple[int, int | None]:
+        """Features in and out of the map; None where the cell's hidden size decides."""
+
+    @abstractmethod
+    def check(self, point: Point) -> None:
+        """Raise ValueError where the parts of a point do not fit together."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """The `runs` columns that say which task this is."""
+
+    @abstractmethod
+    def work(self, point: Point) -> Work:
+        """The size of a run, known without any data."""
+
+    @abstractmethod
+    def run(self, point: Point, context: Context) -> Iterator[Row]:
+        """Measure, yielding (table, row) as each is known.
+
+        Rows of `runs` are merged into one; the others gain study and run_id.
+
+        Raises Diverged when training does, ValueError for data that cannot be used.
+        """
+
+    def missing(self) -> str | None:
+        """One line on data that is not there, None when a run can start."""
+        return None

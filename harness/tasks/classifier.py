@@ -1,0 +1,115 @@
+"""A cell with a linear head over frames, and what the training loop asks of it.
+
+Letters: c clips, b clips of a batch, t time steps, f features of a frame, k classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.cells import build_cell
+from harness.data.split import Indices
+from harness.tasks.base import Context
+from harness.train import Training
+
+if TYPE_CHECKING:
+    from harness.point import Point
+
+EVALUATION_BATCH = 64  # clips at a time when nothing is learned
+
+
+class Classifier(nn.Module):
+    """Frames normalised, dropped out, through a cell; a linear head on its last hidden state.
+
+    A pixel p enters as (p - shift) / scale, `normalise` being (shift, scale).
+    """
+
+    def __init__(
+        self, point: Point, context: Context, classes: int, normalise: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        assert point.cell is not None
+        assert point.training is not None
+        self.shift, self.scale = normalise
+        self.dtype: torch.dtype = getattr(torch, point.dtype)
+        torch.manual_seed(context.seed)  # of the head and of every dropout mask
+        head = nn.Linear(point.cell.hidden_size, classes, dtype=self.dtype)
+        self.head = head.to(context.device)
+        self.dropout = nn.Dropout(point.training.input_dropout)
+        self.cell = build_cell(
+            point.cell,
+            point.layer,
+            context.seed,
+            self.dtype,
+            context.device,
+            recurrent_dropout=point.training.recurrent_dropout,
+        )
+
+    def forward(self, frames: UInt8[Tensor, "b t f"]) -> Float[Tensor, "b k"]:
+        """The logit of every class, in float32 at least."""
+        x = frames.to(self.dtype).sub_(self.shift).div_(self.scale)
+        outputs, _ = self.cell(self.dropout(x))
+        logits: Tensor = self.head(outputs[:, -1])
+        return logits if self.dtype == torch.float64 else logits.float()
+
+
+class Lesson:
+    """What the training loop asks for: batches of one side, the loss, accuracy on the other.
+
+    `frames` (c, t, f) stay uint8 until they are on the device, a batch at a time; `sides` are
+    the indices of the clips to train on and to test on.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        frames: NDArray[np.uint8],
+        labels: Int64[Tensor, " c"],
+        sides: tuple[Indices, Indices],
+        training: Training,
+        context: Context,
+    ) -> None:
+        self.model, self.frames, self.labels = model, frames, labels
+        self.train_side, self.test_side = map(torch.from_numpy, sides)
+        self.training, self.device = training, context.device
+        self.order = torch.Generator().manual_seed(context.seed)
+        self.right, self.seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training side once, in a new order every time."""
+        self.right.zero_()
+        self.seen = 0
+        order = torch.randperm(len(self.train_side), generator=self.order)
+        return self._load(self.train_side[order], self.training.batch_size)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
+        """Cross-entropy, plus head_l2 times the squared norm of the head's matrix."""
+        frames, labels = batch
+        logits = self.model(frames)
+        self.right += (logits.detach().argmax(1) == labels).sum()
+        self.seen += len(labels)
+        penalty = self.training.head_l2 * self.model.head.weight.square().sum()
+        return F.cross_entropy(logits, labels) + penalty
+
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy on the training batches since the epoch began, and on the test side now."""
+        batches = self._load(self.test_side, EVALUATION_BATCH)
+        right = sum((self.model(frames).argmax(1) == labels).sum() for frames, labels in batches)
+        return {
+            "train_accuracy": int(self.right) / self.seen,
+            "accuracy": int(right) / len(self.test_side),
+        }
+
+    def _load(self, side: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for first in range(0, len(side), size):
+            indices = side[first : first + size]
+            frames = torch.from_numpy(np.asarray(self.frames[indices.numpy()]))
+            yield frames.to(self.device), self.labels[indices].to(self.device)

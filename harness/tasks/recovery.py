@@ -1,0 +1,209 @@
+"""Recover a weight from noisy samples of it: y = W x + e.
+
+Letters: n samples, i input features, o output features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from harness.checks import number, one_of, positive_int
+from harness.layers import LAYERS, CompressedLinear, Layer
+from harness.layers.settings import LayerSettings
+from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.pictures import PICTURES, draw
+from harness.train import train
+
+if TYPE_CHECKING:
+    from harness.point import Point
+
+LEARNERS = ("adam", "least_squares")
+TARGETS = (*PICTURES, *LAYERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery(Task):
+    """Learn W (o, i) from `samples` pairs with x ~ N(0, input_variance), e ~ N(0, noise).
+
+    `target` is the true W: a picture, or a draw from a decomposition, whose ranks and modes
+    `target_settings` gives as a layer's are given; `target_seed` places it. W is scaled to a
+    mean square of 1, so that an RMSE of W is relative. The run's seed draws x, e and the layer.
+
+    `learner` adam trains the layer on all samples at once; least_squares solves for a dense W
+    exactly (the linear-regression line of TR Fig. 5 and 6). The loss is quadratic,
+
+        L = (tr(V Sxx V^T) - 2 tr(V Syx^T) + tr(Syy)) / o,   Sab = mean over n of a b^T,
+
+    so that adam may use the sufficient statistics S of the sample (`statistics`): the same loss
+    and gradients as training on the samples, without minibatches, at a cost free of n.
+
+    Raises ValueError for a value out of its range. Source: BT Fig. 9, TR Fig. 5 and 6.
+    """
+
+    name: ClassVar[str] = "recovery"
+    uses_cell: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
+
+    in_features: int = 64
+    out_features: int = 64
+    samples: int = 3200
+    input_variance: float = 0.5
+    noise: float = 0.0
+    target: str = "disk"
+    target_settings: Any = ()
+    target_seed: int = 0
+    learner: str = "adam"
+    statistics: bool = True
+    fresh_samples: int = 1000
+    keep_weights: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("in_features", "out_features", "samples", "fresh_samples"):
+            positive_int(f"task.{name}", getattr(self, name))
+        number("task.input_variance", self.input_variance, 0.0, math.inf, open_low=True)
+        number("task.noise", self.noise, 0.0, math.inf)
+        one_of("task.target", self.target, TARGETS)
+        one_of("task.learner", self.learner, LEARNERS)
+        if isinstance(self.target_settings, Mapping):
+            pairs = tuple(sorted(self.target_settings.items()))
+            object.__setattr__(self, "target_settings", pairs)
+
+    def sizes(self) -> tuple[int, int]:
+        return self.in_features, self.out_features
+
+    def check(self, point: Point) -> None:
+        if point.cell is not None:
+            raise ValueError(
+                f"task recovery learns a bare map; cell must be null, got {point.cell}"
+            )
+        if self.learner == "least_squares" and point.layer.name != "dense":
+            raise ValueError(
+                "task.learner least_squares solves for a dense W; "
+                f"layer.decomposition must be dense, got {point.layer.name}"
+            )
+        if self.learner == "adam" and point.training is None:
+            raise ValueError("task recovery with learner adam needs training settings")
+        if self.target in LAYERS:
+            self._target_layer()
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "target": self.target,
+            "noise": float(self.noise),
+            "samples": self.samples,
+            "learner": self.learner,
+        }
+
+    def work(self, point: Point) -> Work:
+        cores = len(point.layer.cores())
+        rows = self.in_features if self.statistics else self.samples
+        steps = point.training.epochs if point.training and self.learner == "adam" else 1
+        return Work(flops=3.0 * point.layer.cost(rows).flops, calls=20 + 8 * cores, steps=steps)
+
+    def run(self, point: Point, context: Context) -> Iterator[Row]:
+        dtype = getattr(torch, point.dtype)
+        W = self.true_weight().to(context.device, dtype)
+        x, y = self.draw_samples(W, context.seed)
+        x_fresh, _ = self.draw_samples(W, context.seed + 2**31, self.fresh_samples)
+        model = CompressedLinear(point.layer, context.seed, dtype=dtype, device=context.device)
+        yield "runs", {"model_params": sum(p.numel() for p in model.parameters())}
+
+        def errors(V: Tensor) -> dict[str, float]:
+            return {"rmse": _rms(V - W), "rmse_prediction": _rms(x_fresh @ (V - W).T)}
+
+        if self.learner == "least_squares":
+            recovered = torch.linalg.lstsq(x, y).solution.T
+            yield "runs", {**errors(recovered), "train_loss": _rms(y - x @ recovered.T) ** 2}
+        else:
+            yield from self._train(model, point, x, y, errors)
+            recovered = model.to_dense().detach()
+        if self.keep_weights:
+            yield _weight_row("target", W)
+            yield _weight_row("recovered", recovered)
+
+    def true_weight(self) -> Float[Tensor, "o i"]:
+        """The target W in float64, its mean square 1."""
+        generator = torch.Generator().manual_seed(self.target_seed)
+        if self.target in PICTURES:
+            W = draw(self.target, self.out_features, self.in_features, generator)
+        else:
+            layer = self._target_layer()
+            W = CompressedLinear(layer, self.target_seed, dtype=torch.float64).to_dense().detach()
+        return W / _rms(W)
+
+    def draw_samples(
+        self, W: Float[Tensor, "o i"], seed: int, samples: int | None = None
+    ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n o"]]:
+        """Seeded x and y = W x + e, on the device and in the type of W."""
+        generator = torch.Generator().manual_seed(seed)
+        n = samples or self.samples
+        x = torch.randn(n, self.in_features, generator=generator, dtype=torch.float64)
+        e = torch.randn(n, self.out_features, generator=generator, dtype=torch.float64)
+        x = (x * math.sqrt(self.input_variance)).to(W)
+        return x, x @ W.T + (e * math.sqrt(self.noise)).to(W)
+
+    def _train(
+        self,
+        model: CompressedLinear,
+        point: Point,
+        x: Tensor,
+        y: Tensor,
+        errors: Callable[[Tensor], dict[str, float]],
+    ) -> Iterator[Row]:
+        assert point.training is not None
+        moments = Moments.of(x, y)
+
+        def loss(_: None) -> Tensor:
+            if self.statistics:
+                return moments.loss(model.to_dense())
+            residual: Tensor = model(x) - y
+            return residual.square().mean()
+
+        def evaluate() -> dict[str, float]:
+            return errors(model.to_dense())
+
+        for record in train(
+            model, point.training, batches=lambda: [None], loss=loss, evaluate=evaluate
+        ):
+            prediction = record.pop("rmse_prediction")
+            yield "epochs", record
+            kept = {key: record[key] for key in ("train_loss", "rmse")}
+            yield "runs", {**kept, "rmse_prediction": prediction, "epochs": record["epoch"]}
+
+    def _target_layer(self) -> Layer:
+        settings = LayerSettings(decomposition=self.target, **dict(self.target_settings))
+        return settings.resolve(self.in_features, self.out_features)
+
+
+class Moments(NamedTuple):
+    """The sufficient statistics of a sample for a quadratic loss: xx (i, i), yx (o, i), yy."""
+
+    xx: Float[Tensor, "i i"]
+    yx: Float[Tensor, "o i"]
+    yy: Float[Tensor, ""]
+
+    @staticmethod
+    def of(x: Float[Tensor, "n i"], y: Float[Tensor, "n o"]) -> Moments:
+        """Second moments of the sample, means over n."""
+        n = x.shape[0]
+        return Moments(x.T @ x / n, y.T @ x / n, y.square().sum() / n)
+
+    def loss(self, V: Float[Tensor, "o i"]) -> Float[Tensor, ""]:
+        """Mean over samples and outputs of the squared error of predicting y by V x."""
+        return (((V @ self.xx - 2 * self.yx) * V).sum() + self.yy) / V.shape[0]
+
+
+def _rms(values: Tensor) -> float:
+    return values.square().mean().sqrt().item()
+
+
+def _weight_row(name: str, W: Tensor) -> Row:
+    values = W.to("cpu", torch.float64)
+    return "weights", {"name": name, "shape": list(W.shape), "values": values.flatten().tolist()}

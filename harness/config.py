@@ -1,0 +1,275 @@
+"""A study file and its overrides, composed by Hydra, as one checked dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from hydra import compose, initialize, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from harness.cells import CELLS, Cell
+from harness.checks import number, one_of, positive_int
+from harness.layers import LAYERS
+from harness.layers.settings import LayerSettings
+from harness.point import Point
+from harness.schema import RUNS
+from harness.space import Settings, Space
+from harness.tasks import TASKS
+from harness.train import Training
+
+SAMPLERS = ("grid", "tpe", "nsga2", "random")
+DTYPES = ("float32", "float64", "bfloat16")
+DEVICES = ("auto", "cpu", "cuda")
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How points are chosen: a grid is enumerated, the other samplers are Optuna's.
+
+    `trials`: points in all, for samplers other than grid; `seed`: of the sampler;
+    `objectives`: column of `runs` -> minimize or maximize.
+    """
+
+    sampler: str = "grid"
+    trials: int | None = None
+    seed: int = 0
+    objectives: tuple[tuple[str, str], ...] = (("num_params", "minimize"),)
+
+    def __post_init__(self) -> None:
+        one_of("search.sampler", self.sampler, SAMPLERS)
+        if self.sampler != "grid":
+            positive_int(f"search.trials (with sampler {self.sampler})", self.trials)
+        if not self.objectives:
+            raise ValueError("search.objectives must name a column of runs, e.g. {rmse: minimize}")
+        for column, direction in self.objectives:
+            one_of("search.objectives", column, [c.name for c in RUNS if c.type in _NUMBERS])
+            one_of(f"search.objectives.{column}", direction, ("minimize", "maximize"))
+
+
+_NUMBERS = {c.type for c in RUNS if c.name in ("num_params", "rmse")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One study: what is measured, over which space, how it is searched and where it runs.
+
+    `seeds`: replicates of every point; `time_limit_s`: hard limit of one run; `threads`: torch
+    threads of one run (None: the cores shared among `workers`).
+
+    Raises ValueError for a value out of its range or an unknown key.
+    """
+
+    name: str
+    description: str = ""
+    task: Mapping[str, Any]
+    layer: Mapping[str, Any]
+    cell: Mapping[str, Any] | None = None
+    training: Mapping[str, Any] | None = None
+    space: Space
+    search: Search
+    seeds: tuple[int, ...] = (0,)
+    dtype: str = "float32"
+    device: str = "auto"
+    workers: int = 1
+    threads: int | None = None
+    time_limit_s: float = 3600.0
+    results: str = "results"
+
+    def __post_init__(self) -> None:
+        one_of("dtype", self.dtype, DTYPES)
+        one_of("device", self.device, DEVICES)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, but torch sees no GPU here; choose cpu or auto")
+        positive_int("workers", self.workers)
+        if self.threads is not None:
+            positive_int("threads", self.threads)
+        number("time_limit_s", self.time_limit_s, 0.0, math.inf, open_low=True)
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
+        self._check_names()
+
+    def point(self, settings: Settings) -> Point:
+        """The point of this study with `settings` ("layer.cp_rank": 2, ...) put in.
+
+        Raises ValueError where they make no valid point.
+        """
+        parts = {key: dict(getattr(self, key) or {}) for key in PARTS}
+        for name, value in settings.items():
+            part, key = name.split(".", 1)
+            parts[part][key] = value
+        task = TASKS[parts["task"].pop("name")](**parts["task"])
+        cell = Cell(**parts["cell"]) if self.cell is not None else None
+        features, out_features = task.sizes()
+        if out_features is None:
+            if cell is None:
+                raise ValueError(
+                    f"task {task.name} without a cell needs task.out_features; "
+                    "give it, or a cell with its hidden_size"
+                )
+            out_features = cell.hidden_size
+        layer = LayerSettings(**parts["layer"]).resolve(
+            features, out_features, gates=cell.gates if cell else 1
+        )
+        training = Training(**parts["training"]) if self.training is not None else None
+        return Point(task=task, layer=layer, cell=cell, training=training, dtype=self.dtype)
+
+    def _check_names(self) -> None:
+        """Check every name a point is built from, in the study's own settings and its space."""
+        for part, owner in PARTS.items():
+            if getattr(self, part) is not None:
+                fields = _fields(owner or TASKS[self.task["name"]])
+                _check_keys(part, getattr(self, part), fields)
+        dimensions = [item for branch in self.space.branches.values() for item in branch.items()]
+        for name, values in dimensions:
+            part, _, key = name.partition(".")
+            one_of("the first part of a setting in space", part, PARTS)
+            if name == "task.name":
+                raise ValueError("task.name is fixed in a study; write one study a task")
+            one_of(
+                f"a key of {part} in space", key, _fields(PARTS[part] or TASKS[self.task["name"]])
+            )
+            if getattr(self, part) is None:
+                raise ValueError(f"space varies {name}, but the study has no {part}")
+            for value in values if name in _NAMES and isinstance(values, tuple) else ():
+                one_of(name, value, _NAMES[name])
+
+
+# What each part of a point is built from; None: the task's own class.
+PARTS: dict[str, type[Any] | None] = {
+    "task": None,
+    "layer": LayerSettings,
+    "cell": Cell,
+    "training": Training,
+}
+_NAMES = {"layer.decomposition": tuple(LAYERS), "cell.name": tuple(CELLS)}
+
+
+def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
+    """The study of a name in `studies/` or a path to a YAML file, with Hydra overrides.
+
+    Raises ValueError for a file that is missing or wrong, or an override that does not apply.
+    """
+    path = find_study(study)
+    try:
+        with initialize_config_dir(str(path.parent.resolve()), version_base="1.3"):
+            written = _plain(compose(path.stem))
+        complete = _with_defaults(path, written)
+        ConfigStore.instance().store(name="rankbench_study", node=complete)
+        with initialize(config_path=None, version_base="1.3"):
+            composed = _plain(compose("rankbench_study", [_forced(item) for item in overrides]))
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise ValueError(f"{path}: {_one_line(error)}") from error
+    return _study(path.stem, composed)
+
+
+def find_study(study: str) -> Path:
+    """The YAML file of a study: a path, or a name in ./studies or the checkout's studies."""
+    if study.endswith((".yaml", ".yml")):
+        if not Path(study).is_file():
+            raise ValueError(f"study file {study} does not exist")
+        return Path(study)
+    folders = [Path("studies"), Path(__file__).resolve().parent.parent / "studies"]
+    for folder in folders:
+        if (folder / f"{study}.yaml").is_file():
+            return folder / f"{study}.yaml"
+    one_of("study", study, sorted({p.stem for folder in folders for p in folder.glob("*.yaml")}))
+    raise AssertionError("one_of found a study that is no file")
+
+
+def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
+    """The file's settings over every default, so that any setting can be overridden."""
+    if not isinstance(written, dict) or "task" not in written or "name" not in written["task"]:
+        raise ValueError(f"{path}: a study needs task.name, one of: {', '.join(TASKS)}")
+    one_of("task.name", written["task"]["name"], TASKS)
+    task = TASKS[written["task"]["name"]]
+    parts: dict[str, Any] = {
+        "task": {"name": task.name, **_defaults(task)},
+        "layer": _defaults(LayerSettings),
+        "cell": _defaults(Cell) if task.uses_cell and written.get("cell") else None,
+        "training": _defaults(Training) if task.trains else None,
+        "space": {"shared": {}, "branches": {}},
+        "search": {k: v for k, v in _defaults(Search).items() if k != "objectives"},
+    }
+    return _merge({**_defaults(Study), **parts}, written)
+
+
+def _forced(override: str) -> str:
+    """An override that Hydra does not look up: our own checks name the keys that are valid.
+
+    Raises ValueError for one that is not in Hydra's grammar.
+    """
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        raise ValueError(f"override {override!r}: {_one_line(error)}") from error
+    return override if override.startswith(("+", "~")) else f"++{override}"
+
+
+def _study(name: str, composed: dict[str, Any]) -> Study:
+    values = _tuples({**composed, "name": name})
+    _check_keys("the study", values, _fields(Study))
+    _check_keys("space", values["space"], ("shared", "branches"))
+    _check_keys("search", values["search"], _fields(Search))
+    values["space"] = Space.parse(values["space"]["shared"], values["space"]["branches"])
+    objectives = values["search"].get("objectives")
+    if isinstance(objectives, dict):
+        values["search"]["objectives"] = tuple(objectives.items())
+    values["search"] = Search(**values["search"])
+    if isinstance(values["seeds"], int):
+        positive_int("seeds", values["seeds"])
+        values["seeds"] = tuple(range(values["seeds"]))
+    return Study(**values)
+
+
+def _check_keys(owner: str, values: Any, valid: Sequence[str]) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"{owner} must be a mapping of {', '.join(valid)}; got {values!r}")
+    for key in values:
+        one_of(f"a key of {owner}", key, valid)
+
+
+def _defaults(part: type[Any]) -> dict[str, Any]:
+    return {
+        field.name: None if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(part)
+        if field.init
+    }
+
+
+def _fields(part: type[Any]) -> list[str]:
+    names = [field.name for field in dataclasses.fields(part) if field.init]
+    return ["name", *names] if part in TASKS.values() else names
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = [
+        key for key in above if isinstance(below.get(key), dict) and isinstance(above[key], dict)
+    ]
+    return {**below, **above, **{key: _merge(below[key], above[key]) for key in both}}
+
+
+def _plain(config: Any) -> Any:
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down: settings are frozen and hashed."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(_tuples(inner) for inner in value) if isinstance(value, list | tuple) else value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())

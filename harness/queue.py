@@ -1,0 +1,233 @@
+"""The trial queue of a study: what is measured already, what waits, in an Optuna journal.
+
+Parquet is the truth. The journal is written anew from it whenever a study is run, so that a lost
+or torn journal, a killed worker's trial and a grown space are all the ordinary case.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import Trial, TrialState, create_trial
+
+from harness.config import Study
+from harness.point import Point
+from harness.schema import FINISHED
+from harness.space import encode
+
+Row = dict[str, Any]
+JOURNAL = "optuna.journal"
+
+
+@dataclass
+class Grid:
+    """An enumerated space: points and their Optuna parameters by id; what was left out and why."""
+
+    distributions: dict[str, BaseDistribution]
+    points: dict[str, Point] = field(default_factory=dict)
+    params: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+
+
+def enumerate_grid(study: Study) -> Grid:
+    """Every valid point of the grid once; invalid ones counted by reason.
+
+    Raises ValueError when the space holds no valid point.
+    """
+    grid = Grid(study.space.wide())
+    for settings in study.space.grid():
+        try:
+            point = study.point(settings)
+        except ValueError as reason:
+            grid.skipped[str(reason)] += 1
+            continue
+        if point.point_id in grid.points:
+            grid.duplicates += 1
+            continue
+        grid.points[point.point_id] = point
+        grid.params[point.point_id] = {key: encode(value) for key, value in settings.items()}
+    if not grid.points:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in grid.skipped.items())
+        raise ValueError(f"study {study.name} has no valid point: {reasons}")
+    return grid
+
+
+def unfinished_seeds(study: Study, point: Point, rows: Mapping[str, Row]) -> list[int]:
+    """Seeds of a point without a finished run among `rows` (by run_id)."""
+    return [
+        seed
+        for seed in study.seeds
+        if rows.get(point.run_id(seed), {}).get("status") not in FINISHED
+    ]
+
+
+def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
+    """Means over seeds of the objective columns; None unless every run is done and has them."""
+    if any(row["status"] != "done" for row in rows):
+        return None
+    columns: list[list[Any]] = [
+        [row.get(name) for row in rows] for name, _ in study.search.objectives
+    ]
+    means = [math.nan if None in column else statistics.fmean(column) for column in columns]
+    return means if all(math.isfinite(mean) for mean in means) else None
+
+
+class TrialQueue:
+    """Optuna's storage of one study: built once, then claimed from by any worker."""
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        self.study = study
+        self.folder = folder
+
+    def build(self, grid: Grid | None, rows: Mapping[str, Row]) -> int:
+        """Write the journal anew from finished rows; returns the number of waiting trials.
+
+        The caller must hold the study's lock: nobody else may have the journal open.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for stale in self.folder.glob(f"{JOURNAL}*"):
+            stale.unlink()
+        self._storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
+        directions = [StudyDirection[name.upper()] for _, name in self.study.search.objectives]
+        self._create = optuna.create_study(
+            storage=self._storage, study_name=self.study.name, directions=directions
+        )
+        if grid is not None:
+            return self._fill_from_grid(grid, rows)
+        return self._fill_from_rows(rows)
+
+    def claim(self, sampler: BaseSampler) -> Trial | None:
+        """Take a waiting trial for this worker, None when none waits."""
+        storage, name = self._storage, self.study.name
+        study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        study_id = storage.get_study_id_from_name(name)
+        for waiting in storage.get_all_trials(study_id, False, (TrialState.WAITING,)):
+            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, waiting.number)
+            try:
+                if storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                    return Trial(study, trial_id)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                continue
+        return None
+
+    def sampler(self, worker: int, told: int) -> BaseSampler:
+        """A worker's sampler; `told` trials so far keep a resumed one from repeating itself."""
+        seed = hash((self.study.search.seed, worker, told)) % 2**32
+        match self.study.search.sampler:
+            case "tpe":
+                return TPESampler(seed=seed, constant_liar=True)
+            case "nsga2":
+                return NSGAIISampler(seed=seed)
+            case _:
+                return RandomSampler(seed=seed)
+
+    def _fill_from_grid(self, grid: Grid, rows: Mapping[str, Row]) -> int:
+        waiting = 0
+        for point_id, point in grid.points.items():
+            params, attributes = grid.params[point_id], {"point_id": point_id}
+            if unfinished_seeds(self.study, point, rows):
+                self._create.enqueue_trial(params, user_attrs=attributes)
+                waiting += 1
+            else:
+                runs = [rows[point.run_id(seed)] for seed in self.study.seeds]
+                self._add_finished(params, grid.distributions, runs, attributes)
+        return waiting
+
+    def _fill_from_rows(self, rows: Mapping[str, Row]) -> int:
+        """A sampled search: tell what is known, finish what is partial, leave the rest open."""
+        told = waiting = 0
+        for runs in _by_point(rows.values()):
+            params = json.loads(runs[0]["params"])
+            point_id = runs[0]["point_id"]
+            seeds = {row["seed"] for row in runs if row["status"] in FINISHED}
+            branch = params.get("branch", next(iter(self.study.space.branches)))
+            distributions = self._distributions(branch)
+            if distributions is None or set(params) != set(distributions):
+                continue
+            if set(self.study.seeds) <= seeds:
+                told += self._add_finished(params, distributions, runs, {"point_id": point_id})
+            else:
+                self._create.enqueue_trial(params)
+                waiting += 1
+        assert self.study.search.trials is not None
+        for _ in range(self.study.search.trials - told - waiting):
+            self._create.enqueue_trial({})
+            waiting += 1
+        return waiting
+
+    def _add_finished(
+        self,
+        params: dict[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        runs: Sequence[Row],
+        attributes: dict[str, Any],
+    ) -> int:
+        values = objective_values(self.study, runs)
+        try:
+            trial = create_trial(
+                state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+                values=values,
+                params=params,
+                distributions={name: distributions[name] for name in params},
+                user_attrs=attributes,
+            )
+        except ValueError:
+            # A value the space no longer offers: the row stays, the sampler need not know.
+            return 0
+        self._create.add_trial(trial)
+        return 1
+
+    def _distributions(self, branch: str) -> dict[str, BaseDistribution] | None:
+        space = self.study.space
+        if branch not in space.branches:
+            return None
+        return {**branch_distribution(self.study), **space.narrow(branch)}
+
+
+def branch_distribution(study: Study) -> dict[str, BaseDistribution]:
+    """The choice among branches a sampler draws first, empty when there is one branch."""
+    names = list(study.space.branches)
+    return {"branch": CategoricalDistribution(names)} if len(names) > 1 else {}
+
+
+def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """Ask `trial` for a value from each distribution."""
+    return {name: _suggest(trial, name, found) for name, found in distributions.items()}
+
+
+def _suggest(trial: Trial, name: str, found: BaseDistribution) -> Any:
+    match found:
+        case IntDistribution():
+            return trial.suggest_int(name, found.low, found.high, step=found.step, log=found.log)
+        case FloatDistribution():
+            return trial.suggest_float(name, found.low, found.high, step=found.step, log=found.log)
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, found.choices)
+    raise TypeError(f"no way to suggest from {found}")
+
+
+def _by_point(rows: Iterable[Row]) -> list[list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.get("params"):
+            groups.setdefault(row["point_id"], []).append(row)
+    return list(groups.values())

@@ -1,0 +1,227 @@
+"""Run a study: workers claim trials, run their seeds, write Parquet, then tell Optuna."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import optuna
+import torch
+from optuna.trial import Trial, TrialState
+
+from harness.config import Study
+from harness.engine import run_in_child
+from harness.machine import provenance
+from harness.merge import Listing
+from harness.point import Point
+from harness.queue import (
+    Grid,
+    Row,
+    TrialQueue,
+    branch_distribution,
+    enumerate_grid,
+    objective_values,
+    suggest,
+    unfinished_seeds,
+)
+from harness.run import Outcome, point_facts
+from harness.store import Store
+from harness.tasks.base import Context
+
+_COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
+
+
+class Watcher(Protocol):
+    """Is told what happens; called from worker threads."""
+
+    def started(self, worker: int, point: Point, seed: int) -> None: ...
+    def progressed(self, worker: int, table: str, row: Row) -> None: ...
+    def finished(self, worker: int, row: Row) -> None: ...
+
+
+class StudyRun:
+    """One execution of a study on this machine.
+
+    `grid`: the enumerated points, None for a sampled search; `rows`: run_id -> row of every run,
+    stored or new; `measured`: the new ones; `skipped`: reason -> count of invalid points.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.store = Store(Path(study.results), study.name)
+        self.grid: Grid | None = enumerate_grid(study) if study.search.sampler == "grid" else None
+        self.skipped: Counter[str] = Counter(self.grid.skipped if self.grid else {})
+        self.rows: dict[str, Row] = self._stored_rows()
+        self.measured: list[Row] = []
+        self.stop = threading.Event()
+        self._queue = TrialQueue(study, self.folder)
+        self._failure: BaseException | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the study's tables and journal are."""
+        return Path(self.study.results) / self.study.name
+
+    def pending(self) -> list[tuple[Point, int]]:
+        """Runs of the grid that are not finished; empty for a sampled search."""
+        points = self.grid.points.values() if self.grid else ()
+        return [(p, seed) for p in points for seed in unfinished_seeds(self.study, p, self.rows)]
+
+    def run(self, watcher: Watcher) -> None:
+        """Measure everything that is not finished, then compact; returns early once `stop` is set.
+
+        Raises ValueError when the study is being run by another process, OSError when results
+        cannot be written; what was measured before is stored.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with _locked(self.folder):
+            self.rows = self._stored_rows()
+            self._queue.build(self.grid, self.rows)
+            self._run_workers(watcher)
+            if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
+                self.store.compact()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run_workers(self, watcher: Watcher) -> None:
+        threads = [
+            threading.Thread(target=self._work, args=(worker, watcher), name=f"worker-{worker}")
+            for worker in range(self.study.workers)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+        except KeyboardInterrupt:
+            self.stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _work(self, worker: int, watcher: Watcher) -> None:
+        """The worker loop: claim, run, write, tell; until the queue is empty or `stop` is set."""
+        sampler = self._queue.sampler(worker, len(self.rows))
+        try:
+            while not self.stop.is_set():
+                trial = self._queue.claim(sampler)
+                if trial is None:
+                    return
+                self._run_trial(trial, worker, watcher)
+        except BaseException as failure:
+            # A worker that cannot go on (results that cannot be written) stops the study.
+            self._failure = failure
+            self.stop.set()
+
+    def _run_trial(self, trial: Trial, worker: int, watcher: Watcher) -> None:
+        try:
+            point = self._point(trial)
+        except ValueError as reason:
+            self.skipped[str(reason)] += 1
+            trial.study.tell(trial, state=TrialState.FAIL)
+            return
+        for seed in unfinished_seeds(self.study, point, self.rows):
+            if self.stop.is_set():
+                return
+            watcher.started(worker, point, seed)
+            row = self._run_seed(point, seed, trial.params, worker, watcher)
+            watcher.finished(worker, row)
+        runs = [self.rows[point.run_id(seed)] for seed in self.study.seeds]
+        values = objective_values(self.study, runs)
+        trial.set_user_attr("point_id", point.point_id)
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        trial.study.tell(trial, values, state)
+
+    def _run_seed(
+        self, point: Point, seed: int, params: dict[str, Any], worker: int, watcher: Watcher
+    ) -> Row:
+        context = Context(seed=seed, device=self.device(), threads=self.threads())
+        place = {**provenance(context.device), "threads": context.threads}
+        started = datetime.datetime.now(datetime.UTC)
+        outcome = run_in_child(
+            point,
+            context,
+            time_limit_s=self.study.time_limit_s,
+            stop=self.stop,
+            on_row=lambda table, row: watcher.progressed(worker, table, row),
+        )
+        duration = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
+        row = {
+            **place,
+            "started_at": started,
+            "duration_s": duration,
+            "params": json.dumps(params, sort_keys=True),
+            **self._row(point, seed, outcome),
+        }
+        self._write(row, outcome)
+        return row
+
+    def _row(self, point: Point, seed: int, outcome: Outcome) -> Row:
+        return {
+            "run_id": point.run_id(seed),
+            "seed": seed,
+            "status": outcome.status,
+            "error": outcome.error,
+            "traceback": outcome.traceback,
+            "config": json.dumps(point.config(), sort_keys=True),
+            **point_facts(point),
+            **outcome.facts,
+        }
+
+    def _write(self, row: Row, outcome: Outcome) -> None:
+        self.store.write_run({**outcome.tables, "runs": [row]})
+        self.rows[row["run_id"]] = row
+        self.measured.append(row)
+
+    def _point(self, trial: Trial) -> Point:
+        space = self.study.space
+        if self.grid is not None:
+            point_id = trial.user_attrs["point_id"]
+            params = self.grid.params[point_id]
+            suggest(trial, {name: self.grid.distributions[name] for name in params})
+            return self.grid.points[point_id]
+        drawn = suggest(trial, branch_distribution(self.study))
+        branch = drawn.get("branch", next(iter(space.branches)))
+        params = suggest(trial, space.narrow(branch))
+        return self.study.point(space.settings(branch, params))
+
+    def _stored_rows(self) -> dict[str, Row]:
+        return {row["run_id"]: row for row in self.store.read("runs").to_pylist()}
+
+    def device(self) -> str:
+        """The torch device of every run of this study."""
+        if self.study.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        return self.study.device
+
+    def threads(self) -> int:
+        """Torch threads of one run: those the study sets, or its share of the cores."""
+        cores = len(os.sched_getaffinity(0))
+        return self.study.threads or max(1, cores // self.study.workers)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the study for this process; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".run.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise ValueError(
+                f"{folder} is being run by process {lock.read().strip()}; "
+                "wait for it, or give another results folder"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

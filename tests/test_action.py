@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
 from torch.nn import functional as F
 
 from harness.cells import CELLS, Cell
@@ -20,6 +19,7 @@ from harness.tasks import TASKS, Context
 from harness.tasks.action import NORMALISE, Action
 from harness.tasks.classifier import Classifier, Lesson
 from harness.train import Diverged, Training
+from tests.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
 
 FEATURES = HEIGHT * WIDTH * 3
 MODES = {"in_modes": (8, 9, 8), "out_modes": (2, 2, 2)}

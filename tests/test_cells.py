@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from layer_examples import layer_of, set_cores
 from torch import Tensor, nn
 
 from harness.cells import CELLS, Cell, RecurrentCell, build_cell
 from harness.layers import LAYERS, ORDERS, Dense
+from tests.layer_examples import layer_of, set_cores
 
 TORCH: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 BATCH, TIME, HIDDEN = 3, 5, 6

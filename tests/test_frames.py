@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clips import HEIGHT, WIDTH, clip_rows, jpeg, write_clips, write_rows
 from PIL import Image
 
 from harness.data import frames
 from harness.data.frames import Clips, load_clips
 from harness.data.index import Decoding
 from harness.data.split import assign_folds, sides_of_fold
+from tests.clips import HEIGHT, WIDTH, clip_rows, jpeg, write_clips, write_rows
 
 FEATURES = HEIGHT * WIDTH * 3
 

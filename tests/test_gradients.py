@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 import torch
-from layer_examples import module
 from torch import Tensor
 
 from harness.layers import ORDERS, BlockTerm, Layer, TensorRing
+from tests.layer_examples import module
 
 
 def autograd(layer: Layer, x: Tensor, towards: Tensor) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_examples import module, set_cores
 from torch import Tensor
 
 from harness.layers import (
@@ -22,6 +21,7 @@ from harness.layers import (
     TensorTrain,
     Tucker,
 )
+from tests.layer_examples import module, set_cores
 
 quickly = settings(max_examples=25, deadline=None)
 modes = st.integers(1, 4)

@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from layer_examples import layer_of, module, written_out
 
 from harness.layers import LAYERS, CompressedLinear, Layer, TensorRing
 from harness.layers.init import generator, initial_cores
 from harness.layers.plan import plan_squared_norm
 from harness.modes import factorise
+from tests.layer_examples import layer_of, module, written_out
 
 UCF11_RING = TensorRing(
     in_modes=(4, 2, 5, 8, 6, 5, 3, 2), out_modes=(16, 4, 2, 4, 2), tr_ranks=(10, *(5,) * 12)

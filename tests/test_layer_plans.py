@@ -10,12 +10,12 @@ import sys
 
 import pytest
 import torch
-from layer_examples import SHAPES, examples, label, layer_of, module
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.layers import LAYERS, ORDERS, Layer, TensorRing, plan_dense, plan_forward
 from harness.layers.plan import plan_squared_norm
+from tests.layer_examples import SHAPES, examples, label, layer_of, module
 
 EXAMPLES = [layer for order in ORDERS for layer in examples(order)]
 UCF11 = {"in_modes": (8, 20, 20, 18), "out_modes": (16, 4, 4, 4)}

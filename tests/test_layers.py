@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
-from layer_examples import examples, label, layer_of, module, written_out
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.layers import LAYERS, ORDERS, CompressedLinear, Layer
+from tests.layer_examples import examples, label, layer_of, module, written_out
 
 EXAMPLES = [layer for order in ORDERS for layer in examples(order)]
 every_example = pytest.mark.parametrize("layer", EXAMPLES, ids=label)

@@ -1,0 +1,1 @@
+"""What the measurements mean: tables and figures from results in Parquet."""

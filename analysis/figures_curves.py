@@ -1,0 +1,176 @@
+"""Curves over epochs: training loss beside test accuracy or RMSE (BT Fig. 6, TR Fig. 7)."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis import labels, style, tables
+from analysis.published import PUBLISHED, PUBLISHED_RESULTS
+from analysis.rows import (
+    Row,
+    at_noise,
+    condition,
+    done,
+    entries,
+    left_out,
+    records,
+    seed_note,
+    text,
+)
+
+LINES = 10
+# Column of the curve -> metric of the run it leads to, and the name of its axis.
+RIGHT = {"accuracy": ("top_accuracy", "test accuracy"), "rmse": ("rmse", "RMSE of W")}
+UCF11, UCF11_CLASSES = "ucf11", 11
+Looks = dict[str, dict[str, Any]]
+
+
+def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
+    """Training loss and test accuracy (RMSE where nothing is classified) against epoch.
+
+    One line per point, the mean over its seeds, in a band from least to greatest. The legend
+    names compression ratio, top accuracy, and what papers report of the same layer on UCF11.
+    Of more than 10 points the best of each decomposition are drawn, of several noise variances
+    the one nearest to 0.05.
+
+    Raises ValueError where no finished run has a curve.
+    """
+    column = _right_column(epochs)
+    metric, axis = RIGHT[column]
+    finished = done(runs, "curves", "point_id", "num_params", metric)
+    finished = finished[finished["run_id"].isin(epochs["run_id"])]
+    if finished.empty:
+        raise ValueError("curves: no finished run has epochs")
+    chosen = at_noise(finished)
+    points, cut = _points(chosen, metric)
+    with style.house():
+        rows = math.ceil(len(points) / 2)
+        figure = style.new(9.6, 4.1 + 0.2 * rows)
+        grid = figure.add_gridspec(2, 2, height_ratios=[3.6, 0.2 * rows])
+        left, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+        looks = _looks(points)
+        _lines(left, "train_loss", chosen, epochs, looks)
+        _lines(right, column, chosen, epochs, looks)
+        style.name_axes(left, x="epoch", y="training loss")
+        style.name_axes(right, x="epoch", y=axis)
+        _paper_marks(right, points, looks)
+        _legend(figure.add_subplot(grid[1, :]), left, points, metric)
+        figure.suptitle(style.sentence(condition(chosen)), fontsize=style.FONT + 1)
+        style.caption(figure, [*_notes(points), cut, left_out(finished, runs)])
+    return figure
+
+
+def _right_column(epochs: pd.DataFrame) -> str:
+    if epochs.empty:
+        raise ValueError("curves: there are no epochs")
+    for column in RIGHT:
+        if column in epochs.columns and epochs[column].notna().any():
+            return column
+    raise ValueError(f"curves: the epochs have neither {' nor '.join(RIGHT)}")
+
+
+def _points(chosen: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
+    """The points to draw in the order of families and parameters, and what was left out."""
+    points = tables.summary(chosen, metric)
+    cut = ""
+    if len(points) > LINES:
+        cut = f"best of each decomposition, of {len(points)} points"
+        points = tables.best_of_each(chosen, metric)
+    firsts = {row["point_id"]: row for row in records(chosen.drop_duplicates("point_id"))}
+    facts: dict[str, Any] = {
+        "order": points["family"].map(list(style.NAMES).index),
+        "size": [labels.size(firsts[point]) for point in points["point_id"]],
+        "paper": [_published(firsts[point]) for point in points["point_id"]],
+    }
+    return points.assign(**facts).sort_values(["order", "num_params"], ignore_index=True), cut
+
+
+def _published(row: Row) -> tuple[float, ...]:
+    """Top accuracies on UCF11 that papers report of a cell with the same layer."""
+    task = json.loads(text(row, "config") or "{}").get("task", {})
+    if task.get("name") != "action" or task.get("classes") != UCF11_CLASSES:
+        return ()
+    here = (row["decomposition"], entries(row, "in_modes"), row["num_params"])
+    models = [p.model for p in PUBLISHED if (p.layer.name, p.layer.in_modes, p.count) == here]
+    wanted = [(UCF11, model, "top_accuracy") for model in models]
+    found = {r.value for r in PUBLISHED_RESULTS if (r.task, r.model, r.metric) in wanted}
+    return tuple(sorted(found))
+
+
+def _looks(points: pd.DataFrame) -> Looks:
+    """Colour and dashes by point_id."""
+    return style.line_styles({row["point_id"]: row["family"] for row in records(points)})
+
+
+def _lines(
+    ax: Axes,
+    column: str,
+    chosen: pd.DataFrame,
+    epochs: pd.DataFrame,
+    looks: Looks,
+) -> None:
+    """The mean of `column` over seeds per point and epoch, in the range of the seeds."""
+    curve = epochs.merge(chosen[["run_id", "point_id"]], on="run_id").dropna(subset=[column])
+    means = []
+    for point, look in looks.items():
+        seeds = curve[curve["point_id"] == point].groupby("epoch")[column]
+        found = seeds.agg(["mean", "min", "max"])
+        if found.empty:
+            continue
+        x = found.index.to_numpy(dtype=float)
+        ax.plot(x, found["mean"], label=point, **look)
+        ax.fill_between(x, found["min"], found["max"], color=look["color"], alpha=0.15, lw=0)
+        means += list(found["mean"])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if column == "accuracy":
+        ax.set_ylim(0, 1)
+    elif style.spans_decades(means, factor=30):
+        ax.set_yscale("log")
+        ax.set_ylim(min(means) / 1.6, max(means) * 1.6)
+        style.log_axis(ax.yaxis, min(means), max(means))
+    else:
+        ax.set_ylim(0, max(means) * 1.08)
+
+
+def _paper_marks(ax: Axes, points: pd.DataFrame, looks: Looks) -> None:
+    """A triangle on the right edge of `ax` at every published accuracy."""
+    edge = ax.get_yaxis_transform()
+    for row in records(points):
+        colour = looks[row["point_id"]]["color"]
+        for accuracy in row["paper"]:
+            ax.plot([1.0], [accuracy], "<", color=colour, transform=edge, clip_on=False)
+
+
+def _legend(room: Axes, ax: Axes, points: pd.DataFrame, metric: str) -> None:
+    """One entry per line of `ax`, in the `room` below."""
+    room.set_axis_off()
+    texts = {row["point_id"]: _entry(row, metric) for row in records(points)}
+    handles = [line for line in ax.get_lines() if str(line.get_label()) in texts]
+    names = [texts[str(line.get_label())] for line in handles]
+    room.legend(
+        handles, names, loc="center", ncols=2, handlelength=2.6, columnspacing=1.4, borderaxespad=0
+    )
+
+
+def _entry(row: Row, metric: str) -> str:
+    """'BT R=4 N=2  CR 17388x  top 0.853', with the interval's half width over seeds."""
+    number = labels.value(row["mean"])
+    if row["seeds"] > 1:
+        number = labels.plus_minus(row["mean"], row["high"] - row["mean"])
+    entry = f"{row['label']}  {row['size']}  {tables.METRICS[metric].short} {number}"
+    paper = ", ".join(f"{accuracy:.3f}" for accuracy in row["paper"])
+    return f"{entry}  paper: {paper}" if paper else entry
+
+
+def _notes(points: pd.DataFrame) -> list[str]:
+    note = seed_note(points)
+    if points["seeds"].max() > 1:
+        note = note.replace("95%", "band: their range, ±: 95%")
+    return [note, "◂: as published"] if points["paper"].map(len).any() else [note]

@@ -1,0 +1,30 @@
+"""Where a notebook finds results, and what to say where there are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.query import studies
+
+# What a study needs beyond its name.
+NEEDS = {"ucf11": "task.frames=PATH"}
+
+
+def results_root(start: Path | None = None) -> Path:
+    """The folder in RANKBENCH_RESULTS, else the nearest `results` at or above `start`."""
+    named = os.environ.get("RANKBENCH_RESULTS")
+    if named:
+        return Path(named)
+    here = (start or Path.cwd()).resolve()
+    folders = [folder / "results" for folder in (here, *here.parents)]
+    return next((folder for folder in folders if folder.is_dir()), Path("results"))
+
+
+def measured(study: str, root: Path) -> bool:
+    """Whether `study` has results in `root`; where not, print the command that makes them."""
+    if study in studies(root):
+        return True
+    command = f"rankbench run {study} {NEEDS.get(study, '')}".strip()
+    print(f"{study} has no results in {root}; make them with: {command}")
+    return False

@@ -1,0 +1,113 @@
+"""All figures of a study: which ones there are, and what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.figures import FIGURES, draw, save
+from tests.figure_checks import drawn, labels_of
+from tests.frames import Row, block_term, epochs, lstm, ring, run, samples, store_runs, weights
+
+TARGET = np.eye(4)
+
+
+def recovered(row: Row) -> list[Row]:
+    curve = epochs(row, train_loss=[1.0, 0.5], rmse=[0.9, 0.5])
+    return [*curve, *weights(row, target=TARGET, recovered=TARGET * 0.9)]
+
+
+def test_a_study_of_counts_gets_parameters_alone(tmp_path: Path) -> None:
+    counted = {1: 1048577, 2: 2049, 3: 321}
+    facts = {"task": "profile", "target": None, "noise": None, "learner": None}
+    rows = [block_term(1, 1, d, num_params=p, **facts) for d, p in counted.items()]
+    store_runs(tmp_path, "params", rows)
+    assert list(draw("params", tmp_path)) == ["parameters"]
+
+
+def test_a_recovery_gets_its_figures(tmp_path: Path) -> None:
+    rows = [block_term(R, num_params=129 * R, rmse=0.5 / R) for R in (1, 2)]
+    rows.append(run(learner="least_squares", rmse=0.1))
+    store_runs(tmp_path, "r", rows, *(other for row in rows for other in recovered(row)))
+    figures = draw("r", tmp_path)
+    assert list(figures) == ["recovered", "noise_picture", "curves", "trade_off"]
+    for figure in figures.values():
+        drawn(figure)
+
+
+def test_a_noise_sweep_gets_error_against_noise(tmp_path: Path) -> None:
+    rows = [ring(2, num_params=96, rmse=noise, noise=noise) for noise in (0.1, 0.2)]
+    store_runs(tmp_path, "sweep", rows)
+    assert list(draw("sweep", tmp_path)) == ["rmse_vs_noise"]
+
+
+def test_a_classification_gets_curves_and_timing(tmp_path: Path) -> None:
+    rows = [lstm(0.6), lstm(0.7, 1)]
+    curve = [r for row in rows for r in epochs(row, train_loss=[1.0], accuracy=[0.5])]
+    store_runs(tmp_path, "lstm", rows, *curve, *samples(rows[0], forward=[1.0, 2.0]))
+    assert list(draw("lstm", tmp_path)) == ["curves", "timing"]
+
+
+def test_targets_that_cannot_be_compared_get_figures_of_their_own(tmp_path: Path) -> None:
+    targets = ("disk", "low_rank")
+    rows = [
+        block_term(R, num_params=129 * R, rmse=0.1 * R, target=target)
+        for R in (1, 2)
+        for target in targets
+    ]
+    store_runs(tmp_path, "two", rows, *(other for row in rows for other in recovered(row)))
+    figures = draw("two", tmp_path)
+    kinds = ("recovered", "curves", "trade_off")
+    assert list(figures) == [f"{kind}_{target}" for kind in kinds for target in targets]
+    legend = figures["curves_disk"].axes[2]
+    assert labels_of(legend) == [
+        "BT R=1 N=1  CR 31.8x  RMSE 0.100",
+        "BT R=2 N=1  CR 15.9x  RMSE 0.200",
+    ]
+
+
+def test_a_study_with_nothing_finished_says_what_there_is(tmp_path: Path) -> None:
+    rows = [run(status="error"), run(seed=1, status="error"), run(seed=2, status="timeout")]
+    store_runs(tmp_path, "broken", rows)
+    text = r"^study 'broken' has nothing to draw: 3 runs \(2 error, 1 timeout\)$"
+    with pytest.raises(ValueError, match=text):
+        draw("broken", tmp_path)
+
+
+def test_an_unknown_study_names_those_there_are(tmp_path: Path) -> None:
+    store_runs(tmp_path, "params", [run()])
+    with pytest.raises(ValueError, match=r"^study must be one of: params; got 'parms'"):
+        draw("parms", tmp_path)
+
+
+def test_every_figure_takes_tables_there_are() -> None:
+    assert set(FIGURES) == {
+        "parameters",
+        "recovered",
+        "noise_picture",
+        "rmse_vs_noise",
+        "curves",
+        "trade_off",
+        "timing",
+    }
+    for name, drawing in FIGURES.items():
+        assert drawing.function.__name__ == name
+        assert drawing.tables[0] == "runs"
+
+
+def test_save_writes_png_and_pdf_the_same_each_time(tmp_path: Path) -> None:
+    store_runs(tmp_path, "s", [ring(2, core_order=d, num_params=96 + d) for d in (2, 3)])
+    paths = save(draw("s", tmp_path), tmp_path / "new" / "figures")
+    assert [path.name for path in paths] == ["parameters.png", "parameters.pdf"]
+    first = [path.read_bytes() for path in paths]
+    assert [data[:4] for data in first] == [b"\x89PNG", b"%PDF"]
+    again = save(draw("s", tmp_path), tmp_path / "again")
+    assert [path.read_bytes() for path in again] == first
+
+
+def test_save_of_no_figures_writes_nothing(tmp_path: Path) -> None:
+    none: dict[str, Figure] = {}
+    assert save(none, tmp_path / "figures") == []

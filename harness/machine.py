@@ -104,7 +104,9 @@ def _commit() -> tuple[str | None, bool | None]:
     """Commit of the checkout that this file is tracked in, and whether it has changes."""
     try:
         _git("ls-files", "--error-unmatch", str(_CODE))  # not a checkout that happens to be around
-        return _git("rev-parse", "HEAD"), _git("status", "--porcelain") != ""
+        # A study that writes into the checkout's results/ does not change the code it measures.
+        changes = _git("status", "--porcelain", "--", ":/", ":(top,exclude)results")
+        return _git("rev-parse", "HEAD"), changes != ""
     except (OSError, subprocess.SubprocessError):
         return None, None
 

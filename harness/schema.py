@@ -105,7 +105,7 @@ RUNS = (
     Column("torch_version", _TEXT, "", "version of torch"),
     Column("rankbench_version", _TEXT, "", "version of Rankbench"),
     Column("git_commit", _TEXT, "", "commit of the code; null outside a checkout"),
-    Column("git_dirty", _BOOL, "", "whether the checkout had uncommitted changes"),
+    Column("git_dirty", _BOOL, "", "whether the checkout had changes outside results/"),
 )
 
 EPOCHS = (

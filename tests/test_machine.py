@@ -135,6 +135,9 @@ def test_the_commit_is_that_of_the_code(code: Path, monkeypatch: pytest.MonkeyPa
     git(code.parent, "commit", "-qm", "first")
     head = git(code.parent, "rev-parse", "HEAD")
     assert commit_of() == (head, False)
+    (code.parents[1] / "results").mkdir()
+    (code.parents[1] / "results" / "rows.parquet").write_text("")
+    assert commit_of() == (head, False)  # what a study writes is no change of its code
     code.write_text("# changed\n")
     assert commit_of() == (head, True)
     git(code.parent, "commit", "-qam", "second")

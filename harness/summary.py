@@ -47,13 +47,15 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
         if row["status"] == "done":
             groups.setdefault(row["point_id"], []).append(row)
     objectives = study.search.objectives
+    shown_anyway = ("num_params", "compression_ratio", "duration_s")
+    columns = [name for name, _ in objectives if name not in shown_anyway]
     ranked = sorted(groups.values(), key=lambda runs: _rank(runs, *objectives[0]))
     shown = f"best {most} of {len(ranked)} points" if len(ranked) > most else "points"
     extra = varied([runs[0] for runs in ranked], TASK_COLUMNS)
     table = Table(
         Column("point", no_wrap=True), *extra, title=f"{study.name}: {shown}, by {objectives[0][0]}"
     )
-    for title in ("parameters", "CR", *(name for name, _ in objectives), "seeds", "time"):
+    for title in ("parameters", "CR", *columns, "seeds", "time"):
         table.add_column(title, justify="right")
     for runs in ranked[:most]:
         table.add_row(
@@ -61,7 +63,7 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
             *(str(runs[0][name]) for name in extra),
             f"{runs[0]['num_params']:,}",
             ratio(runs[0]["compression_ratio"]),
-            *(_mean_sd([run.get(name) for run in runs]) for name, _ in objectives),
+            *(_mean_sd([run.get(name) for run in runs]) for name in columns),
             str(len(runs)),
             duration(statistics.mean(run["duration_s"] for run in runs)),
         )

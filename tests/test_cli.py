@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.cli import main
+from tests.clips import HEIGHT, WIDTH, clip_rows, write_rows
 
 STUDY = """
 task: {name: recovery, in_features: 16, out_features: 16, samples: 100}
@@ -105,6 +106,54 @@ def test_failed_runs_give_exit_code_1_and_the_others_survive(
     told = capsys.readouterr().out
     assert "diverged: training loss is" in told
     assert "measured now: 8 diverged, 10 done" in told
+
+
+ACTION = """
+task: {{name: action, frames: {frames}, height: {height}, width: {width}, classes: 3, folds: 2}}
+cell: {{name: rnn, hidden_size: 4}}
+training: {{epochs: 1}}
+layer: {{decomposition: low_rank, rank: 2}}
+search: {{objectives: {{top_accuracy: maximize}}}}
+"""
+
+
+def action_study(frames: str) -> str:
+    Path("clips.yaml").write_text(ACTION.format(frames=frames, height=HEIGHT, width=WIDTH))
+    return "clips.yaml"
+
+
+def test_clips_are_trained_on(
+    study: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANKBENCH_CACHE", "cache")
+    write_rows(Path("frames.parquet"), clip_rows())
+    assert main(["run", action_study("frames.parquet")]) == 0
+    assert "low_rank r=2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [("jpeg", "the picture is not a whole JPEG"), ("file", "cannot be read as Parquet")],
+)
+def test_damaged_frames_are_a_failed_run_with_its_reason(
+    study: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("RANKBENCH_CACHE", "cache")
+    rows = clip_rows()
+    if damage == "jpeg":
+        rows[3]["jpeg"] = rows[3]["jpeg"][:50]
+    path = Path("frames.parquet")
+    write_rows(path, rows)
+    if damage == "file":
+        path.write_bytes(path.read_bytes()[:-30])
+    assert main(["run", action_study("frames.parquet")]) == 1
+    told = capsys.readouterr().out
+    assert message in told
+    assert "measured now: 1 error" in told
 
 
 def test_a_truncated_parquet_file_is_reported_and_measured_again(

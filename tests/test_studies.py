@@ -28,7 +28,7 @@ def counts(name: str) -> list[int]:
 
 def test_ucf11_has_the_published_parameters() -> None:
     # BT Fig. 6, TR Table 1 (722, 1472 and 3392 print as 721, 1470 and 3387).
-    assert sorted(counts("ucf11")) == [722, 1472, 1725, 3360, 3392, 58982400]
+    assert sorted(set(counts("ucf11"))) == [722, 1472, 1725, 3360, 3392, 58982400]
 
 
 def test_recovery_bt_holds_the_settings_of_fig_9() -> None:

@@ -19,6 +19,7 @@ from analysis.rows import (
     condition,
     done,
     entries,
+    evenly,
     left_out,
     records,
     seed_note,
@@ -37,8 +38,8 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
 
     One line per point, the mean over its seeds, in a band from least to greatest. The legend
     names compression ratio, top accuracy, and what papers report of the same layer on UCF11.
-    Of more than 10 points the best of each decomposition are drawn, of several noise variances
-    the one nearest to 0.05.
+    Of more than 10 points the best of each decomposition are drawn, or an even choice where there
+    is one decomposition; of several noise variances the one nearest to 0.05.
 
     Raises ValueError where no finished run has a curve.
     """
@@ -82,7 +83,11 @@ def _points(chosen: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
     cut = ""
     if len(points) > LINES:
         cut = f"best of each decomposition, of {len(points)} points"
-        points = tables.best_of_each(chosen, metric)
+        best = tables.best_of_each(chosen, metric)
+        if len(best) == 1:
+            cut = f"{LINES} of {len(points)} points, evenly spaced by parameters"
+            best = points.iloc[evenly(range(len(points)), LINES)]
+        points = best
     firsts = {row["point_id"]: row for row in records(chosen.drop_duplicates("point_id"))}
     facts: dict[str, Any] = {
         "order": points["family"].map(list(style.NAMES).index),

@@ -26,7 +26,7 @@ from analysis.rows import (
     whole,
 )
 
-PANELS = 16
+PANELS = 24
 COLUMNS = 6
 Matrix = npt.NDArray[np.float64]
 
@@ -34,7 +34,7 @@ Matrix = npt.NDArray[np.float64]
 def recovered(runs: pd.DataFrame, weights: pd.DataFrame) -> Figure:
     """The target W and each point's recovered W, with d, ranks, parameters and RMSE under it.
 
-    A point shows its seed of median RMSE. Points come in order of parameters; of more than 16
+    A point shows its seed of median RMSE. Points come in order of parameters; of more than 24
     the best of each decomposition and an even choice of the others are drawn. Of several noise
     variances the one nearest to 0.05 is drawn.
 

@@ -155,7 +155,8 @@ def _conclude(console: Console, study: Study, session: StudyRun) -> int:
     console.print(best_table(study, rows))
     console.print(f"measured now: {status_counts(session.measured)}")
     console.print(f"results: {session.folder}", soft_wrap=True)
-    console.print(f"figures: rankbench figures {study.name}", soft_wrap=True)
+    elsewhere = "" if study.results == "results" else f" --results {study.results}"
+    console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
     if session.stop.is_set():
         console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
         return FAILED

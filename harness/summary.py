@@ -25,7 +25,7 @@ def plan_table(points: Iterable[Point], seconds: Mapping[str, float], most: int)
     extra = varied(tasks, TASK_COLUMNS)
     table = Table(Column("point", no_wrap=True), "modes", *extra, title="points")
     for title in ("parameters", "CR", "FLOPs/row", "time/run"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for point, task in list(zip(shown, tasks, strict=True))[:most]:
         layer = point.layer
         table.add_row(
@@ -56,7 +56,7 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
         Column("point", no_wrap=True), *extra, title=f"{study.name}: {shown}, by {objectives[0][0]}"
     )
     for title in ("parameters", "CR", *columns, "seeds", "time"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for runs in ranked[:most]:
         table.add_row(
             label(runs[0]),

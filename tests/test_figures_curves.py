@@ -87,6 +87,15 @@ def test_curves_of_many_points_keep_the_best_of_each_decomposition() -> None:
     assert "best of each decomposition, of 11 points" in caption_of(figure)
 
 
+def test_curves_of_many_points_of_one_decomposition_are_evenly_spaced() -> None:
+    rows = [block_term(R, num_params=129 * R, rmse=1 / R) for R in range(1, 20)]
+    curve = [r for row in rows for r in epochs(row, train_loss=[1.0], rmse=[0.5])]
+    figure = curves(frame("runs", rows), frame("epochs", curve))
+    ranks = [int(text.split("R=")[1].split()[0]) for text in labels_of(figure.axes[2])]
+    assert ranks == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]
+    assert "10 of 19 points, evenly spaced by parameters" in caption_of(figure)
+
+
 def test_curves_refuse_what_has_no_curve() -> None:
     row = lstm(0.5)
     runs, none = frame("runs", [row]), frame("epochs", [])

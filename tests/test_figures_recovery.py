@@ -60,12 +60,12 @@ def test_recovered_shows_the_median_seed() -> None:
 
 
 def test_recovered_cuts_many_points_but_keeps_the_best() -> None:
-    rows = [block_term(R, num_params=129 * R, rmse=0.1 + abs(R - 3)) for R in range(1, 21)]
+    rows = [block_term(R, num_params=129 * R, rmse=0.1 + abs(R - 3)) for R in range(1, 31)]
     figure = drawn(recovered(*recovery(rows)))
     shown = [ax.get_xlabel() for ax in pictures(figure)]
-    assert len(shown) == 17
+    assert len(shown) == 25
     assert any("RMSE 0.100" in text for text in shown)
-    assert caption_of(figure).startswith("16 of 20 points: best of each decomposition")
+    assert caption_of(figure).startswith("24 of 30 points: best of each decomposition")
 
 
 def test_recovered_of_a_constant_target_has_a_scale() -> None:

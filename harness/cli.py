@@ -44,14 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
     session = StudyRun(study)
-    _require_data(study, session)
-    pending = session.pending()
-    total = len(pending) if session.grid else (study.search.trials or 0) * len(study.seeds)
-    _announce(console, study, session, total)
-    points = {point.point_id: point for point, _ in pending}
+    missing = session.missing()
+    if missing is not None:
+        raise ValueError(missing)
+    _announce(console, study, session)
+    points = {point.point_id: point for point, _ in session.pending()}
     speed = measure_speed(session.threads()) if points else None
     weights = {name: speed.seconds(point) for name, point in points.items()} if speed else {}
-    with StudyProgress(console, study.name, total, weights) as progress:
+    with StudyProgress(console, study.name, session.planned(), weights) as progress:
         session.run(progress)
     return _conclude(console, study, session)
 
@@ -73,9 +73,8 @@ def plan(arguments: argparse.Namespace) -> int:
     console.print(plan_table(points, seconds, _MOST_POINTS))
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")
-    pending = session.pending()
-    _announce(console, study, session, len(pending))
-    left = sum(seconds[point.point_id] for point, _ in pending) / study.workers
+    _announce(console, study, session)
+    left = sum(seconds[point.point_id] for point, _ in session.pending()) / study.workers
     console.print(f"estimated time: {duration(left)} with {study.workers} worker(s), roughly")
     return DONE
 
@@ -126,18 +125,11 @@ def figures(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _require_data(study: Study, session: StudyRun) -> None:
-    points = session.grid.points.values() if session.grid else ()
-    for point in points:
-        missing = point.task.missing()
-        if missing is not None:
-            raise ValueError(missing)
-
-
-def _announce(console: Console, study: Study, session: StudyRun, total: int) -> None:
-    grid = session.grid
+def _announce(console: Console, study: Study, session: StudyRun) -> None:
+    grid, total = session.grid, session.planned()
     if grid is None:
-        console.print(f"{study.name}: {study.search.trials} {study.search.sampler} trials")
+        trials = f"{study.search.trials} {study.search.sampler} trials x {len(study.seeds)} seeds"
+        console.print(f"{study.name}: {trials}, {total} runs to go")
     else:
         runs = len(grid.points) * len(study.seeds)
         console.print(
@@ -151,7 +143,7 @@ def _announce(console: Console, study: Study, session: StudyRun, total: int) -> 
 
 
 def _conclude(console: Console, study: Study, session: StudyRun) -> int:
-    rows = list(session.rows.values())
+    rows = session.own_rows()
     console.print(best_table(study, rows))
     console.print(f"measured now: {status_counts(session.measured)}")
     console.print(f"results: {session.folder}", soft_wrap=True)

@@ -25,7 +25,7 @@ from harness.layers.settings import LayerSettings
 from harness.point import Point
 from harness.schema import RUNS
 from harness.space import Settings, Space
-from harness.tasks import TASKS
+from harness.tasks import TASKS, Task
 from harness.train import Training
 
 SAMPLERS = ("grid", "tpe", "nsga2", "random")
@@ -105,11 +105,8 @@ class Study:
 
         Raises ValueError where they make no valid point.
         """
-        parts = {key: dict(getattr(self, key) or {}) for key in PARTS}
-        for name, value in settings.items():
-            part, key = name.split(".", 1)
-            parts[part][key] = value
-        task = TASKS[parts["task"].pop("name")](**parts["task"])
+        parts = self._parts(settings)
+        task = _task(parts["task"])
         cell = Cell(**parts["cell"]) if self.cell is not None else None
         features, out_features = task.sizes()
         if out_features is None:
@@ -124,6 +121,17 @@ class Study:
         )
         training = Training(**parts["training"]) if self.training is not None else None
         return Point(task=task, layer=layer, cell=cell, training=training, dtype=self.dtype)
+
+    def missing(self) -> str | None:
+        """One line on data that the study's task needs and does not find, else None."""
+        return _task(self._parts({})["task"]).missing()
+
+    def _parts(self, settings: Settings) -> dict[str, dict[str, Any]]:
+        parts = {key: dict(getattr(self, key) or {}) for key in PARTS}
+        for name, value in settings.items():
+            part, key = name.split(".", 1)
+            parts[part][key] = value
+        return parts
 
     def _check_names(self) -> None:
         """Check every name a point is built from, in the study's own settings and its space."""
@@ -144,6 +152,10 @@ class Study:
                 raise ValueError(f"space varies {name}, but the study has no {part}")
             for value in values if name in _NAMES and isinstance(values, tuple) else ():
                 one_of(name, value, _NAMES[name])
+
+
+def _task(settings: dict[str, Any]) -> Task:
+    return TASKS[settings["name"]](**{k: v for k, v in settings.items() if k != "name"})
 
 
 # What each part of a point is built from; None: the task's own class.

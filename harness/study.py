@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,9 +34,11 @@ from harness.queue import (
     unfinished_seeds,
 )
 from harness.run import Outcome, point_facts
+from harness.schema import FINISHED
 from harness.store import Store
 from harness.tasks.base import Context
 
+_POLL_S = 0.1
 _COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
 
 
@@ -70,10 +73,32 @@ class StudyRun:
         """Where the study's tables and journal are."""
         return Path(self.study.results) / self.study.name
 
+    def missing(self) -> str | None:
+        """One line on data that a point needs and does not find, else None."""
+        if self.grid is None:
+            return self.study.missing()
+        lines = (point.task.missing() for point in self.grid.points.values())
+        return next((line for line in lines if line is not None), None)
+
     def pending(self) -> list[tuple[Point, int]]:
         """Runs of the grid that are not finished; empty for a sampled search."""
         points = self.grid.points.values() if self.grid else ()
         return [(p, seed) for p in points for seed in unfinished_seeds(self.study, p, self.rows)]
+
+    def planned(self) -> int:
+        """The number of runs to come; of a sampled search at most."""
+        if self.study.search.trials is None or self.grid is not None:
+            return len(self.pending())
+        finished = sum(row["status"] in FINISHED for row in self.rows.values())
+        return max(0, self.study.search.trials * len(self.study.seeds) - finished)
+
+    def own_rows(self) -> list[Row]:
+        """Rows of the runs that belong to the study as it is now, not to earlier settings."""
+        if self.grid is None:
+            return list(self.rows.values())
+        points = self.grid.points.values()
+        ids = [point.run_id(seed) for point in points for seed in self.study.seeds]
+        return [self.rows[run_id] for run_id in ids if run_id in self.rows]
 
     def run(self, watcher: Watcher) -> None:
         """Measure everything that is not finished, then compact; returns early once `stop` is set.
@@ -99,13 +124,13 @@ class StudyRun:
         for thread in threads:
             thread.start()
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)
+            # A join that Ctrl-C interrupts takes the thread for ended; a sleep does not.
+            while any(thread.is_alive() for thread in threads):
+                time.sleep(_POLL_S)
         except KeyboardInterrupt:
             self.stop.set()
-            for thread in threads:
-                thread.join()
+        for thread in threads:
+            thread.join()
 
     def _work(self, worker: int, watcher: Watcher) -> None:
         """The worker loop: claim, run, write, tell; until the queue is empty or `stop` is set."""

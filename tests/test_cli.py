@@ -60,6 +60,26 @@ def test_run_then_run_again_then_query_and_status(
     assert "2 rows in answer.csv" in capsys.readouterr().out
 
 
+def test_a_sampled_search_runs_and_resumes(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    search = ["search.sampler=random", "search.trials=3", "seeds=1"]
+    assert main(["plan", study, *search]) == 0
+    assert "random draws 3 points x 1 seeds from 2 branches" in capsys.readouterr().out
+    assert main(["run", study, *search]) == 0
+    assert "3 random trials x 1 seeds, 3 runs to go" in capsys.readouterr().out
+    assert main(["run", study, *search]) == 0
+    assert "measured now: none" in capsys.readouterr().out
+
+
+def test_rows_of_other_settings_do_not_count(
+    study: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging = ["space.branches.tt.training.learning_rate=[1e30]", "seeds=1"]
+    assert main(["run", study, *diverging]) == 1
+    capsys.readouterr()
+    assert main(["run", study, "seeds=1"]) == 0
+    assert "tiny: points, by rmse" in capsys.readouterr().out
+
+
 def test_csv_writes_lists_as_text(study: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", study, "seeds=1"]) == 0
     capsys.readouterr()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.rows import Row, entries, family, records, text, varying, whole
 from analysis.style import SHORT
+from harness.label import ratio
 
 # Beyond decomposition and ranks: column -> how its value is written behind a name.
 _FACTS: dict[str, str] = {
@@ -65,11 +66,6 @@ def count(number: float) -> str:
         if number >= size:
             return f"{number / (1e3 if letter == 'k' else size):.1f}{letter}"
     return f"{number:.0f}"
-
-
-def ratio(number: float) -> str:
-    """A compression ratio; from 100 on cut to a whole number, as the papers print it."""
-    return f"{math.floor(number)}x" if number >= 100 else f"{number:.1f}x"
 
 
 def size(row: Row) -> str:

@@ -44,7 +44,7 @@ def count(value: float) -> str:
 
 def ratio(value: float) -> str:
     """A compression ratio; from 100 on cut to a whole number, as the papers print it."""
-    return f"{math.floor(value):,}x" if value >= 100 else f"{value:.3g}x"
+    return f"{math.floor(value)}x" if value >= 100 else f"{value:.1f}x"
 
 
 def metric(value: object) -> str:

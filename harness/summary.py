@@ -53,9 +53,11 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
     shown = f"best {most} of {len(ranked)} points" if len(ranked) > most else "points"
     extra = varied([runs[0] for runs in ranked], TASK_COLUMNS)
     table = Table(
-        Column("point", no_wrap=True), *extra, title=f"{study.name}: {shown}, by {objectives[0][0]}"
+        Column("point", no_wrap=True),
+        *extra,
+        title=f"{study.name}: {shown}, by {objectives[0][0]} (mean ± sd over seeds)",
     )
-    for title in ("parameters", "CR", *columns, "seeds", "time"):
+    for title in ("parameters", "CR", *columns, "time"):
         table.add_column(title, justify="right", no_wrap=True)
     for runs in ranked[:most]:
         table.add_row(
@@ -64,7 +66,6 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
             f"{runs[0]['num_params']:,}",
             ratio(runs[0]["compression_ratio"]),
             *(_mean_sd([run.get(name) for run in runs]) for name in columns),
-            str(len(runs)),
             duration(statistics.mean(run["duration_s"] for run in runs)),
         )
     return table

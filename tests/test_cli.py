@@ -77,7 +77,7 @@ def test_rows_of_other_settings_do_not_count(
     assert main(["run", study, *diverging]) == 1
     capsys.readouterr()
     assert main(["run", study, "seeds=1"]) == 0
-    assert "tiny: points, by rmse" in capsys.readouterr().out
+    assert "tiny: points, by rmse (mean" in capsys.readouterr().out
 
 
 def test_csv_writes_lists_as_text(study: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import pytest
 
 from harness import load
@@ -225,6 +226,17 @@ def test_killed_in_the_middle_it_ends_with_one_good_row_a_run(tmp_path: Path) ->
     assert set(runs["status"]) == {"done"}
     # Each kill costs at most the runs that two workers had in hand.
     assert sum(executed(tmp_path).values()) <= 12 + 3 * 2
+
+
+def test_runs_die_with_a_killed_study(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.run_probe", str(tmp_path), "forever", "2"]
+    process = subprocess.Popen(command, cwd=ROOT)
+    _wait_for(tmp_path / "log", 2)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 2
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
 def test_ctrl_c_stops_cleanly_and_keeps_what_was_measured(tmp_path: Path) -> None:

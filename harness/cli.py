@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.config import Study, load_study
-from harness.estimate import measure_speed
+from harness.estimate import estimate
 from harness.label import duration, metric
 from harness.progress import StudyProgress
 from harness.query import query
@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     if missing is not None:
         raise ValueError(missing)
     _announce(console, study, session)
-    points = {point.point_id: point for point, _ in session.pending()}
-    speed = measure_speed(session.threads()) if points else None
-    weights = {name: speed.seconds(point) for name, point in points.items()} if speed else {}
-    with StudyProgress(console, study.name, session.planned(), weights) as progress:
+    pending, total = session.pending(), session.planned()
+    weights = estimate((point for point, _ in pending), session.threads()) if pending else {}
+    work = sum(weights[point.point_id] for point, _ in pending) if pending else float(total)
+    with StudyProgress(console, study.name, total, weights, work) as progress:
         session.run(progress)
     return _conclude(console, study, session)
 
@@ -67,9 +67,8 @@ def plan(arguments: argparse.Namespace) -> int:
             f"x {len(study.seeds)} seeds from {len(study.space.branches)} branches"
         )
         return DONE
-    speed = measure_speed(session.threads())
     points = list(session.grid.points.values())
-    seconds = {point.point_id: speed.seconds(point) for point in points}
+    seconds = estimate(points, session.threads())
     console.print(plan_table(points, seconds, _MOST_POINTS))
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")

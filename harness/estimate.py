@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -27,23 +29,28 @@ class Speed:
         return _START_S + work.steps * step
 
 
+def estimate(points: Iterable[Point], threads: int) -> dict[str, float]:
+    """Estimated seconds of one run of each point on this machine, by point id."""
+    speed = measure_speed(threads)
+    return {point.point_id: speed.seconds(point) for point in points}
+
+
 def measure_speed(threads: int) -> Speed:
     """Time a skinny matrix product and a small addition on this machine's CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     x, w, small = torch.randn(_ROWS, _IN), torch.randn(_IN, _OUT), torch.randn(8)
-    product = _best_of(lambda: x @ w, 10)
-    call = _best_of(lambda: small + small, 1000)
+    product = _median_s(lambda: x @ w, 10)
+    call = _median_s(lambda: small + small, 1000)
     torch.set_num_threads(before)
     # A call of a training step carries its share of autograd and the optimiser.
     return Speed(flops_per_s=2 * _ROWS * _IN * _OUT / product, seconds_per_call=10 * call)
 
 
-def _best_of(call: object, repeats: int) -> float:
-    assert callable(call)
+def _median_s(call: Callable[[], object], repeats: int) -> float:
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return sorted(times)[len(times) // 2]
+    return statistics.median(times)

@@ -23,17 +23,22 @@ _LINE_EVERY_S = 5.0
 class StudyProgress:
     """Watches a study: how much of its estimated work is done, and how long the rest takes.
 
-    `weights`: point id -> estimated seconds of one of its runs; `total`: runs to come;
-    runs of points without a weight count as the mean of those that have one.
+    `total`: number of runs to come; `weights`: point id -> estimated seconds of one of its runs,
+    1 for a point that is not there; `work`: the sum of the weights of all runs to come.
     """
 
     def __init__(
-        self, console: Console, name: str, total: int, weights: Mapping[str, float]
+        self,
+        console: Console,
+        name: str,
+        total: int,
+        weights: Mapping[str, float],
+        work: float,
     ) -> None:
         self._console = console
         self._total = total
         self._weights = weights
-        self._mean = sum(weights.values()) / len(weights) if weights else 1.0
+        self._work = work
         self._done, self._done_weight = 0, 0.0
         self._running: dict[int, tuple[float, float]] = {}  # worker -> weight, share done
         self._epochs: dict[int, int | None] = {}
@@ -66,7 +71,7 @@ class StudyProgress:
     def started(self, worker: int, point: Point, seed: int) -> None:
         """A worker begins a run."""
         with self._lock:
-            self._running[worker] = (self._weights.get(point.point_id, self._mean), 0.0)
+            self._running[worker] = (self._weights.get(point.point_id, 1.0), 0.0)
             self._epochs[worker] = point.training.epochs if point.training else None
             if worker not in self._worker_bars:
                 self._worker_bars[worker] = self._bars.add_task("", total=1.0, note="")
@@ -101,12 +106,8 @@ class StudyProgress:
         return duration(elapsed * (1 - share) / share) + " left" if share > 0 else "estimating"
 
     def _share(self) -> float:
-        started = self._done + len(self._running)
-        rest = self._mean * max(0, self._total - started)
-        running = sum(weight for weight, _ in self._running.values())
-        total = self._done_weight + running + rest
         done = self._done_weight + sum(weight * share for weight, share in self._running.values())
-        return min(1.0, done / total) if total else 1.0
+        return min(1.0, done / self._work) if self._work else 1.0
 
     def _update(self) -> None:
         note = f"{self._done}/{self._total} runs, {self.left()}"

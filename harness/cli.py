@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what a study has not measured yet."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
     session = StudyRun(study)

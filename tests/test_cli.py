@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -126,6 +129,22 @@ def test_failed_runs_give_exit_code_1_and_the_others_survive(
     told = capsys.readouterr().out
     assert "diverged: training loss is" in told
     assert "measured now: 8 diverged, 10 done" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_study_ends_with_its_summary(study: str, number: signal.Signals) -> None:
+    endless = ["run", study, "training.epochs=10000000", "seeds=1"]
+    command = [sys.executable, "-m", "harness.cli", *endless]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("[1/5]"):
+            pass  # the exact solution ends first; training then never does
+        process.send_signal(number)
+        told = process.stdout.readlines()
+    assert process.returncode == 1
+    # The second run may not have begun.
+    assert {"measured now: 1 done\n", "measured now: 1 done, 1 interrupted\n"} & set(told)
+    assert told[-1] == "stopped; `rankbench run tiny` goes on where it stopped\n"
 
 
 ACTION = """

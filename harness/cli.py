@@ -15,6 +15,7 @@ import pyarrow.parquet
 from rich.console import Console
 from rich.table import Table
 
+from harness import __version__
 from harness.config import Study, load_study
 from harness.estimate import estimate
 from harness.label import duration, metric
@@ -176,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rankbench", description="Benchmarks and studies of tensor-compressed RNNs."
     )
+    parser.add_argument("--version", action="version", version=f"rankbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, function in (("run", run), ("plan", plan), ("status", status)):
         command = commands.add_parser(name, help=function.__doc__)

@@ -65,13 +65,17 @@ class Point:
 
 
 def _settings(part: Any, changed_only: bool) -> dict[str, Any]:
-    """The fields of a dataclass; one with `identity` in its metadata goes through it."""
+    """The fields of a dataclass; `identity` in a field's metadata says what of it counts.
+
+    A function: its result, in place of the value. None: nothing, the setting is no part of a
+    point's id.
+    """
     values = {}
     for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
-        if changed_only and value == field.default:
+        value, identity = getattr(part, field.name), field.metadata.get("identity", _same)
+        if changed_only and (identity is None or value == field.default):
             continue
-        values[field.name] = field.metadata.get("identity", _same)(value)
+        values[field.name] = identity(value) if identity else value
     return values
 
 

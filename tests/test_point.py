@@ -66,6 +66,12 @@ def test_data_is_named_by_its_file_not_by_where_it_lies() -> None:
     assert action_point("a/frames.parquet").config()["task"]["frames"] == "frames.parquet"
 
 
+def test_what_is_kept_of_a_run_is_no_part_of_its_point() -> None:
+    task = Recovery(in_features=16, out_features=16, keep_weights=False)
+    assert recovery_point(task=task).point_id == recovery_point().point_id
+    assert recovery_point(task=task).config()["task"]["keep_weights"] is False
+
+
 def test_the_configuration_states_every_setting() -> None:
     config = recovery_point().config()
     assert config["task"]["name"] == "recovery"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -37,7 +37,8 @@ class Recovery(Task):
     mean square of 1, so that an RMSE of W is relative. The run's seed draws x, e and the layer.
 
     `learner` adam trains the layer on all samples at once; least_squares solves for a dense W
-    exactly (the linear-regression line of TR Fig. 5 and 6). The loss is quadratic,
+    exactly (the linear-regression line of TR Fig. 5 and 6). `keep_weights` stores the target and
+    the recovered W; it is no part of a point. The loss is quadratic,
 
         L = (tr(V Sxx V^T) - 2 tr(V Syx^T) + tr(Syy)) / o,   Sab = mean over n of a b^T,
 
@@ -62,7 +63,7 @@ class Recovery(Task):
     learner: str = "adam"
     statistics: bool = True
     fresh_samples: int = 1000
-    keep_weights: bool = True
+    keep_weights: bool = field(default=True, metadata={"identity": None})
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features", "samples", "fresh_samples"):

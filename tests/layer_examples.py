@@ -21,6 +21,17 @@ SHAPES = {
     "four": ((2, 1, 3, 2), (2, 2, 1, 3)),
 }
 
+# A small setting of every decomposition, as a study file would give it.
+RANKS: dict[str, dict[str, Any]] = {
+    "dense": {},
+    "low_rank": {"rank": 3},
+    "cp": {"core_order": 2, "cp_rank": 3},
+    "tucker": {"core_order": 2, "tucker_rank": 2},
+    "block_term": {"core_order": 2, "tucker_rank": 2, "cp_rank": 2},
+    "tensor_train": {"core_order": 2, "tt_ranks": 3},
+    "tensor_ring": {"core_order": 2, "tr_ranks": 3},
+}
+
 
 def layer_of(
     name: str, in_modes: tuple[int, ...], out_modes: tuple[int, ...], rank: int, **settings: Any

@@ -13,7 +13,7 @@ from harness.point import Point
 from harness.run import Outcome, execute
 from harness.tasks.base import Context
 from harness.tasks.profile import Profile
-from tests.test_recovery import RANKS
+from tests.layer_examples import RANKS
 
 BUDGET = {"budget_s": 0.05, "batch": 2, "time_steps": 3}
 

@@ -19,16 +19,8 @@ from harness.tasks.base import Context
 from harness.tasks.pictures import PICTURES
 from harness.tasks.recovery import Moments, Recovery
 from harness.train import Training
+from tests.layer_examples import RANKS
 
-RANKS = {
-    "dense": {},
-    "low_rank": {"rank": 3},
-    "cp": {"core_order": 2, "cp_rank": 3},
-    "tucker": {"core_order": 2, "tucker_rank": 2},
-    "block_term": {"core_order": 2, "tucker_rank": 2, "cp_rank": 2},
-    "tensor_train": {"core_order": 2, "tt_ranks": 3},
-    "tensor_ring": {"core_order": 2, "tr_ranks": 3},
-}
 SMALL = Recovery(in_features=12, out_features=16, samples=200, noise=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of results."""
+"""Shared by tests: hypothesis without a clock, and a store of results."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from harness.store import Store
+
+# How long an example takes says nothing of it being right.
+settings.register_profile("rankbench", deadline=None)
+settings.load_profile("rankbench")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from harness.layers import (
 )
 from tests.layer_examples import module, set_cores
 
-quickly = settings(max_examples=25, deadline=None)
+quickly = settings(max_examples=25)
 modes = st.integers(1, 4)
 ranks = st.integers(1, 4)
 paired = st.integers(1, 4).flatmap(

@@ -67,7 +67,7 @@ def test_samples_have_the_stated_variances() -> None:
     assert not torch.equal(x, task.draw_samples(W, seed=1)[0])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     n=st.integers(1, 30),
     features=st.integers(1, 6),

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.split import assign_folds, sides_of_column, sides_of_fold
@@ -29,7 +29,6 @@ def clip_sets(draw: st.DrawFn, mixed: bool = False) -> tuple[list[str], list[int
 folds_and_seed = st.tuples(st.integers(2, 6), st.integers(0, 2**32))
 
 
-@settings(deadline=None)
 @given(clip_sets(mixed=True), folds_and_seed)
 def test_every_clip_is_in_one_fold_and_no_group_in_two(
     clips: tuple[list[str], list[int]], how: tuple[int, int]
@@ -48,7 +47,6 @@ def test_every_clip_is_in_one_fold_and_no_group_in_two(
         assert not {groups[k] for k in train} & {groups[k] for k in test}
 
 
-@settings(deadline=None)
 @given(clip_sets(), folds_and_seed)
 def test_a_class_with_enough_groups_is_on_both_sides_of_every_fold(
     clips: tuple[list[str], list[int]], how: tuple[int, int]
@@ -64,7 +62,6 @@ def test_a_class_with_enough_groups_is_on_both_sides_of_every_fold(
             assert label in {labels[k] for k in test}
 
 
-@settings(deadline=None)
 @given(clip_sets(), folds_and_seed)
 def test_each_class_is_dealt_evenly(
     clips: tuple[list[str], list[int]], how: tuple[int, int]
@@ -79,7 +76,6 @@ def test_each_class_is_dealt_evenly(
         assert max(counts) - min(counts) <= 1
 
 
-@settings(deadline=None)
 @given(clip_sets(mixed=True), folds_and_seed, st.randoms(use_true_random=False))
 def test_the_order_of_the_clips_does_not_matter(
     clips: tuple[list[str], list[int]], how: tuple[int, int], random: Random

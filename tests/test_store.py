@@ -652,7 +652,7 @@ def comparable(row: dict[str, Any]) -> str:
     return repr({key: value for key, value in sorted((row | utc).items()) if value is not None})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.just("compact") | WRITES, min_size=1, max_size=6))
 def test_rows_survive_any_writes_and_compactions(steps: list[Any]) -> None:
     expected: dict[str, dict[str, list[dict[str, Any]]]] = {table: {} for table in TABLES}

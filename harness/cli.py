@@ -46,37 +46,37 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
-    session = StudyRun(study)
-    missing = session.missing()
+    execution = StudyRun(study)
+    missing = execution.missing()
     if missing is not None:
         raise ValueError(missing)
-    _announce(console, study, session)
-    pending, total = session.pending(), session.planned()
-    weights = estimate((point for point, _ in pending), session.threads()) if pending else {}
+    _announce(console, study, execution)
+    pending, total = execution.pending(), execution.planned()
+    weights = estimate((point for point, _ in pending), execution.threads()) if pending else {}
     work = sum(weights[point.point_id] for point, _ in pending) if pending else float(total)
     with StudyProgress(console, study.name, total, weights, work) as progress:
-        session.run(progress)
-    return _conclude(console, study, session)
+        execution.run(progress)
+    return _conclude(console, study, execution)
 
 
 def plan(arguments: argparse.Namespace) -> int:
     """Show what `run` would measure, and for how long."""
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
-    session = StudyRun(study)
-    if session.grid is None:
+    execution = StudyRun(study)
+    if execution.grid is None:
         console.print(
             f"{study.name}: {study.search.sampler} draws {study.search.trials} points "
             f"x {len(study.seeds)} seeds from {len(study.space.branches)} branches"
         )
         return DONE
-    points = list(session.grid.points.values())
-    seconds = estimate(points, session.threads())
+    points = list(execution.grid.points.values())
+    seconds = estimate(points, execution.threads())
     console.print(plan_table(points, seconds, _MOST_POINTS))
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")
-    _announce(console, study, session)
-    left = sum(seconds[point.point_id] for point, _ in session.pending()) / study.workers
+    _announce(console, study, execution)
+    left = sum(seconds[point.point_id] for point, _ in execution.pending()) / study.workers
     console.print(f"estimated time: {duration(left)} with {study.workers} worker(s), roughly")
     return DONE
 
@@ -85,13 +85,13 @@ def status(arguments: argparse.Namespace) -> int:
     """Show how far a study is."""
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
-    session = StudyRun(study)
-    console.print(f"{study.name}: {status_counts(session.rows.values())} in {session.folder}")
-    for row in session.rows.values():
+    execution = StudyRun(study)
+    console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
+    for row in execution.rows.values():
         if row["status"] != "done":
             console.print(f"  {row['run_id']} {row['status']}: {row['error']}", markup=False)
-    if session.grid is not None:
-        console.print(f"{len(session.pending())} runs to measure")
+    if execution.grid is not None:
+        console.print(f"{len(execution.pending())} runs to measure")
     return DONE
 
 
@@ -127,8 +127,8 @@ def figures(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _announce(console: Console, study: Study, session: StudyRun) -> None:
-    grid, total = session.grid, session.planned()
+def _announce(console: Console, study: Study, execution: StudyRun) -> None:
+    grid, total = execution.grid, execution.planned()
     if grid is None:
         trials = f"{study.search.trials} {study.search.sampler} trials x {len(study.seeds)} seeds"
         console.print(f"{study.name}: {trials}, {total} runs to go")
@@ -140,18 +140,18 @@ def _announce(console: Console, study: Study, session: StudyRun) -> None:
         )
         if grid.duplicates:
             console.print(f"{grid.duplicates} settings are duplicates of a point above")
-    for reason, number in session.skipped.items():
+    for reason, number in execution.skipped.items():
         console.print(f"skipped {number}: {reason}", markup=False)
 
 
-def _conclude(console: Console, study: Study, session: StudyRun) -> int:
-    rows = session.own_rows()
+def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
+    rows = execution.own_rows()
     console.print(best_table(study, rows))
-    console.print(f"measured now: {status_counts(session.measured)}")
-    console.print(f"results: {session.folder}", soft_wrap=True)
+    console.print(f"measured now: {status_counts(execution.measured)}")
+    console.print(f"results: {execution.folder}", soft_wrap=True)
     elsewhere = "" if study.results == "results" else f" --results {study.results}"
     console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
-    if session.stop.is_set():
+    if execution.stop.is_set():
         console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
         return FAILED
     return FAILED if any(row["status"] != "done" for row in rows) else DONE

@@ -15,9 +15,9 @@ def main(folder: str, how: str, points: str) -> int:
     TASKS["probe"] = Probe
     space = {"task": {"value": tuple(range(int(points)))}}
     task = {"how": how, "sleep_s": 0.2}
-    session = StudyRun(make_study(Path(folder), space, task=task, workers=2))
-    session.run(Silent())
-    return 1 if session.stop.is_set() else 0
+    execution = StudyRun(make_study(Path(folder), space, task=task, workers=2))
+    execution.run(Silent())
+    return 1 if execution.stop.is_set() else 0
 
 
 if __name__ == "__main__":

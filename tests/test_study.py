@@ -54,9 +54,9 @@ def make_study(folder: Path, space: dict[str, Any] | None = None, **settings: An
 
 
 def execute(study: Study) -> StudyRun:
-    session = StudyRun(study)
-    session.run(Silent())
-    return session
+    execution = StudyRun(study)
+    execution.run(Silent())
+    return execution
 
 
 def runs_of(folder: Path) -> Any:
@@ -147,9 +147,9 @@ def test_a_damaged_journal_is_rebuilt_from_parquet(tmp_path: Path, damage: str) 
 
 def test_invalid_points_are_skipped_with_their_reason(tmp_path: Path) -> None:
     space = {"task": {"how": ("done", "invalid"), "value": (1, 2)}}
-    session = execute(make_study(tmp_path, space))
-    assert session.skipped == {"value 1 is invalid": 1, "value 2 is invalid": 1}
-    assert len(session.measured) == 2
+    execution = execute(make_study(tmp_path, space))
+    assert execution.skipped == {"value 1 is invalid": 1, "value 2 is invalid": 1}
+    assert len(execution.measured) == 2
 
 
 def test_a_space_without_a_valid_point_is_an_error(tmp_path: Path) -> None:
@@ -158,10 +158,10 @@ def test_a_space_without_a_valid_point_is_an_error(tmp_path: Path) -> None:
 
 
 def test_settings_that_make_the_same_point_are_measured_once(tmp_path: Path) -> None:
-    session = execute(make_study(tmp_path, {"task": {"value": (1, 1, 2)}}))
-    assert session.grid is not None
-    assert session.grid.duplicates == 1
-    assert len(session.measured) == 2
+    execution = execute(make_study(tmp_path, {"task": {"value": (1, 1, 2)}}))
+    assert execution.grid is not None
+    assert execution.grid.duplicates == 1
+    assert len(execution.measured) == 2
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
@@ -190,14 +190,14 @@ def test_several_objectives(tmp_path: Path) -> None:
 def test_results_that_cannot_be_written_stop_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = StudyRun(make_study(tmp_path))
+    execution = StudyRun(make_study(tmp_path))
 
     def full(tables: object) -> None:
         raise OSError("cannot write results/probing: no space left on device")
 
-    monkeypatch.setattr(session.store, "write_run", full)
+    monkeypatch.setattr(execution.store, "write_run", full)
     with pytest.raises(OSError, match="no space left"):
-        session.run(Silent())
+        execution.run(Silent())
 
 
 def test_a_study_that_is_being_run_refuses_a_second_process(tmp_path: Path) -> None:

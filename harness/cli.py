@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import __version__
-from harness.config import Study, load_study
-from harness.estimate import estimate
-from harness.label import duration, metric
-from harness.progress import StudyProgress
+from harness.exits import DONE, FAILED, USAGE
+from harness.label import metric
 from harness.query import query
-from harness.study import StudyRun
-from harness.summary import best_table, plan_table, status_counts
 
-DONE, FAILED, USAGE = 0, 1, 2
-_MOST_POINTS = 60
+STUDY_COMMANDS = {
+    "run": "measure what a study has not measured yet",
+    "plan": "show what run would measure, and for how long",
+    "status": "show how far a study is",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,58 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Measure what a study has not measured yet."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
-    study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study)
-    missing = execution.missing()
-    if missing is not None:
-        raise ValueError(missing)
-    _announce(console, study, execution)
-    pending, total = execution.pending(), execution.planned()
-    weights = estimate((point for point, _ in pending), execution.threads()) if pending else {}
-    work = sum(weights[point.point_id] for point, _ in pending) if pending else float(total)
-    with StudyProgress(console, study.name, total, weights, work) as progress:
-        execution.run(progress)
-    return _conclude(console, study, execution)
-
-
-def plan(arguments: argparse.Namespace) -> int:
-    """Show what `run` would measure, and for how long."""
-    console = Console()
-    study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study)
-    if execution.grid is None:
-        console.print(
-            f"{study.name}: {study.search.sampler} draws {study.search.trials} points "
-            f"x {len(study.seeds)} seeds from {len(study.space.branches)} branches"
-        )
-        return DONE
-    points = list(execution.grid.points.values())
-    seconds = estimate(points, execution.threads())
-    console.print(plan_table(points, seconds, _MOST_POINTS))
-    if len(points) > _MOST_POINTS:
-        console.print(f"... and {len(points) - _MOST_POINTS} more points")
-    _announce(console, study, execution)
-    left = sum(seconds[point.point_id] for point, _ in execution.pending()) / study.workers
-    console.print(f"estimated time: {duration(left)} with {study.workers} worker(s), roughly")
-    return DONE
-
-
-def status(arguments: argparse.Namespace) -> int:
-    """Show how far a study is."""
-    console = Console()
-    study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study)
-    console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
-    for row in execution.rows.values():
-        if row["status"] != "done":
-            console.print(f"  {row['run_id']} {row['status']}: {row['error']}", markup=False)
-    if execution.grid is not None:
-        console.print(f"{len(execution.pending())} runs to measure")
-    return DONE
+def study_command(arguments: argparse.Namespace) -> int:
+    """Run, plan or status."""
+    # They import torch, which takes seconds: the other commands answer without.
+    commands = importlib.import_module("harness.commands")
+    return int(getattr(commands, arguments.name)(arguments))
 
 
 def query_command(arguments: argparse.Namespace) -> int:
@@ -127,36 +78,6 @@ def figures(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _announce(console: Console, study: Study, execution: StudyRun) -> None:
-    grid, total = execution.grid, execution.planned()
-    if grid is None:
-        trials = f"{study.search.trials} {study.search.sampler} trials x {len(study.seeds)} seeds"
-        console.print(f"{study.name}: {trials}, {total} runs to go")
-    else:
-        runs = len(grid.points) * len(study.seeds)
-        console.print(
-            f"{study.name}: {len(grid.points)} points x {len(study.seeds)} seeds = {runs} runs, "
-            f"{runs - total} measured already, {total} to go"
-        )
-        if grid.duplicates:
-            console.print(f"{grid.duplicates} settings are duplicates of a point above")
-    for reason, number in execution.skipped.items():
-        console.print(f"skipped {number}: {reason}", markup=False)
-
-
-def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
-    rows = execution.own_rows()
-    console.print(best_table(study, rows))
-    console.print(f"measured now: {status_counts(execution.measured)}")
-    console.print(f"results: {execution.folder}", soft_wrap=True)
-    elsewhere = "" if study.results == "results" else f" --results {study.results}"
-    console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
-    if execution.stop.is_set():
-        console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
-        return FAILED
-    return FAILED if any(row["status"] != "done" for row in rows) else DONE
-
-
 def _flat(table: pa.Table) -> pa.Table:
     """CSV has no lists: they are written as text."""
     for index, field in enumerate(table.schema):
@@ -179,17 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rankbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, function in (("run", run), ("plan", plan), ("status", status)):
-        command = commands.add_parser(name, help=function.__doc__)
+    for name, what in STUDY_COMMANDS.items():
+        command = commands.add_parser(name, help=what)
         command.add_argument("study", help="a name in studies/ or a path to a YAML file")
         command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
-        command.set_defaults(command=function)
-    asked = commands.add_parser("query", help=query_command.__doc__)
+        command.set_defaults(command=study_command, name=name)
+    asked = commands.add_parser("query", help="answer SQL over every study's tables")
     asked.add_argument("sql", help='e.g. "select decomposition, avg(rmse) from runs group by 1"')
     asked.add_argument("--format", choices=("table", "csv", "parquet"), default="table")
     asked.add_argument("--out", type=Path, help="file to write, for csv and parquet")
     asked.set_defaults(command=query_command)
-    drawn = commands.add_parser("figures", help=figures.__doc__)
+    drawn = commands.add_parser("figures", help="draw every figure a study's rows allow")
     drawn.add_argument("study")
     drawn.add_argument("--out", type=Path, help="folder (default: figures in the study's results)")
     drawn.set_defaults(command=figures)

@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["checks", "schema", "modes", "label"],
+    ["checks", "schema", "modes", "label", "exits"],
     ["layers"],
     ["cells", "train", "measure", "machine", "data", "fragments", "merge", "store", "query"],
     ["tasks"],
@@ -23,6 +23,7 @@ FLOORS = [
     ["config", "engine"],
     ["queue"],
     ["study", "progress", "summary"],
+    ["commands"],
     ["cli"],
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -98,8 +98,8 @@ class TrialQueue:
         self.study = study
         self.folder = folder
 
-    def build(self, grid: Grid | None, rows: Mapping[str, Row]) -> int:
-        """Write the journal anew from finished rows; returns the number of waiting trials.
+    def build(self, grid: Grid | None, rows: Mapping[str, Row]) -> None:
+        """Write the journal anew: what `rows` know is told, what is missing waits.
 
         The caller must hold the study's lock: nobody else may have the journal open.
         """
@@ -112,8 +112,9 @@ class TrialQueue:
             storage=self._storage, study_name=self.study.name, directions=directions
         )
         if grid is not None:
-            return self._fill_from_grid(grid, rows)
-        return self._fill_from_rows(rows)
+            self._fill_from_grid(grid, rows)
+        else:
+            self._fill_from_rows(rows)
 
     def claim(self, sampler: BaseSampler) -> Trial | None:
         """Take a waiting trial for this worker, None when none waits."""
@@ -140,22 +141,19 @@ class TrialQueue:
             case _:
                 return RandomSampler(seed=seed)
 
-    def _fill_from_grid(self, grid: Grid, rows: Mapping[str, Row]) -> int:
-        waiting = 0
+    def _fill_from_grid(self, grid: Grid, rows: Mapping[str, Row]) -> None:
         for point_id, point in grid.points.items():
             params, attributes = grid.params[point_id], {"point_id": point_id}
             if unfinished_seeds(self.study, point, rows):
                 self._create.enqueue_trial(params, user_attrs=attributes)
-                waiting += 1
             else:
                 runs = [rows[point.run_id(seed)] for seed in self.study.seeds]
                 self._add_finished(params, grid.distributions, runs, attributes)
-        return waiting
 
-    def _fill_from_rows(self, rows: Mapping[str, Row]) -> int:
+    def _fill_from_rows(self, rows: Mapping[str, Row]) -> None:
         """A sampled search: tell what is known, finish what is partial, leave the rest open."""
-        told = waiting = 0
-        for runs in _by_point(rows.values()):
+        known = 0
+        for runs in _by_point(row for row in rows.values() if row["seed"] in self.study.seeds):
             params = json.loads(runs[0]["params"])
             point_id = runs[0]["point_id"]
             seeds = {row["seed"] for row in runs if row["status"] in FINISHED}
@@ -164,15 +162,13 @@ class TrialQueue:
             if distributions is None or set(params) != set(distributions):
                 continue
             if set(self.study.seeds) <= seeds:
-                told += self._add_finished(params, distributions, runs, {"point_id": point_id})
+                known += self._add_finished(params, distributions, runs, {"point_id": point_id})
             else:
                 self._create.enqueue_trial(params)
-                waiting += 1
+                known += 1
         assert self.study.search.trials is not None
-        for _ in range(self.study.search.trials - told - waiting):
+        for _ in range(self.study.search.trials - known):
             self._create.enqueue_trial({})
-            waiting += 1
-        return waiting
 
     def _add_finished(
         self,
@@ -180,7 +176,8 @@ class TrialQueue:
         distributions: Mapping[str, BaseDistribution],
         runs: Sequence[Row],
         attributes: dict[str, Any],
-    ) -> int:
+    ) -> bool:
+        """Tell what is known of a point; false where the space no longer offers its values."""
         values = objective_values(self.study, runs)
         try:
             trial = create_trial(
@@ -191,10 +188,9 @@ class TrialQueue:
                 user_attrs=attributes,
             )
         except ValueError:
-            # A value the space no longer offers: the row stays, the sampler need not know.
-            return 0
+            return False
         self._create.add_trial(trial)
-        return 1
+        return True
 
     def _distributions(self, branch: str) -> dict[str, BaseDistribution] | None:
         space = self.study.space

@@ -153,16 +153,13 @@ class TrialQueue:
     def _fill_from_rows(self, rows: Mapping[str, Row]) -> None:
         """A sampled search: tell what is known, finish what is partial, leave the rest open."""
         known = 0
-        for runs in _by_point(row for row in rows.values() if row["seed"] in self.study.seeds):
-            params = json.loads(runs[0]["params"])
-            point_id = runs[0]["point_id"]
-            seeds = {row["seed"] for row in runs if row["status"] in FINISHED}
-            branch = params.get("branch", next(iter(self.study.space.branches)))
-            distributions = self._distributions(branch)
-            if distributions is None or set(params) != set(distributions):
-                continue
-            if set(self.study.seeds) <= seeds:
-                known += self._add_finished(params, distributions, runs, {"point_id": point_id})
+        for runs in _by_point(sampled_rows(self.study, rows.values())):
+            stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
+            distributions = branch_distributions(self.study, stored)
+            params = {name: stored[name] for name in distributions}
+            finished = {row["seed"] for row in runs if row["status"] in FINISHED}
+            if set(self.study.seeds) <= finished:
+                known += self._add_finished(params, distributions, runs, attributes)
             else:
                 self._create.enqueue_trial(params)
                 known += 1
@@ -192,17 +189,37 @@ class TrialQueue:
         self._create.add_trial(trial)
         return True
 
-    def _distributions(self, branch: str) -> dict[str, BaseDistribution] | None:
-        space = self.study.space
-        if branch not in space.branches:
-            return None
-        return {**branch_distribution(self.study), **space.narrow(branch)}
-
 
 def branch_distribution(study: Study) -> dict[str, BaseDistribution]:
     """The choice among branches a sampler draws first, empty when there is one branch."""
     names = list(study.space.branches)
     return {"branch": CategoricalDistribution(names)} if len(names) > 1 else {}
+
+
+def branch_distributions(study: Study, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Every distribution that a sampler drew `params` from."""
+    return {**branch_distribution(study), **study.space.narrow(branch_of(study, params))}
+
+
+def branch_of(study: Study, params: Mapping[str, Any]) -> str:
+    """The branch that sampled `params` belong to."""
+    return str(params.get("branch", next(iter(study.space.branches))))
+
+
+def sampled_rows(study: Study, rows: Iterable[Row]) -> list[Row]:
+    """Those of `rows` that a sampler of this study could have drawn, for one of its seeds."""
+    return [row for row in rows if row["seed"] in study.seeds and _is_sampled(study, row)]
+
+
+def _is_sampled(study: Study, row: Row) -> bool:
+    """Whether the row's parameters make its point, in this space and with its fixed settings."""
+    params = json.loads(row["params"])
+    branch = branch_of(study, params)
+    try:
+        point = study.point(study.space.settings(branch, params))
+    except (KeyError, ValueError):
+        return False
+    return point.point_id == str(row["point_id"])
 
 
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
@@ -224,6 +241,5 @@ def _suggest(trial: Trial, name: str, found: BaseDistribution) -> Any:
 def _by_point(rows: Iterable[Row]) -> list[list[Row]]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row.get("params"):
-            groups.setdefault(row["point_id"], []).append(row)
+        groups.setdefault(row["point_id"], []).append(row)
     return list(groups.values())

@@ -28,8 +28,10 @@ from harness.queue import (
     Row,
     TrialQueue,
     branch_distribution,
+    branch_of,
     enumerate_grid,
     objective_values,
+    sampled_rows,
     suggest,
     unfinished_seeds,
 )
@@ -89,13 +91,13 @@ class StudyRun:
         """The number of runs to come; of a sampled search at most."""
         if self.study.search.trials is None or self.grid is not None:
             return len(self.pending())
-        finished = sum(row["status"] in FINISHED for row in self.rows.values())
+        finished = sum(row["status"] in FINISHED for row in self.own_rows())
         return max(0, self.study.search.trials * len(self.study.seeds) - finished)
 
     def own_rows(self) -> list[Row]:
         """Rows of the runs that belong to the study as it is now, not to earlier settings."""
         if self.grid is None:
-            return list(self.rows.values())
+            return sampled_rows(self.study, self.rows.values())
         points = self.grid.points.values()
         ids = [point.run_id(seed) for point in points for seed in self.study.seeds]
         return [self.rows[run_id] for run_id in ids if run_id in self.rows]
@@ -213,8 +215,7 @@ class StudyRun:
             params = self.grid.params[point_id]
             suggest(trial, {name: self.grid.distributions[name] for name in params})
             return self.grid.points[point_id]
-        drawn = suggest(trial, branch_distribution(self.study))
-        branch = drawn.get("branch", next(iter(space.branches)))
+        branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
         params = suggest(trial, space.narrow(branch))
         return self.study.point(space.settings(branch, params))
 

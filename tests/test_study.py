@@ -179,6 +179,23 @@ def test_samplers_draw_the_stated_number_of_trials_and_resume(tmp_path: Path, sa
     assert set(executed(tmp_path).values()) == {1}
 
 
+def test_a_sampler_is_not_told_of_points_with_other_fixed_settings(tmp_path: Path) -> None:
+    space = {"task": {"value": {"low": 0, "high": 1000}}}
+    search = {"sampler": "random", "trials": 3}
+    execute(make_study(tmp_path, space, search=search))
+    other = execute(make_study(tmp_path, space, search=search, dtype="float64"))
+    assert len(other.measured) == len(other.own_rows()) == 3
+    assert len(journal(tmp_path).trials) == 3
+    assert len(runs_of(tmp_path)) == 6
+
+
+def test_a_sampler_learns_from_the_rows_of_a_grid(tmp_path: Path) -> None:
+    execute(make_study(tmp_path, {"task": {"value": (1, 2, 3), "how": ("done",)}}))
+    space = {"task": {"value": (1, 2, 3, 4), "how": ("done",)}}
+    execute(make_study(tmp_path, space, search={"sampler": "random", "trials": 3}))
+    assert sorted(trial.value for trial in journal(tmp_path).trials) == [1.0, 2.0, 3.0]
+
+
 def test_several_objectives(tmp_path: Path) -> None:
     objectives = (("rmse", "minimize"), ("epochs", "maximize"))
     execute(make_study(tmp_path, search={"objectives": objectives}))

@@ -49,7 +49,7 @@ def plan(arguments: argparse.Namespace) -> int:
         return DONE
     points = list(execution.grid.points.values())
     seconds = estimate(points, execution.threads())
-    console.print(plan_table(points, seconds, _MOST_POINTS))
+    console.print(plan_table(execution.grid, seconds, _MOST_POINTS))
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")
     _announce(console, study, execution)

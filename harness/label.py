@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -19,19 +19,14 @@ def label(row: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def varied(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Those of `names` that have more than one value over `rows`."""
-    return [name for name in names if len({row.get(name) for row in rows}) > 1]
-
-
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "4.2 s", "3 min 20 s", "2 h 5 min"."""
+    """Seconds as a person says them: "4.2 s", "3 min 20 s", "26 min", "2 h 5 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
+    if minutes < 10:
         return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def count(value: float) -> str:

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from harness.config import Study
-from harness.label import count, duration, label, metric, ratio, varied
-from harness.point import Point
-from harness.queue import Row
+from harness.label import count, duration, label, metric, ratio
+from harness.queue import Grid, Row
 from harness.run import layer_facts
 
-# Columns that say which task a point is; shown where they vary within a study.
-TASK_COLUMNS = ("target", "noise", "samples", "split")
+STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
-def plan_table(points: Iterable[Point], seconds: Mapping[str, float], most: int) -> Table:
+def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
     """The first `most` points with their counts and the estimated time of one run each."""
-    shown = list(points)
-    tasks = [point.task.describe() for point in shown]
-    extra = varied(tasks, TASK_COLUMNS)
-    table = Table(Column("point", no_wrap=True), "modes", *extra, title="points")
+    extra = _varied(grid.params.values())
+    modes = Column("modes", min_width=10, overflow="fold")
+    table = Table(Column("point", min_width=12), modes, *_titles(extra), title="points", **STYLE)
     for title in ("parameters", "CR", "FLOPs/row", "time/run"):
         table.add_column(title, justify="right", no_wrap=True)
-    for point, task in list(zip(shown, tasks, strict=True))[:most]:
+    for name, point in list(grid.points.items())[:most]:
         layer = point.layer
         table.add_row(
-            label({**layer_facts(layer), **task}),
+            label({**layer_facts(layer), **point.task.describe()}),
             f"{_modes(layer.in_modes)} -> {_modes(layer.out_modes)}",
-            *(str(task[name]) for name in extra),
+            *(str(grid.params[name].get(key, "")) for key in extra),
             f"{layer.num_params:,}",
             ratio(layer.compression_ratio),
             count(layer.cost(1).flops),
-            duration(seconds[point.point_id]),
+            duration(seconds[name]),
         )
     return table
 
@@ -51,24 +51,34 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
     columns = [name for name, _ in objectives if name not in shown_anyway]
     ranked = sorted(groups.values(), key=lambda runs: _rank(runs, *objectives[0]))
     shown = f"best {most} of {len(ranked)} points" if len(ranked) > most else "points"
-    extra = varied([runs[0] for runs in ranked], TASK_COLUMNS)
-    table = Table(
-        Column("point", no_wrap=True),
-        *extra,
-        title=f"{study.name}: {shown}, by {objectives[0][0]} (mean ± sd over seeds)",
-    )
-    for title in ("parameters", "CR", *columns, "time"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for runs in ranked[:most]:
+    params = [json.loads(runs[0]["params"]) for runs in ranked]
+    extra = _varied(params)
+    title = f"{study.name}: {shown}, by {objectives[0][0]} (mean ± sd over seeds)"
+    table = Table(Column("point", no_wrap=True), *_titles(extra), title=title, **STYLE)
+    for name in ("parameters", "CR", *columns, "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for runs, chosen in list(zip(ranked, params, strict=True))[:most]:
         table.add_row(
             label(runs[0]),
-            *(str(runs[0][name]) for name in extra),
+            *(str(chosen.get(key, "")) for key in extra),
             f"{runs[0]['num_params']:,}",
             ratio(runs[0]["compression_ratio"]),
             *(_mean_sd([run.get(name) for run in runs]) for name in columns),
             duration(statistics.mean(run["duration_s"] for run in runs)),
         )
     return table
+
+
+def _varied(params: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Settings with several values that a point's label does not tell, in order of their names."""
+    rows = list(params)
+    names = {name for row in rows for name in row if ".layer." not in f".{name}"}
+    told = {"task.learner", "branch"}
+    return [name for name in sorted(names - told) if len({row.get(name) for row in rows}) > 1]
+
+
+def _titles(names: Sequence[str]) -> list[str]:
+    return [name.rsplit(".", 1)[-1].replace("learning_rate", "lr") for name in names]
 
 
 def status_counts(rows: Iterable[Row]) -> str:

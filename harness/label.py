@@ -20,13 +20,11 @@ def label(row: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "4.2 s", "3 min 20 s", "26 min", "2 h 5 min"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 10:
-        return f"{minutes} min {rest} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    """Seconds as a person says them: "4.2 s", "3.3 min", "2.1 h"."""
+    for limit, unit in ((3600, "h"), (60, "min")):
+        if seconds >= limit:
+            return f"{seconds / limit:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def count(value: float) -> str:

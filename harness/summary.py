@@ -24,7 +24,7 @@ def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
     extra = _varied(grid.params.values())
     modes = Column("modes", min_width=10, overflow="fold")
     table = Table(Column("point", min_width=12), modes, *_titles(extra), title="points", **STYLE)
-    for title in ("parameters", "CR", "FLOPs/row", "time/run"):
+    for title in ("parameters", "CR", "FLOP/row", "time"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, point in list(grid.points.items())[:most]:
         layer = point.layer

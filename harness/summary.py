@@ -22,7 +22,7 @@ STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge"
 def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
     """The first `most` points with their counts and the estimated time of one run each."""
     extra = _varied(grid.params.values())
-    modes = Column("modes", min_width=10, overflow="fold")
+    modes = Column("modes", max_width=12, overflow="fold")
     table = Table(Column("point", min_width=12), modes, *_titles(extra), title="points", **STYLE)
     for title in ("parameters", "CR", "FLOP/row", "time"):
         table.add_column(title, justify="right", no_wrap=True)

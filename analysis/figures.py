@@ -113,6 +113,15 @@ def draw(study: str, root: Path | str = "results") -> dict[str, Figure]:
     return figures
 
 
+def draw_named(name: str, study: str, root: Path | str = "results") -> list[Figure]:
+    """The figure `name` of `study`, once per target, split or size where those vary.
+
+    Raises ValueError as `draw` does.
+    """
+    drawn = draw(study, root)
+    return [figure for key, figure in drawn.items() if f"{key}_".startswith(f"{name}_")]
+
+
 def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
     """Write every figure into `folder` as NAME.png and NAME.pdf; return the paths.
 

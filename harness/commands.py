@@ -74,6 +74,8 @@ def status(arguments: argparse.Namespace) -> int:
 
 def _announce(console: Console, study: Study, execution: StudyRun) -> None:
     grid, total = execution.grid, execution.planned()
+    if study.description:
+        console.print(study.description, style="dim", markup=False)
     if grid is None:
         trials = f"{study.search.trials} {study.search.sampler} trials x {len(study.seeds)} seeds"
         console.print(f"{study.name}: {trials}, {total} runs to go")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from hydra import compose, initialize, initialize_config_dir
@@ -31,7 +31,6 @@ from harness.train import Training
 SAMPLERS = ("grid", "tpe", "nsga2", "random")
 DTYPES = ("float32", "float64", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.checks import one_of
 from harness.fragments import (
@@ -29,7 +28,7 @@ from harness.fragments import (
     unwritable,
 )
 from harness.merge import DamagedFileWarning, Listing, merge, read_folder
-from harness.schema import FINISHED, STATUSES, TABLES, arrow_schema
+from harness.schema import STATUSES, TABLES, arrow_schema
 
 __all__ = ["DamagedFileWarning", "Store"]
 
@@ -84,12 +83,6 @@ class Store:
             one_of(f"column of the table {table}", name, schema.names)
         rows = merge(read_folder(self.folder / table, schema), schema)
         return rows if columns is None else rows.select(list(columns))
-
-    def finished(self) -> set[str]:
-        """The run_id of every run that need not be measured again."""
-        rows = self.read("runs", ["run_id", "status"])
-        done = rows.filter(pc.is_in(rows["status"], pa.array(FINISHED)))
-        return set(done["run_id"].to_pylist())
 
     def compact(self) -> int:
         """Merge the files of each table into one; return how many files were merged.

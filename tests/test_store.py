@@ -92,13 +92,6 @@ def test_rows_come_in_the_order_of_run_id_then_as_written(store: Store, write: W
     ]
 
 
-def test_only_finished_statuses_are_finished(store: Store, write: Write) -> None:
-    for status in ("done", "diverged", "pruned", "error", "timeout", "interrupted", "killed"):
-        write(status, status=status)
-    assert store.finished() == {"done", "diverged", "pruned"}
-    assert Store(store.folder.parent, "other").finished() == set()
-
-
 def test_a_row_keeps_the_study_it_was_first_measured_for(store: Store) -> None:
     store.write_run(
         {

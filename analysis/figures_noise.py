@@ -27,7 +27,7 @@ TICKS = 8  # so many noise variances are all marked on the axis
 COLUMNS = ["label", "family", "noise", "seeds", "mean", "low", "high"]
 BELOW = 30.0  # times smaller than any error under noise: off the axis
 # Together with the rest of `config`, what a setting is at every noise variance.
-SAME = ("family", "core_order", "in_modes", "out_modes", "ranks", "order", "num_params")
+SAME = ("family", "core_order", "in_modes", "out_modes", "ranks", "plan", "num_params")
 
 
 def rmse_vs_noise(runs: pd.DataFrame) -> Figure:

@@ -23,7 +23,7 @@ _FACTS: dict[str, str] = {
     "samples": "{} samples",
     "split": "{} split",
     "learner": "{}",
-    "order": "{} order",
+    "plan": "{} plan",
 }
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.checks import one_of
-from harness.schema import arrow_schema
+from harness.schema import RENAMED, arrow_schema
 
 # A fragment is a row or a few: reading 1 000 costs a third of what zstd and dictionaries cost.
 FRAGMENT = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
@@ -155,11 +155,12 @@ def read_file(path: Path, schema: pa.Schema) -> pa.Table:
     Raises ValueError or OSError, and Arrow its own, for a file that is damaged.
     """
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        written = set(file.schema_arrow.names)
+        written = {RENAMED.get(name, name): name for name in file.schema_arrow.names}
         present = [name for name in schema.names if name in written]
         if "run_id" not in present:
             raise ValueError("it has no column run_id")
-        rows = file.read(columns=present, use_threads=False)
+        rows = file.read(columns=[written[name] for name in present], use_threads=False)
+        rows = rows.rename_columns([RENAMED.get(name, name) for name in rows.column_names])
     if rows.schema.equals(schema):
         return rows
     columns = {name: rows[name] for name in present}

@@ -32,7 +32,6 @@ class Point:
 
     def __post_init__(self) -> None:
         self.task.check(self)
-        self.layer.cost(1)  # refuses a network that cannot be contracted
 
     def config(self) -> dict[str, Any]:
         """Every setting, as plain JSON values, under task, layer, cell and training."""
@@ -65,15 +64,17 @@ class Point:
 
 
 def _settings(part: Any, changed_only: bool) -> dict[str, Any]:
-    """The fields of a dataclass; `identity` in a field's metadata says what of it counts.
+    """The fields of a dataclass; the metadata of a field say what of it counts for a point's id.
 
-    A function: its result, in place of the value. None: nothing, the setting is no part of a
-    point's id.
+    `identity`, a function: its result, in place of the value; None: nothing, the setting is no
+    part of the id. `unsaid`: the value that is left out in place of the default, where the
+    default has changed since.
     """
     values = {}
     for field in dataclasses.fields(part):
         value, identity = getattr(part, field.name), field.metadata.get("identity", _same)
-        if changed_only and (identity is None or value == field.default):
+        unsaid = field.metadata.get("unsaid", field.default)
+        if changed_only and (identity is None or value == unsaid):
             continue
         values[field.name] = identity(value) if identity else value
     return values

@@ -78,7 +78,7 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
         # The columns tt_rank and tr_rank hold the largest of tt_ranks and tr_ranks.
         **{name.removesuffix("s"): value for name, value in largest.items()},
         "ranks": list(layer.ranks),
-        "order": layer.order,
+        "plan": layer.plan,
         "num_params": layer.num_params,
         "dense_params": layer.dense_params,
         "compression_ratio": layer.compression_ratio,

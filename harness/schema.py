@@ -56,7 +56,9 @@ RUNS = (
     Column("tt_rank", _INT, "", "tensor_train: largest rank; null otherwise"),
     Column("tr_rank", _INT, "", "tensor_ring: largest rank; null otherwise"),
     Column("ranks", _INTS, "", "every rank in the order the decomposition states them"),
-    Column("order", _TEXT, "", "contraction order: paper or optimal"),
+    Column("plan", _TEXT, "", "how the cores meet the input: a name in PLANS"),
+    Column("kernel", _TEXT, "", "what contracted them: torch, native; null if nothing ran"),
+    Column("contraction", _TEXT, "", "the cores that were merged, and the order they joined in"),
     Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training"),
     Column("params", _TEXT, "JSON", "values of the study's search space at this point"),
     # Counts.
@@ -136,6 +138,10 @@ WEIGHTS = (
 )
 
 TABLES = {"runs": RUNS, "epochs": EPOCHS, "samples": SAMPLES, "weights": WEIGHTS}
+
+
+# Columns of files written before they were renamed: old name -> new name.
+RENAMED = {"order": "plan"}
 
 
 def arrow_schema(table: str) -> pa.Schema:

@@ -50,7 +50,7 @@ def run(decomposition: str = "dense", seed: int = 0, **facts: Any) -> Row:
         "out_features": 64,
         "dense_params": 4096,
         "num_params": 4096,
-        "order": "optimal",
+        "plan": "optimal",
         **facts,
     }
     row["compression_ratio"] = row["dense_params"] / row["num_params"]

@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from harness.layers import LAYERS, CompressedLinear, Layer
+from harness.layers import LAYERS, PLANS, CompressedLinear, Layer
+from harness.layers.native import unavailable
 from harness.modes import product
 
 # Modes in -> out with a common length, which every decomposition takes.
@@ -20,6 +22,11 @@ SHAPES = {
     "three": ((2, 3, 2), (4, 1, 2)),
     "four": ((2, 1, 3, 2), (2, 2, 1, 3)),
 }
+
+# Every way to contract: each plan with each kernel that this machine has.
+KERNELS_HERE = ("torch", "native") if unavailable("float64") is None else ("torch",)
+WAYS = [(plan, kernel) for plan in PLANS for kernel in KERNELS_HERE]
+every_way = pytest.mark.parametrize(("plan", "kernel"), WAYS)
 
 # A small setting of every decomposition, as a study file would give it.
 RANKS: dict[str, dict[str, Any]] = {
@@ -41,10 +48,10 @@ def layer_of(
     return LAYERS[name](in_modes=in_modes, out_modes=out_modes, **ranks, **settings)
 
 
-def examples(order: str = "optimal") -> list[Layer]:
+def examples(plan: str = "auto", kernel: str = "auto") -> list[Layer]:
     """Every decomposition at every shape and rank, and the freedoms only some of them have."""
     common = [
-        layer_of(name, *modes, rank, order=order)
+        layer_of(name, *modes, rank, plan=plan, kernel=kernel)
         for name in LAYERS
         for modes in SHAPES.values()
         for rank in (1, 3)
@@ -59,14 +66,15 @@ def examples(order: str = "optimal") -> list[Layer]:
         ("tensor_ring", (6,), (4, 3, 2), {"tr_ranks": 2}),
     ]
     return common + [
-        LAYERS[name](in_modes=i, out_modes=o, order=order, **ranks) for name, i, o, ranks in uneven
+        LAYERS[name](in_modes=i, out_modes=o, plan=plan, kernel=kernel, **ranks)
+        for name, i, o, ranks in uneven
     ]
 
 
 def label(layer: Layer) -> str:
     """A name for a test's parameter."""
     modes = "x".join(map(str, layer.in_modes)) + "-" + "x".join(map(str, layer.out_modes))
-    return f"{layer.name}-{modes}-{'.'.join(map(str, layer.ranks))}-{layer.order}"
+    return f"{layer.name}-{modes}-{'.'.join(map(str, layer.ranks))}-{layer.plan}-{layer.kernel}"
 
 
 def module(layer: Layer, seed: int = 0) -> CompressedLinear:

@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["checks", "schema", "modes", "label", "exits"],
+    ["cache", "checks", "schema", "modes", "label", "exits"],
     ["layers"],
     ["cells", "train", "measure", "machine", "data", "fragments", "merge", "store", "query"],
     ["tasks"],

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.cells import CELLS, Cell, RecurrentCell, build_cell
-from harness.layers import LAYERS, ORDERS, Dense
-from tests.layer_examples import layer_of, set_cores
+from harness.layers import LAYERS, Dense
+from tests.layer_examples import every_way, layer_of, set_cores
 
 TORCH: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 BATCH, TIME, HIDDEN = 3, 5, 6
@@ -85,11 +85,11 @@ def test_dense_cell_is_torchs(name: str, given_state: bool) -> None:
 
 @every_cell
 @pytest.mark.parametrize("decomposition", LAYERS)
-@pytest.mark.parametrize("order", ORDERS)
+@every_way
 def test_any_layer_equals_the_cell_with_its_dense_weight(
-    name: str, decomposition: str, order: str
+    name: str, decomposition: str, plan: str, kernel: str
 ) -> None:
-    ours = around(name, decomposition, order=order)
+    ours = around(name, decomposition, plan=plan, kernel=kernel)
     dense = around(name, "dense", seed=9)
     weight = ours.input_map.to_dense()
     set_cores(dense.input_map, {"W": weight.detach()})

@@ -41,7 +41,7 @@ def test_parameters_has_a_line_per_rank_and_the_dense_count() -> None:
 
 
 def test_parameters_counts_a_setting_once() -> None:
-    rows = counts([1, 2], 1, [4097, 129]) + counts([2, 2], 1, [129, 257], seed=1, order="paper")
+    rows = counts([1, 2], 1, [4097, 129]) + counts([2, 2], 1, [129, 257], seed=1, plan="paper")
     (ax,) = parameters(frame("runs", rows)).axes
     assert line(ax, "R=1 N=1") == ([1, 2], [4097, 129])
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.layers import ORDERS, BlockTerm, Layer, TensorRing
-from tests.layer_examples import module
+from harness.layers import BlockTerm, Layer, TensorRing
+from tests.layer_examples import every_way, module
 
 
 def autograd(layer: Layer, x: Tensor, towards: Tensor) -> dict[str, Tensor]:
@@ -34,11 +34,11 @@ BT_LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@every_way
 @pytest.mark.parametrize("settings", BT_LAYERS, ids=["d2", "d3", "ones"])
-def test_block_term_factors_eq_13(settings: dict, order: str) -> None:
+def test_block_term_factors_eq_13(settings: dict, plan: str, kernel: str) -> None:
     """dL/dA_n^(k)[i_k, j_k, r_k]: every other index summed over, factor k left out."""
-    layer = BlockTerm(**settings, order=order)
+    layer = BlockTerm(**settings, plan=plan, kernel=kernel)
     x, towards = random_pair(layer)
     gradients = autograd(layer, x, towards)
     cores = {name: core.detach() for name, core in module(layer, seed=4).cores.items()}
@@ -55,11 +55,11 @@ def test_block_term_factors_eq_13(settings: dict, order: str) -> None:
         torch.testing.assert_close(gradients[f"A{k + 1}"], expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@every_way
 @pytest.mark.parametrize("settings", BT_LAYERS, ids=["d2", "d3", "ones"])
-def test_block_term_core_eq_14(settings: dict, order: str) -> None:
+def test_block_term_core_eq_14(settings: dict, plan: str, kernel: str) -> None:
     """dL/dG_n[r] = sum_i sum_j prod_k A_n^(k)[i_k, j_k, r_k] X[i] dL/dY[j]."""
-    layer = BlockTerm(**settings, order=order)
+    layer = BlockTerm(**settings, plan=plan, kernel=kernel)
     x, towards = random_pair(layer)
     gradients = autograd(layer, x, towards)
     cores = {name: core.detach() for name, core in module(layer, seed=4).cores.items()}
@@ -88,11 +88,11 @@ def every_index(layer: BlockTerm) -> itertools.product:
 RING = {"in_modes": (2, 3, 4, 2), "out_modes": (3, 2, 2), "tr_ranks": (2, 3, 2, 4, 3, 2, 5)}
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@every_way
 @pytest.mark.parametrize("k", [2, 3])
-def test_tensor_ring_input_cores_eq_12(k: int, order: str) -> None:
+def test_tensor_ring_input_cores_eq_12(k: int, plan: str, kernel: str) -> None:
     """Eq. 12 step by step: X, the cores before k, those after it, the outputs, dL/dY."""
-    layer = TensorRing(**RING, order=order)
+    layer = TensorRing(**RING, plan=plan, kernel=kernel)
     n, m = len(layer.in_modes), len(layer.out_modes)
     x, towards = random_pair(layer)
     gradients = autograd(layer, x, towards)
@@ -116,10 +116,10 @@ def test_tensor_ring_input_cores_eq_12(k: int, order: str) -> None:
     torch.testing.assert_close(gradients[f"G{k}"], expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_tensor_ring_gradient_of_every_core(order: str) -> None:
+@every_way
+def test_tensor_ring_gradient_of_every_core(plan: str, kernel: str) -> None:
     """Eq. 12's content for any core: the ring cut open there, contracted with X and dL/dY."""
-    layer = TensorRing(**RING, order=order)
+    layer = TensorRing(**RING, plan=plan, kernel=kernel)
     x, towards = random_pair(layer)
     gradients = autograd(layer, x, towards)
     g = [core.detach() for core in module(layer, seed=4).cores.values()]

@@ -13,6 +13,7 @@ from torch import Tensor
 from harness.layers import (
     CP,
     LAYERS,
+    PLANS,
     BlockTerm,
     Dense,
     Layer,
@@ -21,7 +22,7 @@ from harness.layers import (
     TensorTrain,
     Tucker,
 )
-from tests.layer_examples import module, set_cores
+from tests.layer_examples import KERNELS_HERE, module, set_cores
 
 quickly = settings(max_examples=25)
 modes = st.integers(1, 4)
@@ -38,7 +39,9 @@ rings = st.tuples(st.integers(1, 3), st.integers(1, 3)).flatmap(
         st.tuples(*[ranks] * (sum(sizes) - 1)),
     )
 )
-orders = st.sampled_from(["paper", "optimal"])
+ways = st.fixed_dictionaries(
+    {"plan": st.sampled_from(PLANS), "kernel": st.sampled_from(KERNELS_HERE)}
+)
 
 
 def assert_same_map(one: Layer, cores: Mapping[str, Tensor], other: Layer, seed: int = 0) -> None:
@@ -62,10 +65,10 @@ def assert_same_map(one: Layer, cores: Mapping[str, Tensor], other: Layer, seed:
 
 
 @quickly
-@given(paired, ranks, orders)
-def test_block_term_of_tucker_rank_1_is_cp(shape: Any, terms: int, order: str) -> None:
+@given(paired, ranks, ways)
+def test_block_term_of_tucker_rank_1_is_cp(shape: Any, terms: int, way: dict[str, str]) -> None:
     in_modes, out_modes, _, d = shape
-    common = {"in_modes": in_modes, "out_modes": out_modes, "order": order}
+    common = {"in_modes": in_modes, "out_modes": out_modes, **way}
     one = BlockTerm(**common, tucker_rank=1, cp_rank=terms)
     weights = torch.ones(terms, *(1,) * d, dtype=torch.float64)
     cp = CP(**common, cp_rank=terms)
@@ -74,10 +77,10 @@ def test_block_term_of_tucker_rank_1_is_cp(shape: Any, terms: int, order: str) -
 
 
 @quickly
-@given(paired, orders)
-def test_block_term_of_one_block_is_tucker(shape: Any, order: str) -> None:
+@given(paired, ways)
+def test_block_term_of_one_block_is_tucker(shape: Any, way: dict[str, str]) -> None:
     in_modes, out_modes, tucker_rank, _ = shape
-    common = {"in_modes": in_modes, "out_modes": out_modes, "order": order}
+    common = {"in_modes": in_modes, "out_modes": out_modes, **way}
     one = BlockTerm(**common, tucker_rank=tucker_rank, cp_rank=1)
     tucker = Tucker(**common, tucker_rank=tucker_rank)
     assert_same_map(one, {}, tucker)
@@ -85,15 +88,17 @@ def test_block_term_of_one_block_is_tucker(shape: Any, order: str) -> None:
 
 
 @quickly
-@given(rings, orders)
-def test_ring_opened_by_rank_1_is_a_train_over_all_its_cores(shape: Any, order: str) -> None:
+@given(rings, ways)
+def test_ring_opened_by_rank_1_is_a_train_over_all_its_cores(
+    shape: Any, way: dict[str, str]
+) -> None:
     in_modes, out_modes, inner = shape
-    ring = TensorRing(in_modes=in_modes, out_modes=out_modes, tr_ranks=(1, *inner), order=order)
+    ring = TensorRing(in_modes=in_modes, out_modes=out_modes, tr_ranks=(1, *inner), **way)
     train = TensorTrain(
         in_modes=(*in_modes, *(1,) * len(out_modes)),
         out_modes=(*(1,) * len(in_modes), *out_modes),
         tt_ranks=(1, *inner, 1),
-        order=order,
+        **way,
     )
     assert_same_map(ring, {}, train)
     assert ring.num_params == train.num_params

@@ -139,8 +139,8 @@ def test_types_share_the_same_draw(name: str) -> None:
         assert torch.equal(core.float(), rounded.cores[key])
 
 
-def test_order_of_contraction_does_not_change_the_weights() -> None:
-    paper, optimal = (layer_of("cp", (2, 3), (3, 2), 2, order=o) for o in ("paper", "optimal"))
+def test_plan_does_not_change_the_weights() -> None:
+    paper, optimal = (layer_of("cp", (2, 3), (3, 2), 2, plan=p) for p in ("paper", "optimal"))
     assert torch.equal(module(paper).to_dense(), module(optimal).to_dense())
 
 

@@ -13,20 +13,21 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.layers import LAYERS, ORDERS, Layer, TensorRing, plan_dense, plan_forward
+from harness.layers import LAYERS, PLANS, Layer, TensorRing, plan_dense
+from harness.layers.base import cost_of
 from harness.layers.plan import plan_squared_norm
 from tests.layer_examples import SHAPES, examples, label, layer_of, module
 
-EXAMPLES = [layer for order in ORDERS for layer in examples(order)]
+TORCH = [layer for plan in PLANS for layer in examples(plan, "torch")]
+BOTH = ("paper", "optimal")
 UCF11 = {"in_modes": (8, 20, 20, 18), "out_modes": (16, 4, 4, 4)}
-every_example = pytest.mark.parametrize("layer", EXAMPLES, ids=label)
 every_decomposition = pytest.mark.parametrize("name", LAYERS)
 
 
 class Executed(TorchFunctionMode):
-    """Counts the FLOPs and the largest result of the einsums that really run."""
+    """Counts the FLOPs and the largest result of the products that really run."""
 
-    flops = largest = einsums = 0
+    flops = largest = 0
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = func(*args, **(kwargs or {}))
@@ -37,25 +38,27 @@ class Executed(TorchFunctionMode):
                 sizes |= dict(zip(term, operand.shape, strict=True))
             assert len(terms) <= 2
             self.flops += 2 * math.prod(sizes.values()) if len(terms) == 2 else 0
-            self.largest = max(self.largest, result.numel())
-            self.einsums += 1
+        elif func in (torch.bmm, torch.nn.functional.linear):
+            self.flops += 2 * result.numel() * (args[0].shape[-1])
+        else:
+            return result
+        self.largest = max(self.largest, result.numel())
         return result
 
 
-@every_example
+@pytest.mark.parametrize("layer", TORCH, ids=label)
 def test_cost_is_what_runs(layer: Layer) -> None:
     linear = module(layer)
     with Executed() as executed:
         linear(torch.zeros(7, layer.in_features, dtype=torch.float64))
-    cost = layer.cost(rows=7)
-    assert executed.einsums == len(layer.cores())
+    cost = cost_of(linear.choice(7).contraction, rows=7)
     assert (cost.flops, cost.largest_intermediate) == (executed.flops, executed.largest)
 
 
 @every_decomposition
-@pytest.mark.parametrize("order", ORDERS)
-def test_cost_is_what_torch_counts_in_its_matrix_products(name: str, order: str) -> None:
-    layer = layer_of(name, (4, 3, 2), (2, 3, 5), 2, order=order)
+@pytest.mark.parametrize("plan", ["paper", "optimal", "sequential"])  # no outer products
+def test_cost_is_what_torch_counts_in_its_matrix_products(name: str, plan: str) -> None:
+    layer = layer_of(name, (4, 3, 2), (2, 3, 5), 2, plan=plan, kernel="torch")
     linear, x = module(layer), torch.zeros(11, 24, dtype=torch.float64)
     with FlopCounterMode(display=False) as counter:
         linear(x)
@@ -68,7 +71,7 @@ def test_optimal_never_costs_more_than_paper(name: str) -> None:
     for modes in SHAPES.values():
         for rank in (1, 2, 3):
             for rows in (1, 4, 100):
-                flops = [layer_of(name, *modes, rank, order=o).cost(rows).flops for o in ORDERS]
+                flops = [layer_of(name, *modes, rank, plan=p).cost(rows).flops for p in BOTH]
                 paper, optimal = flops
                 assert optimal <= paper
                 saved += paper - optimal
@@ -97,7 +100,7 @@ def test_optimal_is_the_cheapest_of_all_orders(name: str, shape: str, rows: int)
     modes = SHAPES[shape]
     if name == "tensor_ring" and shape == "three":
         modes = ((2, 3, 2), (4, 2))
-    layer = layer_of(name, *modes, 2)
+    layer = layer_of(name, *modes, 2, plan="optimal")
     network = [frozenset(("b", *layer.in_indices)), *(frozenset(c.indices) for c in layer.cores())]
     output, sizes = frozenset(("b", *layer.out_indices)), {"b": rows, **layer.sizes()}
     assert layer.cost(rows).flops == cheapest(network, output, sizes)
@@ -108,7 +111,7 @@ def test_optimal_is_the_cheapest_of_all_orders(name: str, shape: str, rows: int)
 
 def test_paper_order_of_block_term_is_eq_16() -> None:
     """x with A_1 .. A_d, then the core: each factor trades I_k for J_k R_k."""
-    layer = layer_of("block_term", **UCF11, rank=4, order="paper")
+    layer = layer_of("block_term", **UCF11, rank=4, plan="paper")
     rows, N, R = 96, 4, 4
     i, j = layer.in_modes, layer.out_modes
     flops, largest = 0, 0
@@ -122,7 +125,7 @@ def test_paper_order_of_block_term_is_eq_16() -> None:
 
 
 def test_paper_order_of_tensor_train_is_left_to_right() -> None:
-    layer = layer_of("tensor_train", **UCF11, rank=4, order="paper")
+    layer = layer_of("tensor_train", **UCF11, rank=4, plan="paper")
     i, j, r = layer.in_modes, layer.out_modes, layer.ranks
     flops = sum(
         2 * 96 * math.prod(j[: k + 1]) * r[k] * r[k + 1] * math.prod(i[k:]) for k in range(4)
@@ -133,7 +136,7 @@ def test_paper_order_of_tensor_train_is_left_to_right() -> None:
 def test_paper_order_of_tensor_ring_is_eq_11() -> None:
     """x with the input cores, leaving R_0 x R_n a row, then the output cores."""
     i, j, r = (4, 3, 5), (2, 6), (7, 2, 3, 4, 5)
-    layer = TensorRing(in_modes=i, out_modes=j, tr_ranks=r, order="paper")
+    layer = TensorRing(in_modes=i, out_modes=j, tr_ranks=r, plan="paper")
     inputs = i[0] * i[1] * i[2] * r[0] * r[1]
     inputs += r[0] * i[1] * i[2] * r[1] * r[2] + r[0] * i[2] * r[2] * r[3]
     outputs = r[0] * r[3] * j[0] * r[4] + r[0] * j[0] * r[4] * j[1]
@@ -143,7 +146,7 @@ def test_paper_order_of_tensor_ring_is_eq_11() -> None:
 
 def test_optimal_may_be_an_outer_product() -> None:
     """One row, rank 1: A_1 with A_2 first, which share no index but the block's, of size 1."""
-    layer = layer_of("block_term", (3, 2), (8, 8), 1)
+    layer = layer_of("block_term", (3, 2), (8, 8), 1, plan="optimal")
     x, a1, a2, g = "b i1 i2", "n i1 j1 r1", "n i2 j2 r2", "n r1 r2"
     network = [frozenset(indices.split()) for indices in (x, a1, a2, g)]
     sizes = {"b": 1, **layer.sizes()}
@@ -159,28 +162,34 @@ def test_optimal_may_be_an_outer_product() -> None:
 )
 def test_optimal_falls_back_to_paper_where_the_search_finds_worse(modes: tuple) -> None:
     for name in ("cp", "block_term"):
-        costs = [layer_of(name, *modes, 1, order=order).cost(1000) for order in ORDERS]
+        costs = [layer_of(name, *modes, 1, plan=plan).cost(1000) for plan in BOTH]
         assert costs[1].flops <= costs[0].flops
 
 
-def test_plans_are_pairwise_and_cover_every_tensor() -> None:
-    for layer in EXAMPLES:
+def test_plans_are_pairwise_and_cover_every_core() -> None:
+    for layer in TORCH:
+        cores = len(layer.cores())
+        found = layer.contraction(3)
+        assert sorted(place for group in found.groups for place in group) == list(range(cores))
+        merges = [
+            (plan, len(group)) for plan, group in zip(found.merges(), found.groups, strict=True)
+        ]
         for plan, tensors in (
-            (plan_forward(layer, 3), len(layer.cores()) + 1),
-            (plan_dense(layer), len(layer.cores())),
-            (plan_squared_norm(layer), 2 * len(layer.cores())),
+            *merges,
+            (plan_dense(layer), cores),
+            (plan_squared_norm(layer), 2 * cores),
         ):
             assert len(plan.steps) == max(tensors - 1, 1)
             assert all(len(step.positions) <= 2 for step in plan.steps)
 
 
 SHOW_PLANS = """
-from harness.layers import BlockTerm, TensorRing, plan_forward
+from harness.layers import BlockTerm, TensorRing
 from harness.layers.plan import plan_squared_norm
-for order in ("paper", "optimal"):
-    small = TensorRing(in_modes=(2, 2, 2), out_modes=(2, 2), tr_ranks=2, order=order)
-    large = BlockTerm(in_modes=(2,)*11, out_modes=(2,)*11, tucker_rank=2, cp_rank=2, order=order)
-    print(plan_forward(small, 4), plan_forward(large, 4), plan_squared_norm(small))
+for plan in ("paper", "optimal", "auto"):
+    small = TensorRing(in_modes=(2, 2, 2), out_modes=(2, 2), tr_ranks=2, plan=plan)
+    large = BlockTerm(in_modes=(2,)*11, out_modes=(2,)*11, tucker_rank=2, cp_rank=2, plan=plan)
+    print(small.contraction(4), large.contraction(4).merges(), plan_squared_norm(small))
 """
 
 
@@ -209,11 +218,11 @@ def test_planning_leaves_pythons_random_numbers_alone() -> None:
 
 
 def test_too_many_modes_are_refused_in_one_line() -> None:
-    layer = layer_of("tensor_train", (2,) * 60, (1,) * 60, 2)
     with pytest.raises(ValueError) as error:
-        layer.cost(rows=1)
+        layer_of("tensor_train", (2,) * 60, (1,) * 60, 2)
     assert str(error.value) == (
-        "core_order is too large: one contraction has 63 indices, torch.einsum names at most 52"
+        "core_order is too large: in_modes and out_modes have 120 entries, "
+        "at most 50 fit the letters of torch.einsum"
     )
 
 

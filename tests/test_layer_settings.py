@@ -88,10 +88,11 @@ def test_matrices_need_no_modes(name: str, layer: Layer) -> None:
     assert settings.resolve(120, 64, gates=4) == layer
 
 
-def test_order_of_contraction_is_passed_on() -> None:
-    settings = LayerSettings(decomposition="dense", order="paper")
-    assert settings.resolve(4, 4).order == "paper"
-    assert LayerSettings(decomposition="dense").resolve(4, 4).order == "optimal"
+def test_plan_and_kernel_are_passed_on() -> None:
+    settings = LayerSettings(decomposition="dense", plan="paper", kernel="torch").resolve(4, 4)
+    assert (settings.plan, settings.kernel) == ("paper", "torch")
+    layer = LayerSettings(decomposition="dense").resolve(4, 4)
+    assert (layer.plan, layer.kernel) == ("auto", "auto")
 
 
 def test_lists_are_as_good_as_tuples() -> None:
@@ -174,8 +175,12 @@ BAD = [
         "tensor_ring; got 'tensor_trian' (did you mean 'tensor_train'?)",
     ),
     (
-        {"decomposition": "dense", "order": "fast"},
-        "order must be one of: paper, optimal; got 'fast'",
+        {"decomposition": "dense", "plan": "fast"},
+        "plan must be one of: auto, tuned, paper, optimal, halves, sequential, dense; got 'fast'",
+    ),
+    (
+        {"decomposition": "dense", "kernel": "metal"},
+        "kernel must be one of: auto, torch, native; got 'metal'",
     ),
 ]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.layers import LAYERS, ORDERS, CompressedLinear, Layer
-from tests.layer_examples import examples, label, layer_of, module, written_out
+from harness.layers import LAYERS, CompressedLinear, Layer
+from tests.layer_examples import WAYS, every_way, examples, label, layer_of, module, written_out
 
-EXAMPLES = [layer for order in ORDERS for layer in examples(order)]
+EXAMPLES = [layer for way in WAYS for layer in examples(*way)]
 every_example = pytest.mark.parametrize("layer", EXAMPLES, ids=label)
 every_layer = pytest.mark.parametrize("layer", examples(), ids=label)
 every_decomposition = pytest.mark.parametrize("name", LAYERS)
@@ -52,9 +52,9 @@ def test_forward_and_gradients_equal_the_dense_product(layer: Layer) -> None:
 
 
 @every_decomposition
-@pytest.mark.parametrize("order", ORDERS)
-def test_gradients_agree_with_finite_differences(name: str, order: str) -> None:
-    linear = module(layer_of(name, (2, 3), (3, 2), 2, order=order))
+@every_way
+def test_gradients_agree_with_finite_differences(name: str, plan: str, kernel: str) -> None:
+    linear = module(layer_of(name, (2, 3), (3, 2), 2, plan=plan, kernel=kernel))
     x = torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     names = list(linear.cores)
 
@@ -245,8 +245,9 @@ BAD = [
     ),
     (
         "dense",
-        {"order": "optimum"},
-        "order must be one of: paper, optimal; got 'optimum' (did you mean 'optimal'?)",
+        {"plan": "optimum"},
+        "plan must be one of: auto, tuned, paper, optimal, halves, sequential, dense; "
+        "got 'optimum' (did you mean 'optimal'?)",
     ),
 ]
 

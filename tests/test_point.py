@@ -27,6 +27,10 @@ def action_point(frames: str) -> Point:
     return Point(task=Action(frames=frames), layer=layer, cell=cell, training=Training())
 
 
+def optimal(point: Point) -> Point:
+    return replace(point, layer=replace(point.layer, plan="optimal"))
+
+
 def test_equal_points_have_equal_ids_however_they_were_said() -> None:
     spelled = LayerSettings(decomposition="cp", in_modes=(4, 4), out_modes=(4, 4), cp_rank=3)
     other = recovery_point(layer=spelled.resolve(16, 16))
@@ -51,8 +55,12 @@ def test_ids_never_change() -> None:
 
     If this fails, every result that users have measured would be measured again.
     """
-    assert recovery_point().point_id == "623d87bad8e15ffe"
-    assert action_point("frames.parquet").run_id(0) == "16003a6408a5563d"
+    first, second = recovery_point(), action_point("frames.parquet")
+    # Until 0.1.0 every layer had the plan optimal, which an id leaves out.
+    assert optimal(first).point_id == "623d87bad8e15ffe"
+    assert optimal(second).run_id(0) == "16003a6408a5563d"
+    assert first.point_id == "0288266bf469fa7b"
+    assert second.run_id(0) == "8d3a4ac5585d4ed5"
 
 
 def test_seeds_give_runs_of_one_point() -> None:

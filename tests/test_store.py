@@ -485,6 +485,13 @@ def test_a_broken_link_is_reported_not_waited_for(store: Store, write: Write) ->
 # Older and newer schemas.
 
 
+def test_a_column_that_was_renamed_is_read_under_its_new_name(store: Store, write: Write) -> None:
+    write("new", plan="auto")
+    old = pa.table({"run_id": ["old"], "status": ["done"], "order": ["paper"]})
+    pq.write_table(old, store.folder / "runs" / "old.parquet")
+    assert rows(store, "runs", "run_id", "plan") == [("new", "auto"), ("old", "paper")]
+
+
 def test_other_schemas_are_merged(store: Store, write: Write) -> None:
     write("new", rmse=0.5, num_params=4)
     other = pa.table(

@@ -17,17 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.cache import cache_folder
+
 Frames = NDArray[np.uint8]  # (clips, time, features)
 Shape = tuple[int, int, int]
 Write = Callable[[int, bytes], None]  # position of a frame (clip * time + step), its bytes
 
 log = logging.getLogger(__name__)
-
-
-def folder() -> Path:
-    """Where caches live: $RANKBENCH_CACHE, or ~/.cache/rankbench."""
-    chosen = os.environ.get("RANKBENCH_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "rankbench"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +43,7 @@ def open_or_build(key: str, plan: Callable[[], Contents]) -> tuple[Frames, pa.Ta
 
     Raises OSError naming the cache when it cannot be written, and what `plan` raises.
     """
-    root = folder()
+    root = cache_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f"{key}.lock"):

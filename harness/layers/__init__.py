@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from harness.layers.base import ORDERS, Core, Cost, Layer
+from harness.layers.base import Core, Cost, Layer
 from harness.layers.block_term import BlockTerm
+from harness.layers.choice import KERNELS, PLANS, Choice, choose
+from harness.layers.contraction import Contraction
 from harness.layers.cp import CP
 from harness.layers.dense import Dense
 from harness.layers.linear import CompressedLinear
 from harness.layers.low_rank import LowRank
-from harness.layers.plan import Plan, Step, plan_dense, plan_forward
+from harness.layers.plan import Plan, Step, plan_dense
+from harness.layers.speed import Target
 from harness.layers.tensor_ring import TensorRing
 from harness.layers.tensor_train import TensorTrain
 from harness.layers.tucker import Tucker
@@ -25,10 +28,13 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "CP",
+    "KERNELS",
     "LAYERS",
-    "ORDERS",
+    "PLANS",
     "BlockTerm",
+    "Choice",
     "CompressedLinear",
+    "Contraction",
     "Core",
     "Cost",
     "Dense",
@@ -36,9 +42,10 @@ __all__ = [
     "LowRank",
     "Plan",
     "Step",
+    "Target",
     "TensorRing",
     "TensorTrain",
     "Tucker",
+    "choose",
     "plan_dense",
-    "plan_forward",
 ]

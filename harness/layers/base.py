@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from harness.checks import one_of, positive_int, positive_ints
-from harness.layers.plan import plan_forward
+from harness.layers.choice import KERNELS, PLANS, choose
+from harness.layers.contraction import Contraction, contraction
+from harness.layers.grouping import NAMED
+from harness.layers.speed import Target
 from harness.modes import product
 
-ORDERS = ("paper", "optimal")
+_LETTERS = 52  # torch.einsum's; the dense weight, a block and a rank index must be nameable
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,14 @@ class Core:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result."""
+    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result.
+
+    `bytes_moved`: in float32, each tensor written once and read once by the stage that needs it.
+    """
 
     flops: int
     largest_intermediate: int
+    bytes_moved: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +42,12 @@ class Layer(ABC):
 
     Inputs carry the index labels i1, i2, .., outputs j1, j2, .., the rows of a batch b. Vectors
     are reshaped to modes and back in row-major order; gates are already fused into `out_modes`.
-    `order` is how the cores are contracted with the input: `paper`, one after the other as
-    `cores` lists them, or `optimal`, fewest FLOPs.
+    `plan` is how the cores meet the input: `paper`, one after the other as `cores` lists them;
+    `optimal`, fewest FLOPs; `halves`, merged into two; `sequential`, mode by mode from the last;
+    `dense`, W materialised; `auto`, whatever a cost model takes for the fastest training step;
+    `tuned`, the fastest measured. `kernel`: `torch`, `native` (C, on a CPU), or `auto`.
 
-    Raises ValueError for modes, ranks or an order that cannot be.
+    Raises ValueError for modes, ranks, a plan or a kernel that cannot be.
     """
 
     name: ClassVar[str]
@@ -47,13 +56,21 @@ class Layer(ABC):
 
     in_modes: tuple[int, ...]
     out_modes: tuple[int, ...]
-    order: str = "optimal"
+    plan: str = field(default="auto", metadata={"unsaid": "optimal"})
+    kernel: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("in_modes", "out_modes"):
             self._normalise(name, tupled(getattr(self, name)))
             positive_ints(name, getattr(self, name))
-        one_of("order", self.order, ORDERS)
+        one_of("plan", self.plan, PLANS)
+        one_of("kernel", self.kernel, KERNELS)
+        if len(self.in_modes) + len(self.out_modes) + 2 > _LETTERS:
+            raise ValueError(
+                f"core_order is too large: in_modes and out_modes have "
+                f"{len(self.in_modes) + len(self.out_modes)} entries, at most {_LETTERS - 2} fit "
+                "the letters of torch.einsum"
+            )
         if self.PAIRED and len(self.in_modes) != len(self.out_modes):
             raise ValueError(
                 f"{self.name} pairs in_modes with out_modes, which must have equal lengths, "
@@ -73,11 +90,19 @@ class Layer(ABC):
         modes = (*self.in_modes, *self.out_modes)
         return dict(zip(self.in_indices + self.out_indices, modes, strict=True)) | self.rank_sizes()
 
-    def cost(self, rows: int) -> Cost:
-        """Cost of a forward pass over `rows` rows in this layer's contraction order."""
+    def contraction(self, rows: int) -> Contraction:
+        """How the plan contracts `rows` rows; the same on every machine.
+
+        For `auto` and `tuned`, the choice of the model for torch on a CPU in float32.
+        """
         positive_int("rows", rows)
-        plan = plan_forward(self, rows)
-        return Cost(plan.flops, plan.largest_intermediate)
+        if self.plan in NAMED:
+            return contraction(self, NAMED[self.plan](self, rows))
+        return choose(replace(self, plan="auto", kernel="torch"), rows, Target()).contraction
+
+    def cost(self, rows: int) -> Cost:
+        """Cost of a forward pass over `rows` rows by `contraction(rows)`."""
+        return cost_of(self.contraction(rows), rows)
 
     @property
     def in_indices(self) -> tuple[str, ...]:
@@ -131,6 +156,15 @@ class Layer(ABC):
     def _normalise(self, name: str, value: Any) -> None:
         """Give a setting its one normal form, so that equal layers compare and hash equal."""
         object.__setattr__(self, name, value)
+
+
+def cost_of(found: Contraction, rows: int) -> Cost:
+    """Cost of a forward pass over `rows` rows by a contraction."""
+    return Cost(
+        flops=found.flops(rows),
+        largest_intermediate=found.largest_intermediate(rows),
+        bytes_moved=found.bytes_moved(rows, itemsize=4),
+    )
 
 
 def tupled(value: Any) -> Any:

@@ -10,8 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from harness.layers.base import Layer
+from harness.layers.choice import Choice, choose
 from harness.layers.init import initial_cores
-from harness.layers.plan import plan_dense, plan_forward
+from harness.layers.native_kernel import apply_native
+from harness.layers.plan import plan_dense
+from harness.layers.speed import Target
+from harness.layers.torch_kernel import apply_torch
 from harness.modes import product
 
 
@@ -38,7 +42,7 @@ class CompressedLinear(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "*lead in_features"]) -> Float[Tensor, "*lead out_features"]:
-        """W x for every row, contracted in the layer's order.
+        """W x for every row, contracted by the layer's plan.
 
         Raises ValueError when the last dimension of `x` is not in_features.
         """
@@ -50,9 +54,17 @@ class CompressedLinear(nn.Module):
             )
         *lead, _ = x.shape
         rows = product(tuple(lead))
-        plan = plan_forward(layer, rows)
-        y = plan.run([x.reshape(rows, *layer.in_modes), *self.cores.values()])
+        choice, flat = self.choice(rows), x.reshape(rows, layer.in_features)
+        cores = list(self.cores.values())
+        if choice.kernel == "native":
+            y = apply_native(choice.contraction, flat, cores)
+        else:
+            y = apply_torch(choice.contraction, flat, cores, Target.of(x))
         return y.reshape(*lead, layer.out_features)
+
+    def choice(self, rows: int) -> Choice:
+        """The contraction and kernel that `rows` rows run through here."""
+        return choose(self.layer, rows, Target.of(next(iter(self.cores.values()))))
 
     def to_dense(self) -> Float[Tensor, "out_features in_features"]:
         """W, differentiable in the cores."""

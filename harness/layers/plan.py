@@ -1,4 +1,4 @@
-"""Contraction plans: a network as a sequence of pairwise einsums, costed before it runs.
+"""Plans: a network of cores as a sequence of pairwise einsums, costed before it runs.
 
 A step costs 2 FLOPs (a multiply-add) for each combination of the indices of its operands.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.layers.path import Indices, Path, fewest_flops, greedy, left_to_right
+from harness.layers.path import Indices, Path, fewest_flops, greedy
 from harness.modes import product
 
 if TYPE_CHECKING:
@@ -53,30 +53,29 @@ class Plan:
         return result
 
 
-@functools.lru_cache(maxsize=4096)
-def plan_forward(layer: Layer, rows: int) -> Plan:
-    """Plan of y = W x in the layer's order, for `rows` rows.
+@functools.lru_cache(maxsize=65536)
+def plan_merge(layer: Layer, group: tuple[int, ...], output: Indices) -> Plan:
+    """Plan of merging some cores. Tensors: the cores at the places `group`; result: `output`.
 
-    Tensors: x (b, i1, ..), then the cores; result: y (b, j1, ..).
-
-    Raises ValueError where a step has more indices than torch.einsum has letters (d = 12 fits).
+    Raises ValueError where a step has more indices than torch.einsum has letters.
     """
-    inputs = (("b", *layer.in_indices), *(core.indices for core in layer.cores()))
-    output = ("b", *layer.out_indices)
-    sizes = {"b": rows, **layer.sizes()}
-    paper = _plan(inputs, output, sizes, left_to_right(len(inputs)))
-    if layer.order == "paper":
-        return paper
-    optimal = _plan(inputs, output, sizes, fewest_flops(inputs, output, sizes, _limit(layer)))
-    return min(optimal, paper, key=lambda plan: plan.flops)
+    cores = layer.cores()
+    inputs = tuple(cores[place].indices for place in group)
+    return _plan(inputs, output, layer.sizes(), _merge_path(layer, group, frozenset(output)))
+
+
+@functools.lru_cache(maxsize=65536)
+def _merge_path(layer: Layer, group: tuple[int, ...], output: frozenset[str]) -> Path:
+    cores, sizes = layer.cores(), layer.sizes()
+    inputs = tuple(cores[place].indices for place in group)
+    kept = tuple(label for label in sizes if label in output)
+    return fewest_flops(inputs, kept, sizes, search_limit(layer))
 
 
 @functools.lru_cache(maxsize=4096)
 def plan_dense(layer: Layer) -> Plan:
     """Plan of W with the fewest FLOPs. Tensors: the cores; result: W (j1, .., i1, ..)."""
-    inputs = tuple(core.indices for core in layer.cores())
-    output, sizes = layer.out_indices + layer.in_indices, layer.sizes()
-    return _plan(inputs, output, sizes, fewest_flops(inputs, output, sizes, _limit(layer)))
+    return plan_merge(layer, tuple(range(len(layer.cores()))), layer.out_indices + layer.in_indices)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -93,7 +92,7 @@ def plan_squared_norm(layer: Layer) -> Plan:
     return _plan(inputs, (), sizes, greedy(inputs, (), sizes))
 
 
-def _limit(layer: Layer) -> int:
+def search_limit(layer: Layer) -> int:
     """Tensors up to which the exact search takes about a second.
 
     Its work grows with the sets of tensors that hang together: all of them where one core or
@@ -113,8 +112,8 @@ def _plan(inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], 
         live.append(result)
         steps.append(Step(positions, _equation(operands, result)))
         if len(operands) == 2:
-            flops += 2 * _elements(dict.fromkeys(operands[0] + operands[1]), sizes)
-        largest = max(largest, _elements(result, sizes))
+            flops += 2 * elements(dict.fromkeys(operands[0] + operands[1]), sizes)
+        largest = max(largest, elements(result, sizes))
     return Plan(tuple(steps), flops, largest)
 
 
@@ -124,7 +123,8 @@ def _kept(operands: Sequence[Indices], others: Sequence[Indices], output: Indice
     return tuple(dict.fromkeys(s for indices in operands for s in indices if s in needed))
 
 
-def _elements(indices: Iterable[str], sizes: Mapping[str, int]) -> int:
+def elements(indices: Iterable[str], sizes: Mapping[str, int]) -> int:
+    """Elements of a tensor with these indices."""
     return product(tuple(sizes[label] for label in indices))
 
 

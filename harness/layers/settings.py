@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checks import one_of, positive_int, positive_ints
-from harness.layers import LAYERS, ORDERS, Layer
+from harness.layers import KERNELS, LAYERS, PLANS, Layer
 from harness.layers.base import tupled
 from harness.modes import factorise, fuse_gates, pair, product
 
@@ -21,9 +21,9 @@ class LayerSettings:
     `decomposition`: a name in LAYERS. Modes: either `in_modes` and `out_modes` (of one gate), or
     `core_order`, by which both sizes are factorised evenly; dense and low_rank need neither.
     `rank` is low_rank's, `cp_rank` of cp and block_term, `tucker_rank` of tucker and block_term,
-    `tt_ranks` of tensor_train, `tr_ranks` of tensor_ring.
+    `tt_ranks` of tensor_train, `tr_ranks` of tensor_ring. `plan` and `kernel` as in Layer.
 
-    Raises ValueError for an unknown decomposition or order.
+    Raises ValueError for an unknown decomposition, plan or kernel.
     """
 
     decomposition: str
@@ -35,11 +35,13 @@ class LayerSettings:
     tucker_rank: Ranks | None = None
     tt_ranks: Ranks | None = None
     tr_ranks: Ranks | None = None
-    order: str = "optimal"
+    plan: str = "auto"
+    kernel: str = "auto"
 
     def __post_init__(self) -> None:
         one_of("decomposition", self.decomposition, LAYERS)
-        one_of("order", self.order, ORDERS)
+        one_of("plan", self.plan, PLANS)
+        one_of("kernel", self.kernel, KERNELS)
         for name in ("in_modes", "out_modes", *RANK_SETTINGS):
             object.__setattr__(self, name, tupled(getattr(self, name)))
 
@@ -55,7 +57,8 @@ class LayerSettings:
         kind = LAYERS[self.decomposition]
         if kind.PAIRED and self.core_order is not None:
             in_modes = pair(in_modes, out_modes)
-        return kind(in_modes=in_modes, out_modes=out_modes, order=self.order, **ranks)
+        how = {"plan": self.plan, "kernel": self.kernel}
+        return kind(in_modes=in_modes, out_modes=out_modes, **how, **ranks)
 
     def _ranks(self) -> dict[str, Any]:
         wanted = LAYERS[self.decomposition].RANKS

@@ -27,10 +27,10 @@ UCF11: dict[str, dict[str, Any]] = {
 ROWS = 96  # 16 clips of 6 frames
 
 
-@pytest.mark.parametrize("order", ["optimal", "paper"])
+@pytest.mark.parametrize("plan", ["auto", "optimal", "paper"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_forward_and_backward(benchmark: Any, name: str, order: str) -> None:
-    settings = LayerSettings(decomposition=name, order=order, **UCF11[name])
+def test_forward_and_backward(benchmark: Any, name: str, plan: str) -> None:
+    settings = LayerSettings(decomposition=name, plan=plan, **UCF11[name])
     layer = settings.resolve(57600, 256, gates=4)
     model = CompressedLinear(layer, seed=0)
     x = torch.randn(ROWS, layer.in_features)

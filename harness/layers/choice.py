@@ -1,0 +1,97 @@
+"""Which contraction runs, and with which kernel: a cost model picks one, or a setting does."""
+
+from __future__ import annotations
+
+import functools
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.layers.contraction import Contraction, contraction
+from harness.layers.grouping import NAMED, candidates
+from harness.layers.native import unavailable
+from harness.layers.predict import predict, rough_seconds
+from harness.layers.speed import Target
+
+if TYPE_CHECKING:
+    from harness.layers.base import Layer
+
+PLANS = ("auto", "tuned", *NAMED)
+KERNELS = ("auto", "torch", "native")
+_FINALISTS = 8  # contractions whose layout is looked at
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A contraction, the kernel that runs it, and the seconds predicted for a step of it.
+
+    `forward_s` and `backward_s`: of the map alone, merging included.
+    """
+
+    contraction: Contraction
+    kernel: str
+    forward_s: float
+    backward_s: float
+
+    @property
+    def seconds(self) -> float:
+        """Of forward and backward."""
+        return self.forward_s + self.backward_s
+
+    def describe(self) -> str:
+        """The kernel and the groups, such as "native: A4 A3+G A2 A1"."""
+        return f"{self.kernel}: {self.contraction.describe()}"
+
+
+def choose(layer: Layer, rows: int, target: Target) -> Choice:
+    """What the layer's plan and kernel stand for with `rows` rows on `target`.
+
+    Raises ValueError where the native kernel is asked for and cannot be used.
+    """
+    return choices(layer, rows, target)[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def choices(layer: Layer, rows: int, target: Target) -> tuple[Choice, ...]:
+    """The contractions that the layer's plan admits, the one predicted to be fastest first."""
+    rows, kernels = max(rows, 1), usable_kernels(layer.kernel, target)
+    if layer.plan in NAMED:
+        named = contraction(layer, NAMED[layer.plan](layer, rows))
+        found = [_choice(named, kernel, rows, target) for kernel in kernels]
+    else:
+        found = [
+            _choice(finalist, kernel, rows, target)
+            for kernel in kernels
+            for finalist in _finalists(layer, kernel, rows, target)
+        ]
+    return tuple(sorted(found, key=lambda choice: choice.seconds))
+
+
+def usable_kernels(kernel: str, target: Target) -> tuple[str, ...]:
+    """The kernels that a setting admits on `target`.
+
+    Raises ValueError where the native kernel is asked for and cannot be used.
+    """
+    reason = "it runs on a CPU" if target.device != "cpu" else unavailable(target.dtype)
+    if kernel == "native" and reason is not None:
+        raise ValueError(
+            f"the native kernel cannot be used: {reason}; choose layer.kernel auto or torch"
+        )
+    if kernel == "torch" or reason is not None:
+        return ("torch",)
+    return ("native",) if kernel == "native" else ("native", "torch")
+
+
+def _finalists(layer: Layer, kernel: str, rows: int, target: Target) -> list[Contraction]:
+    found = {groups: contraction(layer, groups) for groups in candidates(layer)}
+    optimal = contraction(layer, NAMED["optimal"](layer, rows))
+    found[optimal.groups] = optimal
+
+    def roughly(one: Contraction) -> float:
+        return rough_seconds(one, kernel, rows, target)
+
+    return heapq.nsmallest(_FINALISTS, found.values(), key=roughly)
+
+
+def _choice(one: Contraction, kernel: str, rows: int, target: Target) -> Choice:
+    return Choice(one, kernel, *predict(one, kernel, rows, target))

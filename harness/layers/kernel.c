@@ -1,0 +1,226 @@
+/* Contract rows of a batch with a chain of small weights, each row from first to last while it is
+ * in cache, and the gradients of those weights. Every product is C[m][n] (+)= sum_k A[m][k] B[k][n]
+ * with rows of B and C contiguous; A is reached through offset tables, so nothing is permuted.
+ * Compiled for one type of number: REAL is float or double. */
+#include <stdint.h>
+#include <string.h>
+
+typedef REAL real;
+#define BLOCK 12
+#define MOST 32
+#define LANES ((long)(32 / sizeof(real)))
+typedef real wide __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
+typedef real half __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+#define INLINE static inline __attribute__((always_inline))
+
+/* A stage maps T[h][f][k] to U[h][f][m] = sum_k T[h][f][k] W[h][k][m]. T is read at
+ * ho[h] + fo[f] + ko[k]; ko comes in runs of `run` neighbours. */
+typedef struct {
+    long H, F, K, M, run;
+    const int32_t *ho, *fo, *ko;
+    const real *W, *Wt;
+} Stage;
+
+/* Stages before `split` run tile after tile; tile t of a row begins at to[t]. */
+typedef struct {
+    long stages, split, tiles, in_size, out_size, widest; /* widest: the largest K or M */
+    const int32_t *to, *uo, *yo, *count;                  /* count: 0, 1, 2, .. widest - 1 */
+    const Stage *stage;
+} Program;
+
+#define TILE(NAME, VEC, MR, NV)                                                                   \
+    INLINE void NAME(long K, const real *const *a, const int32_t *ko, const real *B, long ldb,    \
+                     real *C, long ldc, int add)                                                  \
+    {                                                                                             \
+        VEC acc[MR][NV];                                                                          \
+        const long L = sizeof(VEC) / sizeof(real);                                                \
+        for (int i = 0; i < MR; i++)                                                              \
+            for (int v = 0; v < NV; v++)                                                          \
+                acc[i][v] = add ? *(const VEC *)(C + i * ldc + v * L) : (VEC){0};                 \
+        for (long k = 0; k < K; k++) {                                                            \
+            VEC b[NV];                                                                            \
+            for (int v = 0; v < NV; v++) b[v] = *(const VEC *)(B + k * ldb + v * L);              \
+            for (int i = 0; i < MR; i++) {                                                        \
+                const real x = a[i][ko[k]];                                                         \
+                for (int v = 0; v < NV; v++) acc[i][v] += x * b[v];                               \
+            }                                                                                     \
+        }                                                                                         \
+        for (int i = 0; i < MR; i++)                                                              \
+            for (int v = 0; v < NV; v++) *(VEC *)(C + i * ldc + v * L) = acc[i][v];               \
+    }
+
+TILE(tile_6x2, wide, 6, 2)
+TILE(tile_2x2, wide, 2, 2)
+TILE(tile_1x2, wide, 1, 2)
+TILE(tile_8x1, wide, 8, 1)
+TILE(tile_2x1, wide, 2, 1)
+TILE(tile_1x1, wide, 1, 1)
+TILE(tile_8xh, half, 8, 1)
+TILE(tile_1xh, half, 1, 1)
+TILE(tile_1xs, real, 1, 1)
+
+INLINE const real **rows(const real **a, const real *A, const int32_t *fo, int n)
+{
+    for (int i = 0; i < n; i++) a[i] = A + fo[i];
+    return a;
+}
+
+#define SWEEP(NAME, MR)                                                                           \
+    for (; m + MR <= M; m += MR)                                                                  \
+        NAME(K, rows(a, A, fo + m, MR), ko, B + n, ldb, C + m * ldc + n, ldc, add);
+
+static void product(long M, long N, long K, const real *A, const int32_t *fo, const int32_t *ko,
+                    const real *B, long ldb, real *C, long ldc, int add)
+{
+    const real *a[8];
+    long n = 0;
+    for (; n + 2 * LANES <= N; n += 2 * LANES) {
+        long m = 0;
+        SWEEP(tile_6x2, 6)
+        SWEEP(tile_2x2, 2)
+        SWEEP(tile_1x2, 1)
+    }
+    for (; n + LANES <= N; n += LANES) {
+        long m = 0;
+        SWEEP(tile_8x1, 8)
+        SWEEP(tile_2x1, 2)
+        SWEEP(tile_1x1, 1)
+    }
+    for (; n + LANES / 2 <= N; n += LANES / 2) {
+        long m = 0;
+        SWEEP(tile_8xh, 8)
+        SWEEP(tile_1xh, 1)
+    }
+    for (; n < N; n++) {
+        long m = 0;
+        SWEEP(tile_1xs, 1)
+    }
+}
+
+static void scatter(const Stage *s, const real *from, real *to)
+{
+    if (s->run == 1)
+        for (long k = 0; k < s->K; k++) to[s->ko[k]] = from[k];
+    else if (s->run % 4 == 0)
+        for (long k = 0; k < s->K; k += 4) memcpy(to + s->ko[k], from + k, 4 * sizeof(real));
+    else
+        for (long k = 0; k < s->K; k += s->run)
+            memcpy(to + s->ko[k], from + k, (size_t)s->run * sizeof(real));
+}
+
+static void stage_forward(const Stage *s, const real *T, real *U)
+{
+    for (long h = 0; h < s->H; h++)
+        product(s->F, s->M, s->K, T + s->ho[h], s->fo, s->ko, s->W + h * s->K * s->M, s->M,
+                U + h * s->F * s->M, s->M, 0);
+}
+
+/* dW[h][k][m] += sum_f T[h][f][k] g[h][f][m] */
+static void stage_weight(const Stage *s, const real *T, const real *g, real *dW)
+{
+    for (long h = 0; h < s->H; h++)
+        product(s->K, s->M, s->F, T + s->ho[h], s->ko, s->fo, g + h * s->F * s->M, s->M,
+                dW + h * s->K * s->M, s->M, 1);
+}
+
+/* dT[h][f][k] = sum_m g[h][f][m] W[h][k][m]; `part` has room for BLOCK * K reals. */
+static void stage_input(const Stage *s, const int32_t *count, const real *g, real *part, real *dT)
+{
+    int32_t fo[BLOCK];
+    for (long i = 0; i < BLOCK; i++) fo[i] = (int32_t)(i * s->M);
+    for (long h = 0; h < s->H; h++)
+        for (long f = 0; f < s->F; f += BLOCK) {
+            const long n = s->F - f < BLOCK ? s->F - f : BLOCK;
+            product(n, s->K, s->M, g + (h * s->F + f) * s->M, fo, count, s->Wt + h * s->M * s->K,
+                    s->K, part, s->K, 0);
+            for (long i = 0; i < n; i++)
+                scatter(s, part + i * s->K, dT + s->ho[h] + s->fo[f + i]);
+        }
+}
+
+static long output_size(const Program *p, long s)
+{
+    const long one = p->stage[s].H * p->stage[s].F * p->stage[s].M;
+    return s == p->split - 1 ? one * p->tiles : one;
+}
+
+/* U[s] and g[s]: the result of stage s and its gradient, in `scratch`. */
+static real *divide(const Program *p, real *scratch, real **U, real **g)
+{
+    for (long s = 0; s < p->stages; s++) {
+        const long size = output_size(p, s);
+        U[s] = scratch;
+        g[s] = scratch + size;
+        scratch += 2 * size;
+    }
+    return scratch;
+}
+
+/* Reals of scratch that a call needs. */
+long scratch_size(const Program *p)
+{
+    long size = BLOCK * p->widest;
+    for (long s = 0; s < p->stages; s++) size += 2 * output_size(p, s);
+    return size;
+}
+
+static void tiles_forward(const Program *p, const real *x, real **U, real *joined)
+{
+    const long last = p->split - 1, size = output_size(p, last) / p->tiles;
+    for (long t = 0; t < p->tiles; t++) {
+        const real *T = x + p->to[t];
+        for (long s = 0; s < last; T = U[s++]) stage_forward(p->stage + s, T, U[s]);
+        stage_forward(p->stage + last, T, joined + t * size);
+    }
+}
+
+/* y = W x for rows first .. end - 1; `kept`, if not null, takes what `backward` need not redo. */
+void forward(const Program *p, const real *x, real *y, real *kept, long first, long end,
+             real *scratch)
+{
+    real *U[MOST], *g[MOST];
+    divide(p, scratch, U, g);
+    const long joint = output_size(p, p->split - 1);
+    for (long row = first; row < end; row++) {
+        real *T = kept ? kept + row * joint : U[p->split - 1];
+        tiles_forward(p, x + row * p->in_size, U, T);
+        for (long s = p->split; s < p->stages; T = U[s++]) stage_forward(p->stage + s, T, U[s]);
+        for (long i = 0; i < p->out_size; i++) y[row * p->out_size + p->yo[i]] = T[p->uo[i]];
+    }
+}
+
+/* dW[s] += the gradient of the weight of stage s, from rows first .. end - 1 of gy; dx, if not
+ * null, takes that of x. */
+void backward(const Program *p, const real *x, const real *gy, const real *kept, long first,
+              long end, real *scratch, real **dW, real *dx)
+{
+    real *U[MOST], *g[MOST];
+    real *part = divide(p, scratch, U, g);
+    const long split = p->split, top = p->stages - 1, joint = output_size(p, split - 1);
+    memset(scratch, 0, (size_t)(part - scratch) * sizeof(real)); /* padding has no gradient */
+    for (long row = first; row < end; row++) {
+        const real *xr = x + row * p->in_size, *joined = U[split - 1];
+        if (kept)
+            joined = kept + row * joint;
+        else
+            tiles_forward(p, xr, U, U[split - 1]);
+        for (long s = split; s < top; s++)
+            stage_forward(p->stage + s, s == split ? joined : U[s - 1], U[s]);
+        for (long i = 0; i < p->out_size; i++) g[top][p->uo[i]] = gy[row * p->out_size + p->yo[i]];
+        for (long s = top; s >= split; s--) {
+            stage_weight(p->stage + s, s == split ? joined : U[s - 1], g[s], dW[s]);
+            stage_input(p->stage + s, p->count, g[s], part, g[s - 1]);
+        }
+        for (long t = 0; t < p->tiles; t++) {
+            const real *T = xr + p->to[t], *gt = g[split - 1] + t * (joint / p->tiles);
+            for (long s = 0; s < split - 1; s++)
+                stage_forward(p->stage + s, s ? U[s - 1] : T, U[s]);
+            for (long s = split - 1; s >= 0; s--) {
+                const real *gs = s == split - 1 ? gt : g[s];
+                stage_weight(p->stage + s, s ? U[s - 1] : T, gs, dW[s]);
+                real *gT = s ? g[s - 1] : dx ? dx + row * p->in_size + p->to[t] : NULL;
+                if (gT) stage_input(p->stage + s, p->count, gs, part, gT);
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+"""What a plan is made for: a device, a type and a number of threads, and how fast they are.
+
+The rates are typical, not measured where a plan is made, so that a plan is the same everywhere.
+Only their ratios matter to a choice; `tuned` plans measure instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+_KB, _MB = 1 << 10, 1 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a contraction runs: `device` cpu or cuda, torch's name of a `dtype`, `threads`."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+
+    @staticmethod
+    def of(tensor: torch.Tensor) -> Target:
+        """The target of a computation on `tensor` in this process."""
+        kind = tensor.device.type
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        return Target(kind, dtype, torch.get_num_threads() if kind == "cpu" else 1)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return int(getattr(torch, self.dtype).itemsize)
+
+    @property
+    def speed(self) -> Speed:
+        """Typical rates here."""
+        return _CUDA if self.device == "cuda" else _CPU
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Rates of one thread, or of a whole GPU.
+
+    `gemm`: FLOP/s of a large float32 product in torch; `native`: of the native kernel; `memory`:
+    bytes/s of a copy; `call_s`: seconds of a small tensor operation; `small`: the size at which a
+    dimension of a product costs half its speed; `chunk`: bytes of intermediates to keep at hand.
+    """
+
+    gemm: float
+    native: float
+    memory: float
+    call_s: float
+    small: float
+    chunk: int
+
+
+# AMD EPYC (Zen 2), one thread, torch 2.13 with MKL: `rankbench bench --rates` prints them anew.
+_CPU = Speed(gemm=67e9, native=82e9, memory=15e9, call_s=6e-6, small=8.0, chunk=4 * _MB)
+# Order of magnitude of an H100 in float32; not measured.
+_CUDA = Speed(gemm=40e12, native=0.0, memory=2e12, call_s=6e-6, small=64.0, chunk=512 * _MB)

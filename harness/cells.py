@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from harness.checks import number, one_of, positive_int
 from harness.layers import CompressedLinear, Layer
 from harness.layers.init import generator
+from harness.recurrence import lstm_sequence
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -101,7 +102,15 @@ class RecurrentCell(nn.Module, ABC):
             )
         gates = self.input_map(x) + self.bias_ih
         state = self._zeros(gates) if state is None else self._checked(state, len(x))
-        mask = self._mask(gates)
+        return self.recur(gates, state, self._mask(gates))
+
+    def recur(
+        self,
+        gates: Float[Tensor, "batch time gates*hidden"],
+        state: State,
+        mask: Float[Tensor, "batch hidden"] | None,
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """Outputs and last state from W x_t + b_ih of every step; `mask` multiplies h before U."""
         outputs = []
         for from_input in gates.unbind(dim=1):
             h = _hidden(state)
@@ -170,6 +179,15 @@ class LSTM(RecurrentCell):
 
     GATES = 4
     STATES = ("h", "c")
+
+    def recur(
+        self, gates: Tensor, state: State, mask: Tensor | None
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        batch, steps, _ = gates.shape
+        gates = (gates + self.bias_hh).view(batch, steps, 4, self.hidden_size)
+        U = self.weight_hh.view(4, self.hidden_size, self.hidden_size)
+        outputs, c = lstm_sequence(gates.permute(1, 2, 0, 3), U, state[0], state[1], mask)
+        return outputs.transpose(0, 1), (outputs[-1], c)
 
     def step(self, from_input: Tensor, from_state: Tensor, state: State) -> State:
         i, f, g, o = (from_input + from_state).chunk(4, dim=-1)

@@ -16,6 +16,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 FLOORS = [
     ["cache", "checks", "schema", "modes", "label", "exits"],
     ["layers"],
+    ["recurrence"],
     ["cells", "train", "measure", "machine", "data", "fragments", "merge", "store", "query"],
     ["tasks"],
     ["point"],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from harness.cells import CELLS, Cell, RecurrentCell, build_cell
 from harness.layers import LAYERS, Dense
@@ -150,31 +151,38 @@ def test_weights_follow_the_seed_and_torchs_range(name: str) -> None:
 
 @every_cell
 def test_recurrent_dropout_holds_one_mask_for_a_sequence(name: str) -> None:
-    cell = Cell(name=name, hidden_size=64)
-    layer = Dense(in_modes=(4,), out_modes=(cell.gates * 64,))
-    model = build_cell(cell, layer, 0, dtype=torch.float64, recurrent_dropout=0.5)
-    seen: list[Tensor] = []
-    step = model.step
-
-    def spy(from_input: Tensor, from_state: Tensor, state: Any) -> Any:
-        seen.append(from_state)
-        return step(from_input, from_state, state)
-
-    model.step = spy  # type: ignore[method-assign]
-    with torch.no_grad():  # U = identity: what U h + b shows is h with its dropped units
-        model.weight_hh.copy_(torch.eye(64, dtype=torch.float64).repeat(cell.gates, 1))
-        model.bias_hh.zero_()
+    """Outputs and gradients are those of single steps with the same units of h dropped."""
+    model = build_cell(
+        Cell(name=name, hidden_size=64),
+        Dense(in_modes=(4,), out_modes=(CELLS[name].GATES * 64,)),
+        seed=0,
+        dtype=torch.float64,
+        recurrent_dropout=0.5,
+    ).train()
+    x = torch.randn(3, 4, 4, dtype=torch.float64, requires_grad=True)
+    leaves = [x, *model.parameters()]
     torch.manual_seed(0)
-    x = torch.randn(3, 4, 4, dtype=torch.float64)
-    outputs, _ = model.train()(x)
-    masks = []
-    for t in range(1, 4):
-        fed, h = seen[t][:, :64], outputs[:, t - 1]
-        masks.append((fed / h).round(decimals=6))
-    assert all(torch.equal(mask, masks[0]) for mask in masks)
-    assert set(masks[0].unique().tolist()) == {0.0, 2.0}
-    assert 0.35 < (masks[0] == 0).double().mean() < 0.65
-    assert not torch.equal(masks[0][0], masks[0][1]), "every sequence has its own mask"
+    outputs, last = model(x)
+    torch.manual_seed(0)
+    mask = F.dropout(torch.ones(3, 64, dtype=torch.float64), 0.5)
+    assert set(mask.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(mask[0], mask[1]), "every sequence has its own mask"
+
+    state: Any = tuple(torch.zeros_like(mask) for _ in model.STATES)
+    state = state if len(state) > 1 else state[0]
+    expected = []
+    for from_input in (model.input_map(x) + model.bias_ih).unbind(1):
+        fed = parts(state)[0] * mask
+        state = model.step(from_input, F.linear(fed, model.weight_hh, model.bias_hh), state)
+        expected.append(parts(state)[0])
+    exactly(outputs, torch.stack(expected, dim=1))
+    toward = torch.randn(outputs.shape, dtype=torch.float64)
+    gradients, theirs = (
+        torch.autograd.grad((out * toward).sum() + parts(end)[-1].sum(), leaves)
+        for out, end in ((outputs, last), (torch.stack(expected, dim=1), state))
+    )
+    for gradient, their in zip(gradients, theirs, strict=True):
+        exactly(gradient, their)
 
 
 @every_cell

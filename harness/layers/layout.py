@@ -147,9 +147,11 @@ def product_seconds(
     efficiency = 1.0
     for size in (m, n, k):
         efficiency *= size / (size + speed.small)
+    if made % 8:
+        efficiency *= speed.uneven
     flops = 2 * batch * m * n * k
     moved = batch * (m * k + m * n) * (3 if product.copies else 1)
     if output and product.after != output:
         moved += 2 * batch * m * n
     seconds = flops / (speed.gemm * efficiency * target.threads)
-    return seconds + target.itemsize * moved / speed.memory + 2 * speed.call_s
+    return seconds + target.itemsize * moved / speed.memory + 4 * speed.call_s

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from harness.layers.apply import apply
 from harness.layers.base import Layer
 from harness.layers.choice import Choice, choose
 from harness.layers.init import initial_cores
-from harness.layers.native_kernel import apply_native
 from harness.layers.plan import plan_dense
 from harness.layers.speed import Target
-from harness.layers.torch_kernel import apply_torch
+from harness.layers.tuning import tuned
 from harness.modes import product
 
 
@@ -54,17 +54,14 @@ class CompressedLinear(nn.Module):
             )
         *lead, _ = x.shape
         rows = product(tuple(lead))
-        choice, flat = self.choice(rows), x.reshape(rows, layer.in_features)
-        cores = list(self.cores.values())
-        if choice.kernel == "native":
-            y = apply_native(choice.contraction, flat, cores)
-        else:
-            y = apply_torch(choice.contraction, flat, cores, Target.of(x))
+        flat = x.reshape(rows, layer.in_features)
+        y = apply(self.choice(rows), flat, list(self.cores.values()))
         return y.reshape(*lead, layer.out_features)
 
     def choice(self, rows: int) -> Choice:
         """The contraction and kernel that `rows` rows run through here."""
-        return choose(self.layer, rows, Target.of(next(iter(self.cores.values()))))
+        target = Target.of(next(iter(self.cores.values())))
+        return (tuned if self.layer.plan == "tuned" else choose)(self.layer, rows, target)
 
     def to_dense(self) -> Float[Tensor, "out_features in_features"]:
         """W, differentiable in the cores."""

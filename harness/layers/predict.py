@@ -17,6 +17,8 @@ from harness.layers.speed import Target
 _L2_BYTES_S = 40e9
 _L1, _L2 = 24 << 10, 400 << 10
 _SCATTER_S = 0.6e-9
+_MERGING = 0.15  # the share of a large product's rate that einsums of small cores reach
+_CALLS = (15, 30)  # small operations of a forward and a backward pass, whatever the stages
 # Vectors' worth of time that a tail of so many quarters of a vector costs.
 _TAIL = (0.0, 1.8, 1.8, 3.0, 1.3, 3.0, 3.0, 4.0, 2.0)
 
@@ -26,11 +28,13 @@ def predict(one: Contraction, kernel: str, rows: int, target: Target) -> tuple[f
     times = _native_seconds if kernel == "native" else _torch_seconds
     forward, backward = times(one, rows, target)
     speed = target.speed
-    for plan in one.merges():
-        calls = 3 * len(plan.steps) * speed.call_s
-        flops = plan.flops / (0.3 * speed.gemm)
-        forward, backward = forward + calls + flops, backward + 3 * calls + 2 * flops
-    return forward, backward
+    for plan, size in zip(one.merges(), one.merged(), strict=True):
+        products = sum(len(step.positions) == 2 for step in plan.steps)
+        moved = 2 * target.itemsize * (size + plan.largest_intermediate) / speed.memory
+        seconds = plan.flops / (_MERGING * speed.gemm) + moved
+        forward += seconds + (4 + 4 * products) * speed.call_s
+        backward += 2 * seconds + (6 + 13 * products) * speed.call_s
+    return forward + _CALLS[0] * speed.call_s, backward + _CALLS[1] * speed.call_s
 
 
 def _torch_seconds(one: Contraction, rows: int, target: Target) -> tuple[float, float]:
@@ -83,8 +87,8 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
     moved = layer.in_features + layer.out_features + (chain.joined if chain.keep else 0)
     memory = size * moved / speed.memory
     share = rows / min(target.threads, rows)
-    calls = (4 + 6 * len(chain.stages)) * speed.call_s
-    return share * (forward + memory) + calls, share * (backward + again + memory) + calls
+    calls = 4 * len(chain.stages) * speed.call_s
+    return share * (forward + memory) + calls, share * (backward + again + memory) + 2 * calls
 
 
 def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int) -> float:

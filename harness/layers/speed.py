@@ -45,7 +45,8 @@ class Speed:
 
     `gemm`: FLOP/s of a large float32 product in torch; `native`: of the native kernel; `memory`:
     bytes/s of a copy; `call_s`: seconds of a small tensor operation; `small`: the size at which a
-    dimension of a product costs half its speed; `chunk`: bytes of intermediates to keep at hand.
+    dimension of a product costs half its speed; `uneven`: the share of its speed that is left when
+    the columns are no multiple of 8; `chunk`: bytes of intermediates to keep at hand.
     """
 
     gemm: float
@@ -53,10 +54,13 @@ class Speed:
     memory: float
     call_s: float
     small: float
+    uneven: float
     chunk: int
 
 
 # AMD EPYC (Zen 2), one thread, torch 2.13 with MKL: `rankbench bench --rates` prints them anew.
-_CPU = Speed(gemm=67e9, native=82e9, memory=15e9, call_s=6e-6, small=8.0, chunk=4 * _MB)
+_CPU = Speed(gemm=67e9, native=82e9, memory=15e9, call_s=6e-6, small=8.0, uneven=0.6, chunk=4 * _MB)
 # Order of magnitude of an H100 in float32; not measured.
-_CUDA = Speed(gemm=40e12, native=0.0, memory=2e12, call_s=6e-6, small=64.0, chunk=512 * _MB)
+_CUDA = Speed(
+    gemm=40e12, native=0.0, memory=2e12, call_s=6e-6, small=64.0, uneven=0.8, chunk=512 * _MB
+)

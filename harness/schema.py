@@ -69,6 +69,8 @@ RUNS = (
     Column("rows", _INT, "rows", "rows (batch * time) of the costed or timed call"),
     Column("forward_flops", _INT, "FLOPs", "2 per multiply-add, input map on `rows` rows"),
     Column("largest_intermediate", _INT, "elements", "largest tensor of that contraction"),
+    Column("predicted_forward_ms", _FLOAT, "ms", "forward of the input map, as planned"),
+    Column("predicted_backward_ms", _FLOAT, "ms", "its backward pass, as planned"),
     # Accuracy.
     Column("epochs", _INT, "epochs", "epochs completed"),
     Column("train_loss", _FLOAT, "", "training loss of the last epoch"),

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from harness.cells import CELLS, Cell
-from harness.layers import LAYERS
+from harness.layers import LAYERS, CompressedLinear
 from harness.layers.settings import LayerSettings
 from harness.point import Point
 from harness.tasks import TASKS, Context
@@ -151,16 +151,14 @@ def test_facts_come_before_training_and_metrics_after_every_epoch(file: Path) ->
     assert [table for table, _ in rows] == ["runs", *["epochs", "runs"] * 3]
     facts, epochs = rows[0][1], [row for table, row in rows if table == "epochs"]
     layer = point(action(file)).layer
-    cost = layer.cost(15)
+    contracted = CompressedLinear(layer, 0).facts(15)
     hidden = 4 * 8 * 8 + 2 * 4 * 8
     assert facts == {
         "split": "group",
         "train_size": 18,
         "test_size": 6,
         "data_hash": facts["data_hash"],
-        "rows": 15,
-        "forward_flops": cost.flops,
-        "largest_intermediate": cost.largest_intermediate,
+        **contracted,
         "model_params": layer.num_params + hidden + 8 * 3 + 3,
     }
     assert re.fullmatch("[0-9a-f]{16}", facts["data_hash"])

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from harness.cells import CELLS, Cell
-from harness.layers import LAYERS
+from harness.layers import LAYERS, CompressedLinear
 from harness.layers.settings import LayerSettings
 from harness.point import Point
 from harness.run import Outcome, execute
@@ -41,7 +41,12 @@ def test_every_layer_is_timed_and_its_raw_samples_kept(name: str) -> None:
         assert outcome.facts[f"{phase}_peak_mb"] > 0
     assert outcome.facts["model_params"] == layer.num_params
     assert outcome.facts["rows"] == 6
-    assert outcome.facts["forward_flops"] == layer.cost(6).flops
+    choice = CompressedLinear(layer, 0).choice(6)
+    assert outcome.facts["forward_flops"] == choice.contraction.flops(6)
+    assert outcome.facts["kernel"] == choice.kernel
+    assert outcome.facts["contraction"] == choice.contraction.describe()
+    assert outcome.facts["predicted_forward_ms"] == 1e3 * choice.forward_s > 0
+    assert outcome.facts["predicted_backward_ms"] == 1e3 * choice.backward_s > 0
 
 
 @pytest.mark.parametrize("name", CELLS)

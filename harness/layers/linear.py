@@ -5,12 +5,14 @@ Shapes: lead = any leading dimensions, such as (batch, time).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from harness.layers.apply import apply
-from harness.layers.base import Layer
+from harness.layers.base import Layer, cost_of
 from harness.layers.choice import Choice, choose
 from harness.layers.init import initial_cores
 from harness.layers.plan import plan_dense
@@ -62,6 +64,20 @@ class CompressedLinear(nn.Module):
         """The contraction and kernel that `rows` rows run through here."""
         target = Target.of(next(iter(self.cores.values())))
         return (tuned if self.layer.plan == "tuned" else choose)(self.layer, rows, target)
+
+    def facts(self, rows: int) -> dict[str, Any]:
+        """The `runs` columns that say how `rows` rows are contracted here, and at what cost."""
+        choice = self.choice(rows)
+        cost = cost_of(choice.contraction, rows)
+        return {
+            "rows": rows,
+            "kernel": choice.kernel,
+            "contraction": choice.contraction.describe(),
+            "forward_flops": cost.flops,
+            "largest_intermediate": cost.largest_intermediate,
+            "predicted_forward_ms": 1e3 * choice.forward_s,
+            "predicted_backward_ms": 1e3 * choice.backward_s,
+        }
 
     def to_dense(self) -> Float[Tensor, "out_features in_features"]:
         """W, differentiable in the cores."""

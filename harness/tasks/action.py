@@ -146,7 +146,8 @@ class Action(Task):
         labels, sides = self.labels(clips), self.sides(clips)
         model = Classifier(point, context, self.classes, NORMALISE[self.normalise])
         model_params = sum(parameter.numel() for parameter in model.parameters())
-        yield "runs", {**self._facts(point, clips, sides), "model_params": model_params}
+        input_map = model.cell.input_map.facts(point.training.batch_size * clips.time_steps)
+        yield "runs", {**self._facts(clips, sides), **input_map, "model_params": model_params}
         lesson = Lesson(model, clips.frames, labels, sides, point.training, context)
         top = 0.0
         for record in train(
@@ -217,18 +218,12 @@ class Action(Task):
                 f"task.fold must be less than task.folds, got {self.fold} of {self.folds}"
             )
 
-    def _facts(self, point: Point, clips: Clips, sides: tuple[Indices, Indices]) -> dict[str, Any]:
-        assert point.training is not None
-        rows = point.training.batch_size * clips.time_steps
-        cost = point.layer.cost(rows)
+    def _facts(self, clips: Clips, sides: tuple[Indices, Indices]) -> dict[str, Any]:
         return {
             **self.describe(),
             "train_size": len(sides[0]),
             "test_size": len(sides[1]),
             "data_hash": clips.data_hash,
-            "rows": rows,
-            "forward_flops": cost.flops,
-            "largest_intermediate": cost.largest_intermediate,
         }
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.cells import build_cell
+from harness.cells import RecurrentCell, build_cell
 from harness.checks import number, positive_int
 from harness.layers import CompressedLinear
 from harness.measure import measure_training
@@ -69,21 +69,22 @@ class Profile(Task):
         return Work(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
-        cost = point.layer.cost(self.batch * self.time_steps)
-        yield (
-            "runs",
-            {
-                "rows": self.batch * self.time_steps,
-                "forward_flops": cost.flops,
-                "largest_intermediate": cost.largest_intermediate,
-            },
-        )
         if self.timing:
             yield from self._time(point, context)
+        else:
+            rows = self.batch * self.time_steps
+            cost = point.layer.cost(rows)
+            counts = {
+                "forward_flops": cost.flops,
+                "largest_intermediate": cost.largest_intermediate,
+            }
+            yield "runs", {"rows": rows, **counts}
 
     def _time(self, point: Point, context: Context) -> Iterator[Row]:
         model, x = self._build(point, context)
-        yield "runs", {"model_params": sum(p.numel() for p in model.parameters())}
+        params = sum(p.numel() for p in model.parameters())
+        input_map = model if isinstance(model, CompressedLinear) else model.input_map
+        yield "runs", {"model_params": params, **input_map.facts(self.batch * self.time_steps)}
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
 
         def forward() -> Tensor:
@@ -99,7 +100,9 @@ class Profile(Task):
                 yield "samples", {"phase": phase, "sample": index, "ms": ms}
         yield "runs", {f"{phase}_peak_mb": mb for phase, mb in measured.peak_mb.items()}
 
-    def _build(self, point: Point, context: Context) -> tuple[nn.Module, Tensor]:
+    def _build(
+        self, point: Point, context: Context
+    ) -> tuple[CompressedLinear | RecurrentCell, Tensor]:
         dtype = getattr(torch, point.dtype)
         place = {"dtype": dtype, "device": context.device}
         generator = torch.Generator().manual_seed(context.seed)

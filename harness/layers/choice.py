@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PLANS = ("auto", "tuned", *NAMED)
 KERNELS = ("auto", "torch", "native")
 _FINALISTS = 8  # contractions whose layout is looked at
+_SEARCHABLE = 7  # cores up to which the order with fewest FLOPs is found in a blink
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def usable_kernels(kernel: str, target: Target) -> tuple[str, ...]:
 
 def _finalists(layer: Layer, kernel: str, rows: int, target: Target) -> list[Contraction]:
     found = {groups: contraction(layer, groups) for groups in candidates(layer)}
-    optimal = contraction(layer, NAMED["optimal"](layer, rows))
-    found[optimal.groups] = optimal
+    if len(layer.cores()) <= _SEARCHABLE:
+        optimal = contraction(layer, NAMED["optimal"](layer, rows))
+        found[optimal.groups] = optimal
 
     def roughly(one: Contraction) -> float:
         return rough_seconds(one, kernel, rows, target)

@@ -14,7 +14,9 @@ from harness.layers.plan import search_limit
 if TYPE_CHECKING:
     from harness.layers.base import Layer
 
-_MOST_RUNS = 4  # merged runs of input modes in a candidate; more runs only one mode at a time
+# Merged runs of input modes in a candidate; more runs come mode by mode only.
+_MOST_RUNS, _MOST_OF_MANY = 4, 3
+_MANY_MODES = 6
 
 
 def paper(layer: Layer, rows: int = 1) -> Groups:
@@ -80,9 +82,10 @@ def _units(layer: Layer) -> list[Group]:
 
 
 def _compositions(units: Sequence[Group]) -> Iterator[list[Sequence[Group]]]:
-    """Every cut of `units` into at most _MOST_RUNS runs, and the cut into single units."""
+    """Every cut of `units` into a few runs, and the cut into single units."""
     places = range(1, len(units))
-    counts = {*range(min(_MOST_RUNS, len(units))), len(units) - 1}
+    most = _MOST_RUNS if len(units) <= _MANY_MODES else _MOST_OF_MANY
+    counts = {*range(min(most, len(units))), len(units) - 1}
     for count in sorted(counts):
         for cuts in itertools.combinations(places, count):
             bounds = [0, *cuts, len(units)]

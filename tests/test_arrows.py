@@ -23,6 +23,7 @@ FLOORS = [
     ["config", "engine"],
     ["queue"],
     ["study", "progress", "summary"],
+    ["bench"],
     ["commands"],
     ["cli"],
 ]

@@ -31,8 +31,8 @@ format: $(INSTALLED) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) ## time the layers with pytest-benchmark
-	$(BIN)/python -m pytest -o addopts= tests/benchmarks
+bench: $(INSTALLED) ## time the layers with pytest-benchmark, and keep it in .benchmarks/
+	$(BIN)/python -m pytest -o addopts= --benchmark-autosave tests/benchmarks
 
 clean: ## remove .venv and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

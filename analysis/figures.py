@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import style
+from analysis.figures_bench import time_vs_parameters
 from analysis.figures_counts import has_core_orders, parameters
 from analysis.figures_curves import RIGHT, curves
 from analysis.figures_noise import rmse_vs_noise
@@ -18,6 +19,7 @@ from analysis.figures_recovery import noise_picture, recovered
 from analysis.figures_timing import timing
 from analysis.figures_tradeoff import LEARNED, trade_off
 from analysis.rows import CONDITIONS, several, varying
+from harness.bench.contenders import SAME
 from harness.query import load
 from harness.schema import TABLES
 
@@ -82,6 +84,11 @@ def _has_samples(frames: Frames) -> bool:
     return _has_rows_in(frames, "samples")
 
 
+def _has_contenders(frames: Frames) -> bool:
+    runs = _finished(frames, "step_ms")
+    return bool((runs["computes"] == SAME).any())
+
+
 FIGURES: dict[str, Drawing] = {
     "parameters": Drawing(parameters, ("runs",), _has_counts, together=True),
     "recovered": Drawing(recovered, ("runs", "weights"), _has_weights),
@@ -90,6 +97,7 @@ FIGURES: dict[str, Drawing] = {
     "curves": Drawing(curves, ("runs", "epochs"), _has_curves),
     "trade_off": Drawing(trade_off, ("runs",), _has_choice),
     "timing": Drawing(timing, ("runs", "samples"), _has_samples, together=True),
+    "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), _has_contenders, together=True),
 }
 
 

@@ -23,6 +23,9 @@ _FACTS: dict[str, str] = {
     "samples": "{} samples",
     "split": "{} split",
     "learner": "{}",
+    "contender": "{}",
+    "rows": "{} rows",
+    "dtype": "{}",
     "plan": "{} plan",
 }
 

@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | query | figures."""
+"""rankbench run | plan | status | query | figures | bench."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ def study_command(arguments: argparse.Namespace) -> int:
     # They import torch, which takes seconds: the other commands answer without.
     commands = importlib.import_module("harness.commands")
     return int(getattr(commands, arguments.name)(arguments))
+
+
+def bench_command(arguments: argparse.Namespace) -> int:
+    """Measure our layers and every installed peer."""
+    return int(importlib.import_module("harness.bench.command").bench(arguments))
 
 
 def query_command(arguments: argparse.Namespace) -> int:
@@ -114,9 +119,24 @@ def _parser() -> argparse.ArgumentParser:
     drawn.add_argument("study")
     drawn.add_argument("--out", type=Path, help="folder (default: figures in the study's results)")
     drawn.set_defaults(command=figures)
-    for command in (asked, drawn):
+    timed = commands.add_parser("bench", help="time our layers and every installed peer")
+    _add_bench(timed)
+    for command in (asked, drawn, timed):
         command.add_argument("--results", default="results", help="results folder")
     return parser
+
+
+def _add_bench(command: argparse.ArgumentParser) -> None:
+    command.add_argument("maps", nargs="*", metavar="MAP", help="e.g. bt_r1 tt_r4 (default: all)")
+    command.add_argument("--batch", nargs="+", type=int, default=[16, 64], help="clips of 6 frames")
+    command.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    command.add_argument("--threads", type=int, default=1, help="threads torch uses")
+    command.add_argument(
+        "--budget", type=float, default=20.0, help="seconds for a map, batch and dtype, roughly"
+    )
+    command.add_argument("--contenders", nargs="+", help="default: all that are installed")
+    command.add_argument("--study", default="bench", help="name of the results")
+    command.set_defaults(command=bench_command)
 
 
 if __name__ == "__main__":

@@ -43,11 +43,11 @@ class Point:
 
         Leaving the defaults out lets a release add a setting without renaming old results.
         """
-        return _digest(json.dumps(self._parts(changed_only=True), sort_keys=True))
+        return digest(json.dumps(self._parts(changed_only=True), sort_keys=True))
 
     def run_id(self, seed: int) -> str:
         """16 hex digits of the SHA-256 of the point and `seed`."""
-        return _digest(f"{self.point_id}:{seed}")
+        return digest(f"{self.point_id}:{seed}")
 
     def _parts(self, *, changed_only: bool) -> dict[str, Any]:
         parts: dict[str, Any] = {
@@ -84,5 +84,6 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """16 hex digits of the SHA-256 of `text`."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -36,12 +36,16 @@ RUNS = (
     Column("error", _TEXT, "", "one line: what went wrong; null when done"),
     Column("traceback", _TEXT, "", "Python traceback of an error; null otherwise"),
     # What was measured: the point.
-    Column("task", _TEXT, "", "name in TASKS"),
+    Column("task", _TEXT, "", "name in TASKS, or bench"),
     Column("target", _TEXT, "", "recovery: the kind of W that is learned"),
     Column("noise", _FLOAT, "variance", "recovery: variance of the noise added to y"),
     Column("samples", _INT, "samples", "recovery: number of (x, y) pairs"),
     Column("split", _TEXT, "", "action: what the train/test split separates"),
     Column("learner", _TEXT, "", "how weights are learned: adam, least_squares; null if not"),
+    Column("input_map", _TEXT, "", "bench: name in MAPS; null otherwise"),
+    Column("contender", _TEXT, "", "bench: name in CONTENDERS, rankbench or a peer"),
+    Column("contender_version", _TEXT, "", "bench: version of the contender"),
+    Column("computes", _TEXT, "", "bench: 'the same map', or how the contender's differs"),
     Column("decomposition", _TEXT, "", "name in LAYERS"),
     Column("cell", _TEXT, "", "name in CELLS; null for a bare map"),
     Column("hidden_size", _INT, "features", "size of the hidden state; null for a bare map"),
@@ -85,6 +89,10 @@ RUNS = (
     Column("forward_ms", _FLOAT, "ms", "median time of a forward pass"),
     Column("backward_ms", _FLOAT, "ms", "median time of a backward pass"),
     Column("step_ms", _FLOAT, "ms", "median time of a whole training step"),
+    Column("forward_floor_ms", _FLOAT, "ms", "bench: least time of a forward pass, see rates"),
+    Column("step_floor_ms", _FLOAT, "ms", "bench: least time of a training step, see rates"),
+    Column("gemm_rate", _FLOAT, "FLOP/s", "bench: rate of a large matrix product in that dtype"),
+    Column("memory_rate", _FLOAT, "byte/s", "bench: rate of reading or copying memory"),
     Column("forward_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a forward pass"),
     Column(
         "backward_peak_mb", _FLOAT, "MB", "peak during forward and backward, gradients included"
@@ -129,6 +137,7 @@ SAMPLES = (
     Column("phase", _TEXT, "", "forward, backward or step"),
     Column("sample", _INT, "", "0 for the first after the warm-up"),
     Column("ms", _FLOAT, "ms", "time of this repeat"),
+    Column("cpu_ms", _FLOAT, "ms", "bench: processor time of this repeat, all threads"),
 )
 
 WEIGHTS = (

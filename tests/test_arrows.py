@@ -24,6 +24,7 @@ FLOORS = [
     ["config", "engine"],
     ["queue"],
     ["study", "progress", "summary"],
+    ["bench"],
     ["commands"],
     ["cli"],
 ]

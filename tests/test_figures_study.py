@@ -92,6 +92,7 @@ def test_every_figure_takes_tables_there_are() -> None:
         "curves",
         "trade_off",
         "timing",
+        "time_vs_parameters",
     }
     for name, drawing in FIGURES.items():
         assert drawing.function.__name__ == name

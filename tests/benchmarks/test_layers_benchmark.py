@@ -41,6 +41,7 @@ def test_forward_and_backward(benchmark: Any, name: str, plan: str) -> None:
         loss.backward()
         return loss
 
+    benchmark.group = name
     benchmark.extra_info.update(num_params=layer.num_params, flops=layer.cost(ROWS).flops)
     loss = benchmark(step)
     assert torch.isfinite(loss)

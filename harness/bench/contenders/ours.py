@@ -1,0 +1,36 @@
+"""Our own layers and cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from harness.bench.contenders.base import Contender
+from harness.bench.maps import GATES
+from harness.cells import Cell, build_cell
+from harness.layers import CompressedLinear, Layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rankbench(Contender):
+    """Any layer, and the LSTM of `harness.cells` around it."""
+
+    title: str = "rankbench"
+
+    def supports(self, layer: Layer) -> bool:
+        return True
+
+    def build(self, layer: Layer, seed: int, dtype: torch.dtype) -> nn.Module:
+        return CompressedLinear(layer, seed, dtype)
+
+    def dense_weight(self, module: nn.Module) -> Tensor:
+        assert isinstance(module, CompressedLinear)
+        return module.to_dense()
+
+    def recurrent(
+        self, layer: Layer, module: nn.Module, seed: int, dtype: torch.dtype
+    ) -> nn.Module:
+        cell = Cell(name="lstm", hidden_size=layer.out_features // GATES)
+        return build_cell(cell, layer, seed, dtype)

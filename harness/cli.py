@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | query | figures | bench."""
+"""rankbench run | plan | status | query | figures | bench | plans."""
 
 from __future__ import annotations
 
@@ -83,6 +83,11 @@ def figures(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def plans_command(arguments: argparse.Namespace) -> int:
+    """Compare the planner's choices with the fastest measured."""
+    return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
+
+
 def _flat(table: pa.Table) -> pa.Table:
     """CSV has no lists: they are written as text."""
     for index, field in enumerate(table.schema):
@@ -121,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     drawn.set_defaults(command=figures)
     timed = commands.add_parser("bench", help="time our layers and every installed peer")
     _add_bench(timed)
-    for command in (asked, drawn, timed):
+    judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
+    _add_plans(judged)
+    for command in (asked, drawn, timed, judged):
         command.add_argument("--results", default="results", help="results folder")
     return parser
 
@@ -137,6 +144,14 @@ def _add_bench(command: argparse.ArgumentParser) -> None:
     command.add_argument("--contenders", nargs="+", help="default: all that are installed")
     command.add_argument("--study", default="bench", help="name of the results")
     command.set_defaults(command=bench_command)
+
+
+def _add_plans(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", default="", help="part of a shape's name, e.g. tensor_ring")
+    command.add_argument("--threads", type=int, default=1, help="threads torch uses")
+    command.add_argument("--budget", type=float, default=1.5, help="seconds for a shape, roughly")
+    command.add_argument("--study", default="plans", help="name of the results")
+    command.set_defaults(command=plans_command)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ RUNS = (
     Column("test_size", _INT, "clips", "clips on the test side"),
     Column("data_hash", _TEXT, "", "SHA-256 of the data file, first 16 hex digits"),
     # Time and memory.
+    Column("map_ms", _FLOAT, "ms", "plans: median time of the map's forward and backward pass"),
+    Column("plan_ratio", _FLOAT, "", "plans: map_ms of the planner's choice over the least"),
     Column("forward_ms", _FLOAT, "ms", "median time of a forward pass"),
     Column("backward_ms", _FLOAT, "ms", "median time of a backward pass"),
     Column("step_ms", _FLOAT, "ms", "median time of a whole training step"),

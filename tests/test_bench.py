@@ -261,7 +261,7 @@ def test_a_failing_contender_is_in_the_rows_and_not_ranked() -> None:
     assert "Traceback" in broken["traceback"]
     assert best_peer([ours, broken]) is None
     assert remarks([ours, broken]) == [
-        "tt, 12 rows, float32: sequential (ours, plain torch) is left out: "
+        "tt, 12 rows, float32: sequential, ours in plain torch is left out: "
         "RuntimeError: no such kernel"
     ]
 
@@ -277,7 +277,7 @@ def test_other_maps_are_told_and_not_ranked() -> None:
     peer = {**row, "contender": "tednet", "computes": SAME, "step_ms": 3.0}
     assert best_peer([row, peer]) == 3.0
     assert remarks([row, row, peer]) == [
-        "bt: tensorly-torch, CP computes another map, CP of separate modes"
+        "* bt: tensorly-torch, CP computes another map, CP of separate modes"
     ]
 
 
@@ -317,7 +317,7 @@ def test_the_command_measures_prints_stores_and_is_drawn(
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "rankbench",
         "torch",
-        "sequential (ours, plain torch)",
+        "sequential, ours in plain torch",
         "floor of the map",
     ]
 

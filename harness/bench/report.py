@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness.bench.contenders import CONTENDERS, OURS, SAME
 from harness.bench.maps import TIME_STEPS
@@ -14,8 +14,8 @@ from harness.summary import STYLE
 
 Row = dict[str, Any]
 LEGEND = (
-    "ms: medians of wall time; forward and backward: the input map alone; step: LSTM, head, loss, "
-    "backward, Adam; / best peer: step over that of the fastest peer with the same map; "
+    "medians in ms of wall time; fwd, bwd: the input map alone; step: LSTM, head, loss, backward, "
+    "Adam; / best: step over that of the fastest peer with the same map; "
     "x floor: step over the least time that the rates above allow"
 )
 
@@ -28,16 +28,8 @@ def table(rows: Sequence[Row]) -> Table:
         f"{first['threads']} thread(s); {first['gemm_rate'] / 1e9:.3g} GFLOP/s, "
         f"{first['memory_rate'] / 1e9:.3g} GB/s"
     )
-    shown = Table("map", "contender", title=title, **STYLE)
-    for name in (
-        "params",
-        "forward",
-        "forward+backward",
-        "step ms",
-        "/ best peer",
-        "x floor",
-        "MB",
-    ):
+    shown = Table(Column("contender", no_wrap=True), title=title, **STYLE)
+    for name in ("params", "fwd", "fwd+bwd", "step", "/ best", "x floor", "MB"):
         shown.add_column(name, justify="right", no_wrap=True)
     for name in dict.fromkeys(row["input_map"] for row in rows):
         group = [row for row in rows if row["input_map"] == name]
@@ -52,7 +44,7 @@ def remarks(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         who, where = CONTENDERS[row["contender"]].title, row["input_map"]
         if row["computes"] != SAME:
-            others[f"{where}: {who} computes another map, {row['computes']}"] = None
+            others[f"* {where}: {who} computes another map, {row['computes']}"] = None
         if row["status"] == "error":
             which = f"{where}, {row['rows']} rows, {row['dtype']}"
             failed.append(f"{which}: {who} is left out: {row['error']}")
@@ -67,6 +59,7 @@ def best_peer(group: Iterable[Row]) -> float | None:
 
 def _add_map(shown: Table, group: Sequence[Row]) -> None:
     best = best_peer(group)
+    shown.add_row(f"[bold]{group[0]['input_map']}")
     for row in sorted(group, key=_order):
         timed = "backward_ms" in row
         values = [
@@ -79,8 +72,8 @@ def _add_map(shown: Table, group: Sequence[Row]) -> None:
             metric(row.get("step_peak_mb")),
         ]
         title = CONTENDERS[row["contender"]].title
-        other = "" if row["computes"] == SAME else " (another map)"
-        shown.add_row(row["input_map"], title + other, *values)
+        other = "" if row["computes"] == SAME else " *"
+        shown.add_row(f"  {title}{other}", *values)
     shown.add_section()
 
 

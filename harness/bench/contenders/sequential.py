@@ -18,7 +18,7 @@ from harness.layers.init import initial_cores
 class Sequential(Contender):
     """One matrix product and one transposition a core, from the last core to the first."""
 
-    title: str = "sequential (ours, plain torch)"
+    title: str = "sequential, ours in plain torch"
 
     def supports(self, layer: Layer) -> bool:
         return isinstance(layer, TensorTrain)

@@ -27,10 +27,13 @@ class Step:
 
     `positions` are ascending places in the list of tensors, which leave it. The letters of
     `equation` mean something in this step only: a network may have more indices than letters.
+    `flops` of it, 0 where there is one tensor; `summed`: the number of terms in each sum.
     """
 
     positions: tuple[int, ...]
     equation: str
+    flops: int
+    summed: int
 
 
 @dataclass(frozen=True)
@@ -104,17 +107,18 @@ def search_limit(layer: Layer) -> int:
 
 
 def _plan(inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], path: Path) -> Plan:
-    live, steps, flops, largest = list(inputs), [], 0, 0
+    live, steps, largest = list(inputs), [], 0
     for positions in (tuple(sorted(positions)) for positions in path):
         operands = [live[position] for position in positions]
         live = [indices for k, indices in enumerate(live) if k not in positions]
         result = _kept(operands, live, output) if live else output
         live.append(result)
-        steps.append(Step(positions, _equation(operands, result)))
-        if len(operands) == 2:
-            flops += 2 * elements(dict.fromkeys(operands[0] + operands[1]), sizes)
-        largest = max(largest, elements(result, sizes))
-    return Plan(tuple(steps), flops, largest)
+        joined = dict.fromkeys(label for indices in operands for label in indices)
+        all_of_them, left = elements(joined, sizes), elements(result, sizes)
+        flops = 2 * all_of_them if len(operands) == 2 else 0
+        steps.append(Step(positions, _equation(operands, result), flops, all_of_them // left))
+        largest = max(largest, left)
+    return Plan(tuple(steps), sum(step.flops for step in steps), largest)
 
 
 def _kept(operands: Sequence[Indices], others: Sequence[Indices], output: Indices) -> Indices:

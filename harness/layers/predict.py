@@ -17,7 +17,7 @@ from harness.layers.speed import Target
 _L2_BYTES_S = 40e9
 _L1, _L2 = 24 << 10, 400 << 10
 _SCATTER_S = 0.6e-9
-_MERGING = 0.15  # the share of a large product's rate that einsums of small cores reach
+_MERGING = 16  # terms in the sums of an einsum of cores at which it has half a product's rate
 _CALLS = (15, 30)  # small operations of a forward and a backward pass, whatever the stages
 # Vectors' worth of time that a tail of so many quarters of a vector costs.
 _TAIL = (0.0, 1.8, 1.8, 3.0, 1.3, 3.0, 3.0, 4.0, 2.0)
@@ -31,7 +31,9 @@ def predict(one: Contraction, kernel: str, rows: int, target: Target) -> tuple[f
     for plan, size in zip(one.merges(), one.merged(), strict=True):
         products = sum(len(step.positions) == 2 for step in plan.steps)
         moved = 2 * target.itemsize * (size + plan.largest_intermediate) / speed.memory
-        seconds = plan.flops / (_MERGING * speed.gemm) + moved
+        seconds = moved + sum(
+            step.flops * (step.summed + _MERGING) / step.summed / speed.gemm for step in plan.steps
+        )
         forward += seconds + (4 + 4 * products) * speed.call_s
         backward += 2 * seconds + (6 + 13 * products) * speed.call_s
     return forward + _CALLS[0] * speed.call_s, backward + _CALLS[1] * speed.call_s

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.layers.base import Layer
 
 _CONTENDERS = 6
-_ROUNDS = (5, 50)
+_ROUNDS, _LATE = (5, 50), 5.0
 _HOPELESS = 4.0  # times the best so far: such a contender is timed no further
 
 
@@ -54,8 +54,8 @@ def time_choices(
 ) -> list[tuple[Choice, list[float]]]:
     """Seconds of forward and backward of each contender, in turns, on N(0, 1) data.
 
-    At least 5 rounds, then more until `budget_s` is over or there are 50. A contender that is
-    hopelessly slow in a round is timed no further.
+    At least 5 rounds, then more until `budget_s` is over or there are 50; at least 2 where a round
+    takes many times the budget. A contender that is hopelessly slow in one is timed no further.
     """
     generator = torch.Generator().manual_seed(0)
     dtype, layer = getattr(torch, target.dtype), contenders[0].contraction.layer
@@ -75,7 +75,8 @@ def time_choices(
     running = set(range(len(contenders)))
     deadline = time.perf_counter() + budget_s
     for turn in range(_ROUNDS[1] + 1):  # the first one warms up
-        if turn > _ROUNDS[0] and time.perf_counter() > deadline:
+        late = time.perf_counter() - deadline
+        if (turn > _ROUNDS[0] and late > 0) or (turn > 2 and late > _LATE * budget_s):
             break
         order = sorted(running, key=lambda place: (place + turn) % len(contenders))
         for place in order:

@@ -138,6 +138,7 @@ def _add_bench(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", nargs="+", type=int, default=[16, 64], help="clips of 6 frames")
     command.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     command.add_argument("--threads", type=int, default=1, help="threads torch uses")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument(
         "--budget", type=float, default=20.0, help="seconds for a map, batch and dtype, roughly"
     )

@@ -295,7 +295,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(command, "MAPS", TINY)
-    monkeypatch.setattr(command, "measure_rates", lambda _: RATES)
+    monkeypatch.setattr(command, "measure_rates", lambda *_: RATES)
     return ["bench", "--budget", "0.1"]
 
 
@@ -320,6 +320,14 @@ def test_the_command_measures_prints_stores_and_is_drawn(
         "sequential, ours in plain torch",
         "floor of the map",
     ]
+
+
+def test_a_gpu_that_is_not_there_is_a_usage_error(
+    bench: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main([*bench, "tt", "--device", "cuda"]) == 2
+    assert "--device is cuda, but torch sees no GPU here" in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_what_is_measured(

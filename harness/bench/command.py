@@ -57,7 +57,7 @@ def _measure(
     for contest in contests:
         progress.begin(contest)
         if contest.dtype not in rates:
-            rates[contest.dtype] = measure_rates(getattr(torch, contest.dtype))
+            rates[contest.dtype] = measure_rates(getattr(torch, contest.dtype), contest.device)
         measurement = Measurement(contest, contenders)
         interrupt = None
         try:
@@ -85,6 +85,7 @@ def _contests(arguments: argparse.Namespace) -> Iterable[Contest]:
     for batch in arguments.batch:
         positive_int("--batch", batch)
     positive_int("--threads", arguments.threads)
+    device = _device(arguments.device)
     for dtype, batch, name in product(
         *map(dict.fromkeys, (arguments.dtype, arguments.batch, names))
     ):
@@ -94,7 +95,19 @@ def _contests(arguments: argparse.Namespace) -> Iterable[Contest]:
             batch=batch,
             dtype=dtype,
             threads=arguments.threads,
+            device=device,
         )
+
+
+def _device(asked: str) -> str:
+    """cpu or cuda.
+
+    Raises ValueError for cuda where torch sees no GPU.
+    """
+    seen = torch.cuda.is_available()
+    if asked == "cuda" and not seen:
+        raise ValueError("--device is cuda, but torch sees no GPU here; choose cpu or auto")
+    return "cuda" if seen and asked != "cpu" else "cpu"
 
 
 def _contenders(console: Console, asked: Sequence[str] | None) -> dict[str, Contender]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.bench.contenders import Contender
-from harness.bench.interleave import MIN_ROUNDS, Failed, Timed, interleave
+from harness.bench.interleave import MIN_ROUNDS, Failed, Timed, finish_on, interleave
 from harness.bench.maps import TIME_STEPS, InputMap
 from harness.bench.workload import Data, Workload
 from harness.layers import CompressedLinear
@@ -22,13 +22,14 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """A map, its name, the number of clips, the dtype and torch's threads."""
+    """A map, its name, the number of clips, the dtype, torch's threads and device."""
 
     name: str
     input_map: InputMap
     batch: int
     dtype: str
     threads: int
+    device: str = "cpu"
 
     @property
     def rows(self) -> int:
@@ -46,6 +47,7 @@ class Contest:
             "in_features": self.input_map.in_features,
             "contender": contender,
             "dtype": self.dtype,
+            **({} if self.device == "cpu" else {"device": self.device}),
         }
 
 
@@ -96,13 +98,14 @@ class Measurement:
     def run(self, budget_s: float, told: Told) -> None:
         """Build and check every contender, then time them in turns; `told` hears who is at work."""
         lanes = {}
-        data = Data.draw(self.layer, self.contest.batch, self.contest.dtype, SEED)
+        contest = self.contest
+        data = Data.draw(self.layer, contest.batch, contest.dtype, SEED, contest.device)
         for name, contender in self.contenders.items():
             told(f"{name}: check and memory")
             workload = self._build(name, contender, data)
             if workload is not None:
                 lanes[name] = workload.lane
-        for event in interleave(lanes, budget_s=budget_s):
+        for event in interleave(lanes, budget_s=budget_s, finish=finish_on(contest.device)):
             self._keep(event)
             told(f"{event.lane}: round {self.results[event.lane].rounds}")
 
@@ -112,7 +115,7 @@ class Measurement:
         try:
             workload = Workload(contender, self.layer, data, SEED)
             # It warms up as well: what is timed has run once.
-            result.peak_mb = peak_memory(workload.step, "cpu")
+            result.peak_mb = peak_memory(workload.step, self.contest.device)
             workload.clear()
         except Exception as error:  # a peer may raise anything; the others go on
             result.fail(error)

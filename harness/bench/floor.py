@@ -10,7 +10,7 @@ from harness.bench.maps import GATES
 from harness.layers import Layer
 from harness.measure import Call, time_call
 
-_SIDE = 1024  # of the square matrices that are multiplied
+_SIDE, _GPU_SIDE = 1024, 8192  # of the square matrices that are multiplied
 _FLOATS = 2**25  # 128 MiB, beyond any cache
 _ADAM = 7  # a parameter, its gradient and two moments are read, all but the gradient written
 
@@ -23,23 +23,24 @@ class Rates:
     bytes_s: float
 
 
-def measure_rates(dtype: torch.dtype) -> Rates:
+def measure_rates(dtype: torch.dtype, device: str = "cpu") -> Rates:
     """The best of a few calls each, with the threads that torch uses now.
 
     Product: in `dtype`, or in float32 between two conversions, where a processor without
     arithmetic for `dtype` is faster so. Memory: the faster of reading 128 MiB and of copying
     them, where bytes read and written count.
     """
-    left, right = torch.randn(2, _SIDE, _SIDE).to(dtype)
-    source, target = torch.ones(_FLOATS), torch.empty(_FLOATS)
+    side = _SIDE if device == "cpu" else _GPU_SIDE
+    left, right = torch.randn(2, side, side, device=device).to(dtype)
+    source, target = (torch.ones(_FLOATS, device=device) for _ in range(2))
     product_s = min(
-        _best_s(lambda: left @ right.T),
-        _best_s(lambda: (left.float() @ right.float()).to(dtype)),
+        _best_s(lambda: left @ right.T, device),
+        _best_s(lambda: (left.float() @ right.float()).to(dtype), device),
     )
-    read_s = _best_s(source.sum)
-    copy_s = _best_s(lambda: target.copy_(source))
+    read_s = _best_s(source.sum, device)
+    copy_s = _best_s(lambda: target.copy_(source), device)
     return Rates(
-        flops_s=2 * _SIDE**3 / product_s,
+        flops_s=2 * side**3 / product_s,
         bytes_s=source.nbytes * max(1 / read_s, 2 / copy_s),
     )
 
@@ -66,8 +67,8 @@ def step_floor_ms(layer: Layer, rows: int, dtype: torch.dtype, rates: Rates) -> 
     return _least_ms(flops, elements, dtype, rates)
 
 
-def _best_s(call: Call) -> float:
-    times = time_call(call, device="cpu", warmup=1, min_repeats=3, max_repeats=8, budget_s=2.0)
+def _best_s(call: Call, device: str) -> float:
+    times = time_call(call, device=device, warmup=1, min_repeats=3, max_repeats=8, budget_s=2.0)
     return min(times) / 1e3
 
 

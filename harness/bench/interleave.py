@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
+import torch
+
 from harness.measure import Call
 
 MIN_ROUNDS, MAX_ROUNDS = 3, 100
@@ -38,17 +40,24 @@ class Failed:
     error: Exception
 
 
+def finish_on(device: str) -> Call:
+    """What waits until the calls made on `device` are done."""
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
 def interleave(
     lanes: Mapping[str, Lane],
     *,
     budget_s: float,
     min_rounds: int = MIN_ROUNDS,
     max_rounds: int = MAX_ROUNDS,
+    finish: Call = lambda: None,
 ) -> Iterator[Timed | Failed]:
     """Time every lane once a round, A B C A B C, until each has had its share of `budget_s`.
 
     A lane leaves when another round would exceed its share, after `min_rounds` at the least, and
-    after `max_rounds` in any case. Python's garbage collector rests while a lane is timed.
+    after `max_rounds` in any case. Python's garbage collector rests while a lane is timed. `finish`
+    waits for what a call left running.
     """
     waiting, share = dict(lanes), budget_s / max(1, len(lanes))
     spent = dict.fromkeys(lanes, 0.0)
@@ -56,7 +65,7 @@ def interleave(
         for name, lane in list(waiting.items()):
             start = perf_counter()
             try:
-                timed = _round(name, lane)
+                timed = _round(name, lane, finish)
             except Exception as error:  # a peer may raise anything; the others go on
                 del waiting[name]
                 yield Failed(lane=name, error=error)
@@ -68,20 +77,22 @@ def interleave(
             yield from timed
 
 
-def _round(name: str, lane: Lane) -> list[Timed]:
+def _round(name: str, lane: Lane, finish: Call) -> list[Timed]:
     lane.reset()
     collects = gc.isenabled()
     gc.disable()
     try:
-        return [_timed(name, phase, call) for phase, call in lane.calls.items()]
+        return [_timed(name, phase, call, finish) for phase, call in lane.calls.items()]
     finally:
         if collects:
             gc.enable()
 
 
-def _timed(name: str, phase: str, call: Call) -> Timed:
+def _timed(name: str, phase: str, call: Call, finish: Call) -> Timed:
+    finish()
     start, cpu_start = perf_counter(), process_time()
     kept = call()
+    finish()
     ms, cpu_ms = 1e3 * (perf_counter() - start), 1e3 * (process_time() - cpu_start)
     del kept  # after the clock
     return Timed(lane=name, phase=phase, ms=ms, cpu_ms=cpu_ms)

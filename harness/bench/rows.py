@@ -21,7 +21,7 @@ Tables = dict[str, list[Row]]
 
 def tables(measurement: Measurement, rates: Rates) -> list[Tables]:
     """Per contender its row of `runs` and its samples; a repeat has the same run_id."""
-    place = provenance("cpu")
+    place = provenance(measurement.contest.device)
     found = []
     for name, result in measurement.results.items():
         row = place | _identity(measurement, name) | _floors(measurement, name, rates)

@@ -31,14 +31,18 @@ class Data:
     labels: Int64[Tensor, " batch"]
 
     @classmethod
-    def draw(cls, layer: Layer, batch: int, dtype: str, seed: int) -> Data:
+    def draw(cls, layer: Layer, batch: int, dtype: str, seed: int, device: str = "cpu") -> Data:
         """`batch` clips of six frames for `layer`."""
         kind = getattr(torch, dtype)
         source = torch.Generator().manual_seed(seed)
         clips = torch.randn(batch, TIME_STEPS, layer.in_features, generator=source)
         gradient = torch.randn(batch * TIME_STEPS, layer.out_features, generator=source)
         labels = torch.randint(CLASSES, (batch,), generator=source)
-        return cls(clips=clips.to(kind), gradient=gradient.to(kind), labels=labels)
+        return cls(
+            clips=clips.to(device, kind),
+            gradient=gradient.to(device, kind),
+            labels=labels.to(device),
+        )
 
 
 class Classifier(nn.Module):
@@ -68,10 +72,11 @@ class Workload:
     def __init__(self, contender: Contender, layer: Layer, data: Data, seed: int) -> None:
         dtype = data.clips.dtype
         self.data, self.rows = data, data.clips.flatten(0, 1)
-        self.input_map = contender.build(layer, seed, dtype)
+        device = data.clips.device
+        self.input_map = contender.build(layer, seed, dtype).to(device)
         check_output(contender, self.input_map, self.rows[:TIME_STEPS])
         recurrent = contender.recurrent(layer, self.input_map, seed, dtype)
-        self.model = Classifier(recurrent, layer.out_features // GATES, dtype)
+        self.model = Classifier(recurrent, layer.out_features // GATES, dtype).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
         self.output: Tensor | None = None
         self._make_moments()

@@ -49,7 +49,8 @@ class RecurrentCell(nn.Module, ABC):
 
     Gates, their order, biases and their initialisation are those of torch.nn.RNN, GRU and LSTM
     of one layer, but for W, which is `input_map`. `recurrent_dropout` drops hidden units before
-    U, in training only, the same ones at every step of a sequence.
+    U, in training only, the same ones at every step of a sequence. `precision`: the type that
+    products with W and U are computed in, `dtype` if None; all else has `dtype`.
     """
 
     GATES: ClassVar[int]
@@ -63,6 +64,7 @@ class RecurrentCell(nn.Module, ABC):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
         recurrent_dropout: float = 0.0,
+        precision: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         number("recurrent_dropout", recurrent_dropout, 0.0, 0.99)
@@ -74,7 +76,7 @@ class RecurrentCell(nn.Module, ABC):
             )
         self.hidden_size = hidden
         self.recurrent_dropout = recurrent_dropout
-        self.input_map = CompressedLinear(layer, seed, dtype, device)
+        self.input_map = CompressedLinear(layer, seed, dtype, device, precision)
         source = generator(seed, "cell")
 
         def uniform(*shape: int) -> nn.Parameter:
@@ -114,7 +116,7 @@ class RecurrentCell(nn.Module, ABC):
         outputs = []
         for from_input in gates.unbind(dim=1):
             h = _hidden(state)
-            from_state = F.linear(h if mask is None else h * mask, self.weight_hh, self.bias_hh)
+            from_state = self._recurrent(h if mask is None else h * mask)
             state = self.step(from_input, from_state, state)
             outputs.append(_hidden(state))
         return torch.stack(outputs, dim=1), state
@@ -128,9 +130,18 @@ class RecurrentCell(nn.Module, ABC):
     ) -> State:
         """The next state from W x_t + b_ih, U h + b_hh and the state before."""
 
+    def _recurrent(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch gates*hidden"]:
+        """U h + b_hh."""
+        precision = self.input_map.precision
+        if precision == h.dtype:
+            return F.linear(h, self.weight_hh, self.bias_hh)
+        # Cast at every step, so that the gradients of U are added up in the type of U.
+        return F.linear(h.to(precision), self.weight_hh.to(precision)).to(h.dtype) + self.bias_hh
+
     def _zeros(self, gates: Float[Tensor, "batch time gates*hidden"]) -> State:
-        zeros = gates.new_zeros(gates.shape[0], self.hidden_size)
-        return zeros if self.STATES == ("h",) else (zeros, zeros)
+        h = gates.new_zeros(len(gates), self.hidden_size)
+        # Each its own tensor: torch.compile cannot trace a function that is given one twice.
+        return h if self.STATES == ("h",) else (h, torch.zeros_like(h))
 
     def _checked(self, state: State, batch: int) -> State:
         parts = state if isinstance(state, tuple) else (state,)
@@ -185,7 +196,7 @@ class LSTM(RecurrentCell):
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
         batch, steps, _ = gates.shape
         gates = (gates + self.bias_hh).view(batch, steps, 4, self.hidden_size)
-        U = self.weight_hh.view(4, self.hidden_size, self.hidden_size)
+        U = self.weight_hh.view(4, self.hidden_size, -1).to(self.input_map.precision)
         outputs, c = lstm_sequence(gates.permute(1, 2, 0, 3), U, state[0], state[1], mask)
         return outputs.transpose(0, 1), (outputs[-1], c)
 
@@ -205,13 +216,14 @@ def build_cell(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     recurrent_dropout: float = 0.0,
+    precision: torch.dtype | None = None,
 ) -> RecurrentCell:
     """The module of a `cell` around `layer`; the same seed draws the same weights.
 
     Raises ValueError when the layer's outputs are not gates * hidden_size.
     """
     kind = CELLS[cell.name]
-    return kind(cell, layer, seed, dtype, device, recurrent_dropout)
+    return kind(cell, layer, seed, dtype, device, recurrent_dropout, precision)
 
 
 def _hidden(state: State) -> Tensor:

@@ -20,6 +20,7 @@ from yaml import YAMLError
 
 from harness.cells import CELLS, Cell
 from harness.checks import number, one_of, positive_int
+from harness.compute import PRECISIONS, SWITCHES, Compute
 from harness.layers import LAYERS
 from harness.layers.settings import LayerSettings
 from harness.point import Point
@@ -76,6 +77,7 @@ class Study:
     layer: Mapping[str, Any]
     cell: Mapping[str, Any] | None = None
     training: Mapping[str, Any] | None = None
+    compute: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     space: Space
     search: Search
     seeds: tuple[int, ...] = (0,)
@@ -98,6 +100,7 @@ class Study:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
         self._check_names()
+        Compute(**(self.compute or {}))
 
     def point(self, settings: Settings) -> Point:
         """The point of this study with `settings` ("layer.cp_rank": 2, ...) put in.
@@ -119,7 +122,15 @@ class Study:
             features, out_features, gates=cell.gates if cell else 1
         )
         training = Training(**parts["training"]) if self.training is not None else None
-        return Point(task=task, layer=layer, cell=cell, training=training, dtype=self.dtype)
+        compute = Compute(**parts["compute"])
+        return Point(
+            task=task,
+            layer=layer,
+            cell=cell,
+            training=training,
+            dtype=self.dtype,
+            compute=compute,
+        )
 
     def missing(self) -> str | None:
         """One line on data that the study's task needs and does not find, else None."""
@@ -163,8 +174,14 @@ PARTS: dict[str, type[Any] | None] = {
     "layer": LayerSettings,
     "cell": Cell,
     "training": Training,
+    "compute": Compute,
 }
-_NAMES = {"layer.decomposition": tuple(LAYERS), "cell.name": tuple(CELLS)}
+_NAMES: dict[str, tuple[Any, ...]] = {
+    "layer.decomposition": tuple(LAYERS),
+    "cell.name": tuple(CELLS),
+    "compute.precision": PRECISIONS,
+    **{f"compute.{name}": (True, False) for name in SWITCHES},
+}
 
 
 def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
@@ -210,6 +227,7 @@ def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
         "layer": _defaults(LayerSettings),
         "cell": _defaults(Cell) if task.uses_cell and written.get("cell") else None,
         "training": _defaults(Training) if task.trains else None,
+        "compute": _defaults(Compute),
         "space": {"shared": {}, "branches": {}},
         "search": {k: v for k, v in _defaults(Search).items() if k != "objectives"},
     }

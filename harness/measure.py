@@ -97,12 +97,14 @@ def measure_training(
     optimizer: torch.optim.Optimizer,
     *,
     device: str,
+    step: Call | None = None,
     **limits: Any,
 ) -> TrainingCost:
     """Time and memory of forward, backward and a whole training step, each apart.
 
     `forward` returns a scalar loss whose graph is recorded. Time: `backward` begins after its
-    forward, `step` is clearing the gradients, forward, backward and the optimiser's update. Peak:
+    forward, `step` is clearing the gradients, forward, backward and the optimiser's update, or
+    the `step` given, such as one that replays them. Peak:
     `backward` includes its forward and the gradients, `step` the optimiser's temporaries; the
     optimiser's state exists by then, gradients do not. `limits` are those of `time_call` and hold
     for each phase. The weights have been trained by as many steps afterwards.
@@ -113,7 +115,7 @@ def measure_training(
     timed = {
         "forward": (forward, None),
         "backward": (phases.backward_alone, phases.prepare),
-        "step": (phases.step, None),
+        "step": (step or phases.step, None),
     }
     times = {
         phase: time_call(call, device=device, setup=setup, **limits)

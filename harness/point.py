@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cells import Cell
+from harness.compute import Compute
 from harness.layers import Layer
 from harness.tasks.base import Task
 from harness.train import Training
@@ -16,10 +17,10 @@ from harness.train import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A task, a layer, a cell and a training: everything about a run but its seed.
+    """A task, a layer, a cell, a training and a compute: everything about a run but its seed.
 
     `cell` is None for a task that learns or measures a bare map, `training` None for one that
-    learns nothing. `dtype` is the type of weights and data.
+    learns nothing. `dtype` is the type of weights and data, `compute` how steps are executed.
 
     Raises ValueError where the parts do not fit together.
     """
@@ -29,12 +30,14 @@ class Point:
     cell: Cell | None = None
     training: Training | None = None
     dtype: str = "float32"
+    compute: Compute = dataclasses.field(default_factory=Compute)
 
     def __post_init__(self) -> None:
+        self.compute.check(self.dtype)
         self.task.check(self)
 
     def config(self) -> dict[str, Any]:
-        """Every setting, as plain JSON values, under task, layer, cell and training."""
+        """Every setting, as plain JSON values, under task, layer, cell, training and compute."""
         return self._parts(changed_only=False)
 
     @property
@@ -60,6 +63,8 @@ class Point:
             parts["training"] = _settings(self.training, changed_only)
         if not (changed_only and self.dtype == "float32"):
             parts["dtype"] = self.dtype
+        if not (changed_only and self.compute == Compute()):
+            parts["compute"] = _settings(self.compute, changed_only)
         return parts
 
 

@@ -24,6 +24,7 @@ def lstm_sequence(
     """Hidden states of every step and the last c, from W x_t plus biases and a first h and c.
 
     c = f c + i g, h = o tanh(c), with U (mask h) added to the gates (BT Eq. 1-6, TR Eq. 10).
+    Products are computed in the type of U, all else in the type of the gates.
     """
     run: Any = _LSTMSequence.apply
     return cast(tuple[Tensor, Tensor], run(gates, U, h, c, mask))
@@ -41,7 +42,7 @@ class _LSTMSequence(torch.autograd.Function):
         outputs, squashed = torch.empty_like(into_U), torch.empty_like(into_U)
         for t in range(steps):
             into_U[t] = h if mask is None else h * mask
-            step = active[t].baddbmm_(into_U[t].expand(4, batch, hidden), U.mT)
+            step = _add_product(active[t], into_U[t].expand(4, batch, hidden), U.mT)
             step[:2].sigmoid_()
             i, f, g, o = step[0], step[1], step[2].tanh_(), step[3].sigmoid_()
             torch.addcmul(i * g, f, states[t], out=states[t + 1])
@@ -70,8 +71,16 @@ class _LSTMSequence(torch.autograd.Function):
                 torch.mul(from_above, other, out=to_gates[t, gate])
             to_gates[t] *= slope[t]
             to_c = to_c * f
-            to_h = torch.bmm(to_gates[t], U).sum(0)
+            to_h = torch.bmm(to_gates[t].to(U.dtype), U).sum(0, dtype=to_h.dtype)
             to_h = to_h if mask is None else to_h * mask
         flat = to_gates.transpose(0, 1).reshape(4, steps * batch, hidden)
         before = into_U.reshape(1, steps * batch, hidden).expand(4, -1, -1)
-        return to_gates, torch.bmm(flat.mT, before), to_h, to_c, None
+        to_U = torch.bmm(flat.mT.to(U.dtype), before.to(U.dtype))
+        return to_gates, to_U, to_h, to_c, None
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """total += a b, the product computed in the type of b."""
+    if a.dtype == b.dtype:
+        return total.baddbmm_(a, b)
+    return total.add_(torch.bmm(a.to(b.dtype), b))

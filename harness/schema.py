@@ -63,7 +63,7 @@ RUNS = (
     Column("plan", _TEXT, "", "how the cores meet the input: a name in PLANS"),
     Column("kernel", _TEXT, "", "what contracted them: torch, native; null if nothing ran"),
     Column("contraction", _TEXT, "", "the cores that were merged, and the order they joined in"),
-    Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training"),
+    Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training, compute"),
     Column("params", _TEXT, "JSON", "values of the study's search space at this point"),
     # Counts.
     Column("num_params", _INT, "parameters", "parameters of the input map, biases excluded"),
@@ -105,6 +105,12 @@ RUNS = (
     # Where it was measured.
     Column("device", _TEXT, "", "cpu or cuda"),
     Column("dtype", _TEXT, "", "type of weights and data"),
+    Column("precision", _TEXT, "", "what W x and U h were computed in; null if nothing ran"),
+    Column("compiled", _BOOL, "", "whether steps ran compiled; null if none ran"),
+    Column(
+        "cuda_graph", _BOOL, "", "whether steps were replayed as a CUDA graph; null if none ran"
+    ),
+    Column("fallback", _TEXT, "", "which settings of compute were not followed, and why; or null"),
     Column("threads", _INT, "threads", "threads torch used"),
     Column("host", _TEXT, "", "hash of the machine's name, to tell machines apart"),
     Column("cpu", _TEXT, "", "model of the processor"),

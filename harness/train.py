@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.checks import number, one_of, positive_int
+from harness.compute import Execution
+from harness.step import Step
 
 Batch = TypeVar("Batch")
 SCHEDULES = ("constant", "cosine")
@@ -59,21 +61,24 @@ def train(
     batches: Callable[[], Iterable[Batch]],
     loss: Callable[[Batch], Tensor],
     evaluate: Callable[[], dict[str, Any]],
+    execution: Execution | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train `model`, yielding a record `{epoch, train_loss, seconds, **evaluate()}`.
 
     `batches()` is one epoch's data, `loss(batch)` a scalar that is minimised, `evaluate()` the
     metrics after an epoch. A record is yielded every `evaluate_every` epochs and after the last.
+    `execution`: how steps are computed, in the type of the weights if None.
 
     Raises Diverged when a loss is not finite.
     """
-    # Fused: one pass over the weights instead of several, which a dense map feels on a CPU.
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, fused=True)
+    execution = execution or Execution()
+    optimizer = execution.adam(model.parameters(), training.learning_rate)
+    step = Step(loss, optimizer, execution)
     start = time.perf_counter()
     for epoch in range(1, training.epochs + 1):
         _set_learning_rate(optimizer, training, epoch)
         model.train()
-        losses = [_step(optimizer, loss(batch)) for batch in batches()]
+        losses = [step(batch) for batch in batches()]
         mean = torch.stack(losses).mean().item()
         if not math.isfinite(mean):
             raise Diverged(f"training loss is {mean} in epoch {epoch}")
@@ -85,15 +90,12 @@ def train(
             yield {"epoch": epoch, "train_loss": mean, "seconds": seconds, **metrics}
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
-
-
 def _set_learning_rate(optimizer: torch.optim.Optimizer, training: Training, epoch: int) -> None:
     if training.schedule == "cosine":
         done = (epoch - 1) / training.epochs
+        rate = training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
-            group["lr"] = training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            if isinstance(group["lr"], Tensor):  # which a captured step reads
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate

@@ -14,9 +14,9 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["cache", "checks", "schema", "modes", "label", "exits"],
+    ["cache", "checks", "compute", "schema", "modes", "label", "exits"],
     ["layers"],
-    ["recurrence"],
+    ["recurrence", "step"],
     ["cells", "train", "measure", "machine", "data", "fragments", "merge", "store", "query"],
     ["tasks"],
     ["point"],

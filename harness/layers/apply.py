@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from harness.layers.choice import Choice
 from harness.layers.native_kernel import apply_native
 from harness.layers.speed import Target
-from harness.layers.torch_kernel import apply_torch
+from harness.layers.torch_kernel import TorchKernel, apply_torch
+
+Apply = Callable[[Tensor, Sequence[Tensor]], Tensor]
 
 
 def apply(choice: Choice, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
@@ -17,3 +21,11 @@ def apply(choice: Choice, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
     if choice.kernel == "native":
         return apply_native(choice.contraction, x, cores)
     return apply_torch(choice.contraction, x, cores, Target.of(x))
+
+
+def ready(choice: Choice, rows: int, target: Target) -> Apply:
+    """`apply` for that many rows, planned beforehand: a compiler can trace what is left."""
+    if choice.kernel == "native":
+        run: Apply = torch.compiler.disable(functools.partial(apply_native, choice.contraction))
+        return run
+    return TorchKernel(choice.contraction, rows, target)

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from harness.layers.apply import apply
+from harness.layers.apply import Apply, ready
 from harness.layers.base import Layer, cost_of
 from harness.layers.choice import Choice, choose
 from harness.layers.init import initial_cores
-from harness.layers.plan import plan_dense
+from harness.layers.plan import Plan, plan_dense
 from harness.layers.speed import Target
 from harness.layers.tuning import tuned
 from harness.modes import product
@@ -25,7 +25,8 @@ class CompressedLinear(nn.Module):
     """y = W x for the W of `layer`, without a bias.
 
     `cores` holds the parameters by name; the same `seed` draws the same weights for any device,
-    rounded to `dtype`.
+    rounded to `dtype`. `precision`: the type that x and the merged cores are rounded to before
+    they are multiplied, `dtype` if None; y and all gradients have `dtype` again.
     """
 
     def __init__(
@@ -34,9 +35,14 @@ class CompressedLinear(nn.Module):
         seed: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
+        precision: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.layer = layer
+        self.precision = precision or dtype
+        # Made before a step is compiled: a trace cannot follow the planner.
+        self._ready: dict[int, Apply] = {}
+        self._dense: Plan | None = None
         # Pairs keep the cores in order; a plain dict would be sorted by name, G10 before G2.
         self.cores = nn.ParameterDict(
             (name, nn.Parameter(core.to(device=device, dtype=dtype)))
@@ -44,7 +50,7 @@ class CompressedLinear(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "*lead in_features"]) -> Float[Tensor, "*lead out_features"]:
-        """W x for every row, contracted by the layer's plan.
+        """W x for every row, contracted by the layer's plan, made at the first call of its size.
 
         Raises ValueError when the last dimension of `x` is not in_features.
         """
@@ -56,14 +62,13 @@ class CompressedLinear(nn.Module):
             )
         *lead, _ = x.shape
         rows = product(tuple(lead))
-        flat = x.reshape(rows, layer.in_features)
-        y = apply(self.choice(rows), flat, list(self.cores.values()))
-        return y.reshape(*lead, layer.out_features)
+        apply = self._ready.get(rows) or self._make_ready(rows)
+        y = apply(x.reshape(rows, layer.in_features).to(self.precision), list(self.cores.values()))
+        return y.to(x.dtype).reshape(*lead, layer.out_features)
 
     def choice(self, rows: int) -> Choice:
         """The contraction and kernel that `rows` rows run through here."""
-        target = Target.of(next(iter(self.cores.values())))
-        return (tuned if self.layer.plan == "tuned" else choose)(self.layer, rows, target)
+        return (tuned if self.layer.plan == "tuned" else choose)(self.layer, rows, self._target())
 
     def facts(self, rows: int) -> dict[str, Any]:
         """The `runs` columns that say how `rows` rows are contracted here, and at what cost."""
@@ -80,10 +85,20 @@ class CompressedLinear(nn.Module):
         }
 
     def to_dense(self) -> Float[Tensor, "out_features in_features"]:
-        """W, differentiable in the cores."""
-        weight = plan_dense(self.layer).run(self.cores.values())
+        """W, differentiable in the cores, merged in their own type."""
+        if self._dense is None:
+            self._dense = plan_dense(self.layer)
+        weight = self._dense.run(self.cores.values())
         return weight.reshape(self.layer.out_features, self.layer.in_features)
 
     def extra_repr(self) -> str:
         layer = self.layer
         return f"{layer.name}, {layer.in_features} -> {layer.out_features}, ranks {layer.ranks}"
+
+    def _target(self) -> Target:
+        core = next(iter(self.cores.values()))
+        return Target.of(core.new_empty(0, dtype=self.precision))
+
+    def _make_ready(self, rows: int) -> Apply:
+        self._ready[rows] = ready(self.choice(rows), rows, self._target())
+        return self._ready[rows]

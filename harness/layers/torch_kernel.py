@@ -5,7 +5,6 @@ Letters: b rows; h, f, k, m kept, free, summed, made; o, n outer, inner of a lef
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -17,32 +16,43 @@ from torch.nn import functional as F
 from harness.layers.contraction import ROWS, Contraction
 from harness.layers.layout import Product, layout
 from harness.layers.path import Indices
-from harness.layers.plan import plan_merge
+from harness.layers.plan import elements, plan_merge
 from harness.layers.speed import Target
 
 
 def apply_torch(
     contraction: Contraction, x: Tensor, cores: Sequence[Tensor], target: Target
 ) -> Tensor:
-    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..).
+    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..)."""
+    return TorchKernel(contraction, len(x), target)(x, cores)
+
+
+class TorchKernel:
+    """A contraction made ready for a number of rows: laid out, with its groups' merging planned.
 
     What fits into the target's chunk of intermediates is left to autograd; more rows go through
     in chunks whose intermediates are made again in the backward pass, so that memory is bounded.
     """
-    rows = len(x)
-    per_row = target.itemsize * sum(contraction.intermediates(1))
-    chunk = max(1, target.speed.chunk * target.threads // per_row)
-    products = layout(contraction, min(rows, chunk) or 1, target)
-    weights = [
-        plan_merge(contraction.layer, p.stage.group, p.weight).run(
-            [cores[place] for place in p.stage.group]
-        )
-        for p in products
-    ]
-    if rows <= chunk:
-        return _Chunk(contraction, products).forward(x, weights)[-1]
-    run: Any = _Chunked.apply
-    return cast(Tensor, run(_Chunk(contraction, products), chunk, x, *weights))
+
+    def __init__(self, contraction: Contraction, rows: int, target: Target) -> None:
+        per_row = target.itemsize * sum(contraction.intermediates(1))
+        self.chunk = max(1, target.speed.chunk * target.threads // per_row)
+        products = layout(contraction, min(rows, self.chunk) or 1, target)
+        self.work = _Chunk(contraction, products)
+        self.merges = [
+            (p.stage.group, plan_merge(contraction.layer, p.stage.group, p.weight))
+            for p in products
+        ]
+
+    def __call__(self, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
+        """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..), multiplied in the type of x."""
+        weights = [
+            merge.run([cores[place] for place in group]).to(x.dtype) for group, merge in self.merges
+        ]
+        if len(x) <= self.chunk:
+            return self.work.forward(x, weights)[-1]
+        run: Any = _Chunked.apply
+        return cast(Tensor, run(self.work, self.chunk, x, *weights))
 
 
 class _Chunk:
@@ -109,19 +119,25 @@ class _Chunked(torch.autograd.Function):
         x, *weights = ctx.saved_tensors
         to_x = ctx.needs_input_grad[2]
         gx = torch.empty_like(x) if to_x else None
-        sums = [torch.zeros_like(weight) for weight in weights]
+        # Not in the type of bfloat16 weights: many chunks are added up.
+        sums = [torch.zeros_like(weight, dtype=_sum_type(weight.dtype)) for weight in weights]
         first = 0
         for part, g in zip(x.split(ctx.chunk), gy.split(ctx.chunk), strict=True):
-            found = ctx.work.backward(part, weights, g, sums, to_x)
-            if gx is not None and found is not None:
-                gx[first : first + len(part)] = found
+            to_part = ctx.work.backward(part, weights, g, sums, to_x)
+            if gx is not None and to_part is not None:
+                gx[first : first + len(part)] = to_part
             first += len(part)
-        return None, None, gx, *sums
+        found = (total.to(weight.dtype) for total, weight in zip(sums, weights, strict=True))
+        return None, None, gx, *found
+
+
+def _sum_type(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _arranged(T: Tensor, order: Indices, product: Product, sizes: dict[str, int]) -> Tensor:
     """T as the three blocks of `product`."""
-    blocks = [math.prod(sizes[label] for label in part) for part in product.parts]
+    blocks = [elements(part, sizes) for part in product.parts]
     wanted = tuple(label for part in product.parts for label in part)
     return _permuted(T, order, wanted, sizes).reshape(blocks)
 
@@ -134,7 +150,7 @@ def _permuted(T: Tensor, order: Indices, wanted: Indices, sizes: dict[str, int])
 
 
 def _multiply(T: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]) -> Tensor:
-    made = math.prod(sizes[label] for label in product.stage.made)
+    made = elements(product.stage.made, sizes)
     if product.side == "left":
         o, k, _ = T.shape
         return torch.bmm(weight.reshape(made, k).expand(o, made, k), T)
@@ -146,7 +162,7 @@ def _multiply(T: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]
 
 
 def _result_shape(T: Tensor, product: Product, sizes: dict[str, int]) -> tuple[int, int, int]:
-    made = math.prod(sizes[label] for label in product.stage.made)
+    made = elements(product.stage.made, sizes)
     one, two, three = T.shape
     return (one, made, three) if product.side == "left" else (one, two, made)
 
@@ -162,7 +178,7 @@ def _add_weight_gradient(T: Tensor, g: Tensor, product: Product, total: Tensor) 
 
 
 def _input_gradient(g: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]) -> Tensor:
-    made = math.prod(sizes[label] for label in product.stage.made)
+    made = elements(product.stage.made, sizes)
     if product.side == "left":
         matrix = weight.reshape(made, -1).mT
         return torch.bmm(matrix.expand(len(g), *matrix.shape), g)

@@ -17,6 +17,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from harness.checks import one_of, positive_int
+from harness.compute import Execution
 from harness.data.frames import Clips, load_clips
 from harness.data.index import Decoding
 from harness.data.split import Indices, assign_folds, sides_of_column, sides_of_fold
@@ -149,6 +150,7 @@ class Action(Task):
         input_map = model.cell.input_map.facts(point.training.batch_size * clips.time_steps)
         yield "runs", {**self._facts(clips, sides), **input_map, "model_params": model_params}
         lesson = Lesson(model, clips.frames, labels, sides, point.training, context)
+        execution = Execution(point.compute, context.device, point.dtype)
         top = 0.0
         for record in train(
             model,
@@ -156,11 +158,13 @@ class Action(Task):
             batches=lesson.batches,
             loss=lesson.loss,
             evaluate=lesson.evaluate,
+            execution=execution,
         ):
             top = max(top, record["accuracy"])
             yield "epochs", record
             kept = {key: record[key] for key in ("train_loss", "accuracy")}
-            yield "runs", {**kept, "top_accuracy": top, "epochs": record["epoch"]}
+            kept |= {"top_accuracy": top, "epochs": record["epoch"]}
+            yield "runs", {**kept, **execution.facts()}
 
     def clips(self) -> Clips:
         """The decoded clips of the file.

@@ -51,6 +51,7 @@ class Classifier(nn.Module):
             self.dtype,
             context.device,
             recurrent_dropout=point.training.recurrent_dropout,
+            precision=point.compute.products(self.dtype),
         )
 
     def forward(self, frames: UInt8[Tensor, "b t f"]) -> Float[Tensor, "b k"]:
@@ -81,12 +82,11 @@ class Lesson:
         self.train_side, self.test_side = map(torch.from_numpy, sides)
         self.training, self.device = training, context.device
         self.order = torch.Generator().manual_seed(context.seed)
-        self.right, self.seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
+        self.right = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The training side once, in a new order every time."""
         self.right.zero_()
-        self.seen = 0
         order = torch.randperm(len(self.train_side), generator=self.order)
         return self._load(self.train_side[order], self.training.batch_size)
 
@@ -94,8 +94,7 @@ class Lesson:
         """Cross-entropy, plus head_l2 times the squared norm of the head's matrix."""
         frames, labels = batch
         logits = self.model(frames)
-        self.right += (logits.detach().argmax(1) == labels).sum()
-        self.seen += len(labels)
+        self.right.add_((logits.detach().argmax(1) == labels).sum())
         penalty = self.training.head_l2 * self.model.head.weight.square().sum()
         return F.cross_entropy(logits, labels) + penalty
 
@@ -104,7 +103,7 @@ class Lesson:
         batches = self._load(self.test_side, EVALUATION_BATCH)
         right = sum((self.model(frames).argmax(1) == labels).sum() for frames, labels in batches)
         return {
-            "train_accuracy": int(self.right) / self.seen,
+            "train_accuracy": int(self.right) / len(self.train_side),
             "accuracy": int(right) / len(self.test_side),
         }
 

@@ -12,12 +12,16 @@ from torch import Tensor
 
 from harness.cells import RecurrentCell, build_cell
 from harness.checks import number, positive_int
+from harness.compute import Execution
 from harness.layers import CompressedLinear
 from harness.measure import measure_training
+from harness.step import Step
 from harness.tasks.base import Context, Row, Task, Work
 
 if TYPE_CHECKING:
     from harness.point import Point
+
+LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,8 @@ class Profile(Task):
     """Measure one map, alone (cell null) or as a cell's input map over `time_steps`.
 
     The loss of the timed step is the mean square of the output, the optimiser Adam, the input
-    `batch` x `time_steps` rows drawn from N(0, 1). `timing` false gives the counts alone, without
+    `batch` x `time_steps` rows drawn from N(0, 1), computed as the point's compute says; a peak
+    of memory is that of a step that is not captured. `timing` false gives the counts alone, without
     building a tensor. `out_features` is for a bare map; a cell's hidden size decides otherwise.
     `budget_s`: seconds spent on each phase at most.
 
@@ -85,15 +90,24 @@ class Profile(Task):
         params = sum(p.numel() for p in model.parameters())
         input_map = model if isinstance(model, CompressedLinear) else model.input_map
         yield "runs", {"model_params": params, **input_map.facts(self.batch * self.time_steps)}
-        optimizer = torch.optim.Adam(model.parameters(), fused=True)
+        execution = Execution(point.compute, context.device, point.dtype)
+        optimizer = execution.adam(model.parameters(), LEARNING_RATE)
 
-        def forward() -> Tensor:
+        def loss(x: Tensor) -> Tensor:
             output = model(x)
             return (output if isinstance(output, Tensor) else output[0]).square().mean()
 
-        measured = measure_training(
-            forward, optimizer, device=context.device, budget_s=self.budget_s
-        )
+        step = Step(loss, optimizer, execution)
+        step.settle(x)
+        yield "runs", execution.facts()
+        with execution.scope():
+            measured = measure_training(
+                lambda: step.forward(x),
+                optimizer,
+                step=lambda: step(x),
+                device=context.device,
+                budget_s=self.budget_s,
+            )
         for phase, times in measured.times_ms.items():
             yield "runs", {f"{phase}_ms": statistics.median(times)}
             for index, ms in enumerate(times):
@@ -105,11 +119,12 @@ class Profile(Task):
     ) -> tuple[CompressedLinear | RecurrentCell, Tensor]:
         dtype = getattr(torch, point.dtype)
         place = {"dtype": dtype, "device": context.device}
+        precision = point.compute.products(dtype)
         generator = torch.Generator().manual_seed(context.seed)
         x = torch.randn(self.batch, self.time_steps, self.in_features, generator=generator)
         model = (
-            CompressedLinear(point.layer, context.seed, **place)
+            CompressedLinear(point.layer, context.seed, **place, precision=precision)
             if point.cell is None
-            else build_cell(point.cell, point.layer, context.seed, **place)
+            else build_cell(point.cell, point.layer, context.seed, **place, precision=precision)
         )
         return model, x.to(**place)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.checks import number, one_of, positive_int
+from harness.compute import Compute, Execution
 from harness.layers import LAYERS, CompressedLinear, Layer
 from harness.layers.settings import LayerSettings
 from harness.tasks.base import Context, Row, Task, Work
@@ -91,6 +92,7 @@ class Recovery(Task):
             )
         if self.learner == "adam" and point.training is None:
             raise ValueError("task recovery with learner adam needs training settings")
+        self._check_compute(point.compute)
         if self.target in LAYERS:
             self._target_layer()
 
@@ -113,7 +115,8 @@ class Recovery(Task):
         W = self.true_weight().to(context.device, dtype)
         x, y = self.draw_samples(W, context.seed)
         x_fresh, _ = self.draw_samples(W, context.seed + 2**31, self.fresh_samples)
-        model = CompressedLinear(point.layer, context.seed, dtype=dtype, device=context.device)
+        precision = point.compute.products(dtype)
+        model = CompressedLinear(point.layer, context.seed, dtype, context.device, precision)
         yield "runs", {"model_params": sum(p.numel() for p in model.parameters())}
 
         def errors(V: Tensor) -> dict[str, float]:
@@ -123,7 +126,8 @@ class Recovery(Task):
             recovered = torch.linalg.lstsq(x, y).solution.T
             yield "runs", {**errors(recovered), "train_loss": _rms(y - x @ recovered.T) ** 2}
         else:
-            yield from self._train(model, point, x, y, errors)
+            execution = Execution(point.compute, context.device, point.dtype)
+            yield from self._train(model, point, execution, x, y, errors)
             recovered = model.to_dense().detach()
         if self.keep_weights:
             yield _weight_row("target", W)
@@ -154,6 +158,7 @@ class Recovery(Task):
         self,
         model: CompressedLinear,
         point: Point,
+        execution: Execution,
         x: Tensor,
         y: Tensor,
         errors: Callable[[Tensor], dict[str, float]],
@@ -171,12 +176,27 @@ class Recovery(Task):
             return errors(model.to_dense())
 
         for record in train(
-            model, point.training, batches=lambda: [None], loss=loss, evaluate=evaluate
+            model,
+            point.training,
+            batches=lambda: [None],
+            loss=loss,
+            evaluate=evaluate,
+            execution=execution,
         ):
             prediction = record.pop("rmse_prediction")
             yield "epochs", record
             kept = {key: record[key] for key in ("train_loss", "rmse")}
-            yield "runs", {**kept, "rmse_prediction": prediction, "epochs": record["epoch"]}
+            kept |= {"rmse_prediction": prediction, "epochs": record["epoch"]}
+            yield "runs", {**kept, **execution.facts()}
+
+    def _check_compute(self, compute: Compute) -> None:
+        if self.learner == "least_squares" and compute != Compute():
+            raise ValueError("task.learner least_squares takes no steps; leave compute out")
+        if self.statistics and compute.precision != "float32":
+            raise ValueError(
+                "task.statistics trains W on moments, not through the map; "
+                f"compute.precision {compute.precision} needs task.statistics=false"
+            )
 
     def _target_layer(self) -> Layer:
         settings = LayerSettings(decomposition=self.target, **dict(self.target_settings))

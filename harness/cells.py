@@ -194,10 +194,9 @@ class LSTM(RecurrentCell):
     def recur(
         self, gates: Tensor, state: State, mask: Tensor | None
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
-        batch, steps, _ = gates.shape
-        gates = (gates + self.bias_hh).view(batch, steps, 4, self.hidden_size)
-        U = self.weight_hh.view(4, self.hidden_size, -1).to(self.input_map.precision)
-        outputs, c = lstm_sequence(gates.permute(1, 2, 0, 3), U, state[0], state[1], mask)
+        U = self.weight_hh.to(self.input_map.precision)
+        by_step = (gates + self.bias_hh).transpose(0, 1)
+        outputs, c = lstm_sequence(by_step, U, state[0], state[1], mask)
         return outputs.transpose(0, 1), (outputs[-1], c)
 
     def step(self, from_input: Tensor, from_state: Tensor, state: State) -> State:

@@ -76,6 +76,7 @@ class RecurrentCell(nn.Module, ABC):
             )
         self.hidden_size = hidden
         self.recurrent_dropout = recurrent_dropout
+        self.precision = precision or dtype
         self.input_map = CompressedLinear(layer, seed, dtype, device, precision)
         source = generator(seed, "cell")
 
@@ -132,11 +133,11 @@ class RecurrentCell(nn.Module, ABC):
 
     def _recurrent(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch gates*hidden"]:
         """U h + b_hh."""
-        precision = self.input_map.precision
-        if precision == h.dtype:
+        if self.precision == h.dtype:
             return F.linear(h, self.weight_hh, self.bias_hh)
         # Cast at every step, so that the gradients of U are added up in the type of U.
-        return F.linear(h.to(precision), self.weight_hh.to(precision)).to(h.dtype) + self.bias_hh
+        product = F.linear(h.to(self.precision), self.weight_hh.to(self.precision))
+        return product.to(h.dtype) + self.bias_hh
 
     def _zeros(self, gates: Float[Tensor, "batch time gates*hidden"]) -> State:
         h = gates.new_zeros(len(gates), self.hidden_size)
@@ -194,7 +195,7 @@ class LSTM(RecurrentCell):
     def recur(
         self, gates: Tensor, state: State, mask: Tensor | None
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
-        U = self.weight_hh.to(self.input_map.precision)
+        U = self.weight_hh.to(self.precision)
         by_step = (gates + self.bias_hh).transpose(0, 1)
         outputs, c = lstm_sequence(by_step, U, state[0], state[1], mask)
         return outputs.transpose(0, 1), (outputs[-1], c)

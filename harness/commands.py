@@ -29,8 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(missing)
     _announce(console, study, execution)
     pending, total = execution.pending(), execution.planned()
-    weights = estimate((point for point, _ in pending), execution.threads()) if pending else {}
-    work = sum(weights[point.point_id] for point, _ in pending) if pending else float(total)
+    points = [point for point, _ in pending]
+    weights = estimate(points, execution.threads(), execution.together()) if pending else {}
+    work = sum(weights[point.point_id] for point in points) if pending else float(total)
     with StudyProgress(console, study.name, total, weights, work) as progress:
         execution.run(progress)
     return _conclude(console, study, execution)
@@ -48,7 +49,7 @@ def plan(arguments: argparse.Namespace) -> int:
         )
         return DONE
     points = list(execution.grid.points.values())
-    seconds = estimate(points, execution.threads())
+    seconds = estimate(points, execution.threads(), execution.together())
     console.print(plan_table(execution.grid, seconds, _MOST_POINTS))
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")

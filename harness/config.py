@@ -65,8 +65,9 @@ _NUMBERS = {c.type for c in RUNS if c.name in ("num_params", "rmse")}
 class Study:
     """One study: what is measured, over which space, how it is searched and where it runs.
 
-    `seeds`: replicates of every point; `time_limit_s`: hard limit of one run; `threads`: torch
-    threads of one run (None: the cores shared among `workers`).
+    `seeds`: replicates of every point; `replicates`: how many of them are trained as one
+    program, which changes no result beyond rounding; `time_limit_s`: hard limit of one program;
+    `threads`: torch threads of one program (None: the cores shared among `workers`).
 
     Raises ValueError for a value out of its range or an unknown key.
     """
@@ -84,6 +85,7 @@ class Study:
     dtype: str = "float32"
     device: str = "auto"
     workers: int = 1
+    replicates: int = 1
     threads: int | None = None
     time_limit_s: float = 3600.0
     results: str = "results"
@@ -93,7 +95,8 @@ class Study:
         one_of("device", self.device, DEVICES)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, but torch sees no GPU here; choose cpu or auto")
-        positive_int("workers", self.workers)
+        for name in ("workers", "replicates"):
+            positive_int(name, getattr(self, name))
         if self.threads is not None:
             positive_int("threads", self.threads)
         number("time_limit_s", self.time_limit_s, 0.0, math.inf, open_low=True)
@@ -101,6 +104,7 @@ class Study:
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
         self._check_names()
         Compute(**(self.compute or {}))
+        self._check_replicates()
 
     def point(self, settings: Settings) -> Point:
         """The point of this study with `settings` ("layer.cp_rank": 2, ...) put in.
@@ -142,6 +146,15 @@ class Study:
             part, key = name.split(".", 1)
             parts[part][key] = value
         return parts
+
+    def _check_replicates(self) -> None:
+        task = self.task["name"]
+        if self.replicates > 1 and not TASKS[task].trains_together:
+            able = ", ".join(name for name, kind in TASKS.items() if kind.trains_together)
+            raise ValueError(
+                f"replicates must be 1 with task {task}, got {self.replicates}; "
+                f"tasks that train replicates together: {able}"
+            )
 
     def _check_names(self) -> None:
         """Check every name a point is built from, in the study's own settings and its space."""

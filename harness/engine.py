@@ -1,4 +1,4 @@
-"""Where runs execute: one child process each, with a hard time limit."""
+"""Where runs execute: a child process for one, or for replicates, with a hard time limit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.point import Point
-from harness.run import Outcome, execute
-from harness.tasks.base import Context
+from harness.run import Outcome, execute, execute_together
+from harness.tasks.base import Context, Row
 
 # The server imports torch once; a run then starts as its fork, in milliseconds. The first
 # optimiser of a process imports torch._dynamo, which takes as long as all the rest.
@@ -21,74 +21,96 @@ _processes = multiprocessing.get_context("forkserver")
 _PRELOAD = ["harness.run", "harness.tasks", "torch._dynamo"]
 _POLL_S = 0.2
 _GRACE_S = 5.0
+# Where glibc reads it, a run keeps what it frees, in huge pages. The few MB of a stack's tensors,
+# given back and faulted in anew at every step, can take longer than the step's arithmetic.
+_MALLOC = ":".join(
+    f"glibc.malloc.{setting}"
+    for setting in ("hugetlb=1", f"mmap_threshold={2**25}", f"trim_threshold={2**30}")
+)
 
 OnRow = Callable[[str, dict[str, Any]], None]
 
 
 def run_in_child(
     point: Point,
-    context: Context,
+    contexts: Sequence[Context],
     *,
     time_limit_s: float,
     stop: threading.Event,
     on_row: OnRow = lambda table, row: None,
-) -> Outcome:
-    """Execute a run in a child process and collect its rows as they come.
+) -> list[Outcome]:
+    """Execute a run, or replicates as one program, in a child process; collect rows as they come.
 
     The child is killed at `time_limit_s` (status timeout) or once `stop` is set (interrupted);
-    a child that dies by itself gives killed. Rows that came before are in the outcome.
+    a child that dies by itself gives killed. That is the status of each of `contexts` that has
+    not ended. Rows that came before are in the outcomes.
     """
+    os.environ.setdefault("GLIBC_TUNABLES", _MALLOC)  # for the server, which starts once
     _processes.set_forkserver_preload(_PRELOAD)
     ours, theirs = _processes.Pipe()
-    child = _processes.Process(target=_child, args=(theirs, point, context), daemon=True)
-    outcome = Outcome()
+    child = _processes.Process(target=_child, args=(theirs, point, contexts), daemon=True)
+    outcomes = [Outcome() for _ in contexts]
     deadline = time.monotonic() + time_limit_s
     child.start()
     theirs.close()
     try:
-        while not _receive(ours, outcome, on_row):
+        while not _receive(ours, outcomes, on_row):
             if stop.is_set():
-                outcome.status, outcome.error = "interrupted", "stopped before it was done"
+                _end(outcomes, "interrupted", "stopped before it was done")
+            elif time.monotonic() > deadline:
+                _end(outcomes, "timeout", f"did not end within time_limit_s {time_limit_s:g}")
+            if not _running(outcomes):
                 break
-            if time.monotonic() > deadline:
-                outcome.status = "timeout"
-                outcome.error = f"did not end within time_limit_s {time_limit_s:g}"
-                break
-        if outcome.status == "killed":
+        if _running(outcomes):
             child.join(_GRACE_S)
     finally:
         child.kill()
         child.join()
         ours.close()
-    if outcome.status == "killed":
-        outcome.error = f"the process ended without a result, {_exit(child.exitcode)}"
-    return outcome
+    _end(outcomes, "killed", f"the process ended without a result, {_exit(child.exitcode)}")
+    return outcomes
 
 
-def _receive(ours: Connection, outcome: Outcome, on_row: OnRow) -> bool:
-    """Take one message within the poll interval; true once the run has ended."""
+def _receive(ours: Connection, outcomes: Sequence[Outcome], on_row: OnRow) -> bool:
+    """Take one message within the poll interval; true once all has ended."""
     try:
         if not ours.poll(_POLL_S):
             return False
-        table, row = ours.recv()
+        rows = ours.recv()
     except (EOFError, OSError):
         return True
-    if table == "end":
-        outcome.status, outcome.error = row["status"], row["error"]
-        outcome.traceback = row["traceback"]
-        return True
-    outcome.add(table, row)
-    on_row(table, row)
-    return False
+    for place, (table, row) in rows:
+        if table == "end":
+            outcomes[place].end(**row)
+        else:
+            outcomes[place].add(table, row)
+            on_row(table, row)
+    return not _running(outcomes)
 
 
-def _child(pipe: Connection, point: Point, context: Context) -> None:
+def _running(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome.status == "killed"]
+
+
+def _end(outcomes: Sequence[Outcome], status: str, error: str) -> None:
+    """Give a status to each outcome that has not ended."""
+    for outcome in _running(outcomes):
+        outcome.end(status, error)
+
+
+def _child(pipe: Connection, point: Point, contexts: Sequence[Context]) -> None:
     # Ctrl-C reaches the whole process group; the parent decides what happens to a run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
-    for message in execute(point, context):
-        pipe.send(message)
+    for rows in _execute(point, contexts):
+        pipe.send(rows)
     pipe.close()
+
+
+def _execute(point: Point, contexts: Sequence[Context]) -> Iterator[Sequence[tuple[int, Row]]]:
+    if len(contexts) > 1:
+        return execute_together(point, contexts)
+    return ([(0, row)] for row in execute(point, contexts[0]))
 
 
 def _die_with_parent(pipe: Connection) -> None:

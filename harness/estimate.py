@@ -22,17 +22,20 @@ class Speed:
     flops_per_s: float
     seconds_per_call: float
 
-    def seconds(self, point: Point) -> float:
-        """Estimated seconds of one run of `point`: its FLOPs and its calls, added."""
+    def seconds(self, point: Point, together: int = 1) -> float:
+        """Estimated seconds of one run of `point`: its FLOPs and its calls, added.
+
+        Runs trained `together` share their calls and the start of their process.
+        """
         work = point.task.work(point)
-        step = work.flops / self.flops_per_s + work.calls * self.seconds_per_call
-        return _START_S + work.steps * step
+        calls = work.steps * work.calls * self.seconds_per_call
+        return work.steps * work.flops / self.flops_per_s + (_START_S + calls) / together
 
 
-def estimate(points: Iterable[Point], threads: int) -> dict[str, float]:
+def estimate(points: Iterable[Point], threads: int, together: int = 1) -> dict[str, float]:
     """Estimated seconds of one run of each point on this machine, by point id."""
     speed = measure_speed(threads)
-    return {point.point_id: speed.seconds(point) for point in points}
+    return {point.point_id: speed.seconds(point, together) for point in points}
 
 
 def measure_speed(threads: int) -> Speed:

@@ -40,7 +40,8 @@ class StudyProgress:
         self._weights = weights
         self._work = work
         self._done, self._done_weight = 0, 0.0
-        self._running: dict[int, tuple[float, float]] = {}  # worker -> weight, share done
+        # worker -> weight of each run it trains together, their number, share done
+        self._running: dict[int, tuple[float, int, float]] = {}
         self._epochs: dict[int, int | None] = {}
         self._start = time.monotonic()
         self._said = 0.0
@@ -69,15 +70,18 @@ class StudyProgress:
         self._bars.stop()
 
     def started(self, worker: int, point: Point, seed: int) -> None:
-        """A worker begins a run."""
+        """A worker begins a run; until one has finished, another that it trains together."""
         with self._lock:
-            self._running[worker] = (self._weights.get(point.point_id, 1.0), 0.0)
+            weight = self._weights.get(point.point_id, 1.0)
+            number = self._running.get(worker, (weight, 0, 0.0))[1] + 1
+            self._running[worker] = (weight, number, 0.0)
             self._epochs[worker] = point.training.epochs if point.training else None
             if worker not in self._worker_bars:
                 self._worker_bars[worker] = self._bars.add_task("", total=1.0, note="")
             name = label({**layer_facts(point.layer), **point.task.describe()})
             bar = self._worker_bars[worker]
-            self._bars.reset(bar, description=f"  {name} seed {seed}", note="")
+            seeds = f"seed {seed}" if number == 1 else f"{number} seeds"
+            self._bars.reset(bar, description=f"  {name} {seeds}", note="")
 
     def progressed(self, worker: int, table: str, row: Row) -> None:
         """A run yields a row; those of epochs say how far it is."""
@@ -85,9 +89,12 @@ class StudyProgress:
         if table != "epochs" or not epochs:
             return
         with self._lock:
-            self._running[worker] = (self._running[worker][0], row["epoch"] / epochs)
-            note = f"epoch {row['epoch']}/{epochs} loss {metric(row['train_loss'])}"
+            weight, number, before = self._running[worker]
             share = row["epoch"] / epochs
+            if share == before:  # another replicate's row of the same epoch
+                return
+            self._running[worker] = (weight, number, share)
+            note = f"epoch {row['epoch']}/{epochs} loss {metric(row['train_loss'])}"
             self._bars.update(self._worker_bars[worker], completed=share, note=note)
             self._update()
 
@@ -95,7 +102,10 @@ class StudyProgress:
         """A run has ended and its row is stored."""
         with self._lock:
             self._done += 1
-            self._done_weight += self._running.pop(worker)[0]
+            weight, number, share = self._running.pop(worker)
+            self._done_weight += weight
+            if number > 1:
+                self._running[worker] = (weight, number - 1, share)
             self._update()
             self._say(row)
 
@@ -106,7 +116,8 @@ class StudyProgress:
         return duration(elapsed * (1 - share) / share) + " left" if share > 0 else "estimating"
 
     def _share(self) -> float:
-        done = self._done_weight + sum(weight * share for weight, share in self._running.values())
+        running = self._running.values()
+        done = self._done_weight + sum(weight * number * share for weight, number, share in running)
         return min(1.0, done / self._work) if self._work else 1.0
 
     def _update(self) -> None:

@@ -1,9 +1,9 @@
-"""Execute one run in this process: a point with a seed, as rows of every table."""
+"""Execute runs in this process: a point with a seed or several, as rows of every table."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,10 @@ class Outcome:
         else:
             self.tables.setdefault(table, []).append(row)
 
+    def end(self, status: str, error: str | None = None, traceback: str | None = None) -> None:
+        """The run has ended, and why."""
+        self.status, self.error, self.traceback = status, error, traceback
+
 
 def execute(point: Point, context: Context) -> Iterator[Row]:
     """Run the task of `point`, yielding rows, the last a ("end", {status, error, traceback}).
@@ -42,14 +46,29 @@ def execute(point: Point, context: Context) -> Iterator[Row]:
     try:
         yield from point.task.run(point, context)
         yield _end("done")
-    except Diverged as stop:
-        yield _end("diverged", stop)
-    except MemoryError as error:
-        yield _end("out_of_memory", error, traceback.format_exc())
     except Exception as error:
-        # The boundary of a run: the study goes on, the row says what happened.
-        status = "out_of_memory" if _out_of_memory(error) else "error"
-        yield _end(status, error, traceback.format_exc())
+        yield _failed(error)
+
+
+def execute_together(
+    point: Point, contexts: Sequence[Context]
+) -> Iterator[Sequence[tuple[int, Row]]]:
+    """`execute` for replicates of one program: rows with the places of their contexts.
+
+    A replicate that diverges ends alone; whatever the program raises ends all that have not.
+    """
+    torch.set_num_threads(contexts[0].threads)
+    running = list(range(len(contexts)))
+    try:
+        for rows in point.task.run_together(point, contexts):
+            ends = {place: _failed(row) for place, row in rows if isinstance(row, Diverged)}
+            running = [place for place in running if place not in ends]
+            yield [(place, row) for place, row in rows if not isinstance(row, Diverged)]
+            yield list(ends.items())
+        end = _end("done")
+    except Exception as error:
+        end = _failed(error)
+    yield [(place, end) for place in running]
 
 
 def point_facts(point: Point) -> dict[str, Any]:
@@ -89,6 +108,14 @@ def _largest(rank: int | tuple[int, ...]) -> int:
     return max(rank) if isinstance(rank, tuple) else rank
 
 
+def _failed(error: Exception) -> Row:
+    """The end of a run that raised: the study goes on, the row says what happened."""
+    if isinstance(error, Diverged):
+        return _end("diverged", error)
+    status = "out_of_memory" if _out_of_memory(error) else "error"
+    return _end(status, error, "".join(traceback.format_exception(error)))
+
+
 def _end(status: str, error: BaseException | None = None, trace: str | None = None) -> Row:
     message = None
     if error is not None:
@@ -99,4 +126,5 @@ def _end(status: str, error: BaseException | None = None, trace: str | None = No
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    expected = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return expected or "can't allocate memory" in str(error)

@@ -101,7 +101,10 @@ RUNS = (
     ),
     Column("step_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a training step"),
     Column("started_at", pa.timestamp("us", tz="UTC"), "UTC", "when the run started"),
-    Column("duration_s", _FLOAT, "s", "wall time of the run"),
+    Column(
+        "replicates", _INT, "runs", "runs trained together in this run's program, 1 for one alone"
+    ),
+    Column("duration_s", _FLOAT, "s", "wall time of the run; an equal share of its program's"),
     # Where it was measured.
     Column("device", _TEXT, "", "cpu or cuda"),
     Column("dtype", _TEXT, "", "type of weights and data"),

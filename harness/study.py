@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -155,41 +155,51 @@ class StudyRun:
             self.skipped[str(reason)] += 1
             trial.study.tell(trial, state=TrialState.FAIL)
             return
-        for seed in unfinished_seeds(self.study, point, self.rows):
+        seeds = unfinished_seeds(self.study, point, self.rows)
+        for first in range(0, len(seeds), self.study.replicates):
             if self.stop.is_set():
                 return
-            watcher.started(worker, point, seed)
-            row = self._run_seed(point, seed, trial.params, worker, watcher)
-            watcher.finished(worker, row)
+            group = seeds[first : first + self.study.replicates]
+            self._run_seeds(point, group, trial.params, worker, watcher)
         runs = [self.rows[point.run_id(seed)] for seed in self.study.seeds]
         values = objective_values(self.study, runs)
         trial.set_user_attr("point_id", point.point_id)
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         trial.study.tell(trial, values, state)
 
-    def _run_seed(
-        self, point: Point, seed: int, params: dict[str, Any], worker: int, watcher: Watcher
-    ) -> Row:
-        context = Context(seed=seed, device=self.device(), threads=self.threads())
-        place = {**provenance(context.device), "threads": context.threads}
+    def _run_seeds(
+        self,
+        point: Point,
+        seeds: Sequence[int],
+        params: dict[str, Any],
+        worker: int,
+        watcher: Watcher,
+    ) -> None:
+        """Execute one seed, or several as one program, and write a row for each."""
+        for seed in seeds:
+            watcher.started(worker, point, seed)
+        device, threads = self.device(), self.threads()
+        place = {**provenance(device), "threads": threads}
         started = datetime.datetime.now(datetime.UTC)
-        outcome = run_in_child(
+        outcomes = run_in_child(
             point,
-            context,
+            [Context(seed=seed, device=device, threads=threads) for seed in seeds],
             time_limit_s=self.study.time_limit_s,
             stop=self.stop,
             on_row=lambda table, row: watcher.progressed(worker, table, row),
         )
         duration = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        row = {
-            **place,
-            "started_at": started,
-            "duration_s": duration,
-            "params": json.dumps(params, sort_keys=True),
-            **self._row(point, seed, outcome),
-        }
-        self._write(row, outcome)
-        return row
+        for seed, outcome in zip(seeds, outcomes, strict=True):
+            row = {
+                **place,
+                "started_at": started,
+                "duration_s": duration / len(seeds),
+                "replicates": len(seeds),
+                "params": json.dumps(params, sort_keys=True),
+                **self._row(point, seed, outcome),
+            }
+            self._write(row, outcome)
+            watcher.finished(worker, row)
 
     def _row(self, point: Point, seed: int, outcome: Outcome) -> Row:
         return {
@@ -232,6 +242,10 @@ class StudyRun:
         """Torch threads of one run: those the study sets, or its share of the cores."""
         cores = len(os.sched_getaffinity(0))
         return self.study.threads or max(1, cores // self.study.workers)
+
+    def together(self) -> int:
+        """The number of runs of a new point that are one program."""
+        return min(self.study.replicates, len(self.study.seeds))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from harness.checks import number, one_of, positive_int
@@ -81,13 +82,61 @@ def train(
         losses = [step(batch) for batch in batches()]
         mean = torch.stack(losses).mean().item()
         if not math.isfinite(mean):
-            raise Diverged(f"training loss is {mean} in epoch {epoch}")
-        if epoch % training.evaluate_every == 0 or epoch == training.epochs:
+            raise _diverged(mean, epoch)
+        if _is_due(training, epoch):
             model.eval()
             with torch.no_grad():
                 metrics = evaluate()
             seconds = time.perf_counter() - start
             yield {"epoch": epoch, "train_loss": mean, "seconds": seconds, **metrics}
+
+
+def train_together(
+    model: nn.Module,
+    training: Training,
+    replicates: int,
+    *,
+    backward: Callable[[], Float[Tensor, " k"]],
+    evaluate: Callable[[], dict[str, Float[Tensor, " k"]]],
+) -> Iterator[list[tuple[int, dict[str, Any] | Diverged]]]:
+    """Train k `replicates` as `train` does each of them, yielding their records with their places.
+
+    `backward()` adds each replicate's gradients and returns each one's loss, `evaluate()` the
+    metrics of each. Adam works element by element, so replicates that share no parameter do not
+    feel each other. One whose loss is not finite yields Diverged as its last record; training
+    ends early once all have.
+    """
+    optimizer = Execution().adam(model.parameters(), training.learning_rate)
+    start = time.perf_counter()
+    running = list(range(replicates))
+    for epoch in range(1, training.epochs + 1):
+        _set_learning_rate(optimizer, training, epoch)
+        optimizer.zero_grad(set_to_none=True)
+        losses = backward().tolist()
+        optimizer.step()
+        lost = [place for place in running if not math.isfinite(losses[place])]
+        if lost:
+            yield [(place, _diverged(losses[place], epoch)) for place in lost]
+            running = [place for place in running if place not in lost]
+        if not running:
+            return
+        if _is_due(training, epoch):
+            with torch.no_grad():
+                metrics = {name: values.tolist() for name, values in evaluate().items()}
+            metrics["train_loss"] = losses
+            seen = {"epoch": epoch, "seconds": time.perf_counter() - start}
+            yield [
+                (place, {**seen, **{name: values[place] for name, values in metrics.items()}})
+                for place in running
+            ]
+
+
+def _is_due(training: Training, epoch: int) -> bool:
+    return epoch % training.evaluate_every == 0 or epoch == training.epochs
+
+
+def _diverged(loss: float, epoch: int) -> Diverged:
+    return Diverged(f"training loss is {loss} in epoch {epoch}")
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, training: Training, epoch: int) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.layers.settings import LayerSettings
 from harness.point import Point
-from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.base import Context, Replicate, Row, Task, Work
 from harness.train import Diverged
 
 
@@ -22,6 +22,7 @@ class Probe(Task):
     name: ClassVar[str] = "probe"
     uses_cell: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    trains_together: ClassVar[bool] = True
 
     how: str = "done"
     value: int = 0
@@ -55,6 +56,10 @@ class Probe(Task):
                 raise KeyError("x")
             case "diverged":
                 raise Diverged("training loss is nan in epoch 2")
+            case "odd" | "odd, then forever" if context.seed % 2:
+                raise Diverged("training loss is nan in epoch 2")
+            case "odd, then forever":
+                time.sleep(3600)
             case "memory":
                 raise MemoryError("no more")
             case "exit":
@@ -69,6 +74,15 @@ class Probe(Task):
                     tried.touch()
                     raise ValueError("the first try fails")
         yield "runs", {"rmse": self.value + 0.25 * context.seed}
+
+    def run_together(
+        self, point: Point, contexts: Sequence[Context]
+    ) -> Iterator[Sequence[Replicate]]:
+        for place, context in enumerate(contexts):
+            try:
+                yield from ([(place, row)] for row in self.run(point, context))
+            except Diverged as stop:
+                yield [(place, stop)]
 
 
 def probe_point(**settings: Any) -> Point:

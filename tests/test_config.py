@@ -43,6 +43,22 @@ def test_a_file_is_read_over_the_defaults(tmp_path: Path) -> None:
     assert points[0].task == Recovery(in_features=16, out_features=16)
 
 
+def test_replicates_are_for_tasks_that_train_them_together(tmp_path: Path) -> None:
+    assert load_study(write(tmp_path), ["replicates=64"]).replicates == 64
+    profile = """
+task: {name: profile}
+cell: {name: lstm, hidden_size: 4}
+search: {objectives: {step_ms: minimize}}
+space: {branches: {dense: {layer: {decomposition: dense}}}}
+"""
+    told = error(write(tmp_path, profile), "replicates=4")
+    assert told == (
+        "replicates must be 1 with task profile, got 4; "
+        "tasks that train replicates together: recovery"
+    )
+    assert "replicates must be a positive integer, got 0" in error(write(tmp_path), "replicates=0")
+
+
 def test_any_setting_can_be_overridden_in_hydras_grammar(tmp_path: Path) -> None:
     study = load_study(
         write(tmp_path),

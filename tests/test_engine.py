@@ -13,12 +13,13 @@ from tests.probe import probe_point
 
 
 def run(how: str, *, time_limit_s: float = 60.0, stop: threading.Event | None = None) -> Outcome:
-    return run_in_child(
+    (outcome,) = run_in_child(
         probe_point(how=how),
-        Context(seed=1),
+        [Context(seed=1)],
         time_limit_s=time_limit_s,
         stop=stop or threading.Event(),
     )
+    return outcome
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,36 @@ def test_every_end_has_its_status_and_keeps_what_was_measured(
     assert (outcome.traceback is not None) == (status in ("error", "out_of_memory"))
 
 
+def run_together(how: str, *, time_limit_s: float = 60.0) -> list[Outcome]:
+    return run_in_child(
+        probe_point(how=how),
+        [Context(seed=seed) for seed in (1, 2, 3)],
+        time_limit_s=time_limit_s,
+        stop=threading.Event(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "statuses", "rmse"),
+    [
+        ("done", ["done"] * 3, [0.25, 0.5, 0.75]),
+        ("odd", ["diverged", "done", "diverged"], [None, 0.5, None]),
+        ("bug", ["error"] * 3, [None] * 3),
+        ("memory", ["out_of_memory"] * 3, [None] * 3),
+        ("kill", ["killed"] * 3, [None] * 3),
+        ("odd, then forever", ["diverged", "timeout", "timeout"], [None] * 3),
+    ],
+)
+def test_replicates_end_each_with_its_own_status(
+    how: str, statuses: list[str], rmse: list[float | None]
+) -> None:
+    outcomes = run_together(how, time_limit_s=2.0 if "forever" in how else 60.0)
+    assert [outcome.status for outcome in outcomes] == statuses
+    assert [outcome.facts.get("rmse") for outcome in outcomes] == rmse
+    assert outcomes[0].tables == {"epochs": [{"epoch": 1, "train_loss": 0.5}]}
+    assert all((outcome.error is None) == (outcome.status == "done") for outcome in outcomes)
+
+
 def test_a_run_over_its_time_is_killed() -> None:
     outcome = run("forever", time_limit_s=1.0)
     assert outcome.status == "timeout"
@@ -63,7 +94,7 @@ def test_rows_are_seen_as_they_come() -> None:
     seen: list[str] = []
     run_in_child(
         probe_point(),
-        Context(seed=0),
+        [Context(seed=0)],
         time_limit_s=60.0,
         stop=threading.Event(),
         on_row=lambda table, row: seen.append(table),

@@ -44,6 +44,21 @@ def test_time_left_follows_the_estimated_work(clock: list[float]) -> None:
     ]
 
 
+def test_runs_trained_together_count_each(clock: list[float]) -> None:
+    point = probe_point()
+    screen = io.StringIO()
+    progress = StudyProgress(Console(file=screen, width=100), "probing", 4, {}, 4.0)
+    for seed in range(3):
+        progress.started(0, point, seed)
+    clock[0] += 30.0
+    for seed in range(3):
+        progress.finished(0, {**ROW, "status": "done", "seed": seed})
+    assert progress.left() == "10.0 s left"
+    progress.started(0, point, 3)
+    progress.finished(0, {**ROW, "status": "done", "seed": 3})
+    assert screen.getvalue().splitlines()[-1] == "[4/4] dense seed 3: rmse 0.25 (0.0 s left)"
+
+
 def test_a_failed_run_is_told_at_once_with_its_reason(clock: list[float]) -> None:
     screen = io.StringIO()
     progress = StudyProgress(Console(file=screen, width=200), "probing", 9, {}, 9.0)
@@ -58,4 +73,6 @@ def test_a_failed_run_is_told_at_once_with_its_reason(clock: list[float]) -> Non
 def test_an_estimate_adds_flops_and_calls() -> None:
     point = probe_point()  # 1 FLOP and 1 call
     assert Speed(flops_per_s=2.0, seconds_per_call=3.0).seconds(point) == pytest.approx(0.3 + 3.5)
+    together = Speed(flops_per_s=2.0, seconds_per_call=3.0).seconds(point, together=10)
+    assert together == pytest.approx(0.5 + 0.33)
     assert estimate([point], threads=1).keys() == {point.point_id}

@@ -17,7 +17,8 @@ from harness.point import Point
 from harness.run import Outcome, execute
 from harness.tasks.base import Context
 from harness.tasks.pictures import PICTURES
-from harness.tasks.recovery import Moments, Recovery
+from harness.tasks.recovery import Recovery
+from harness.tasks.sample import Moments
 from harness.train import Training
 from tests.layer_examples import RANKS
 

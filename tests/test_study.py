@@ -42,6 +42,8 @@ def probe_task(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_study(folder: Path, space: dict[str, Any] | None = None, **settings: Any) -> Study:
     task = {"name": "probe", "log": str(folder / "log"), **settings.pop("task", {})}
     search = {"objectives": (("rmse", "minimize"),), **settings.pop("search", {})}
+    if isinstance(settings.get("seeds"), int):
+        settings["seeds"] = tuple(range(settings["seeds"]))
     return Study(
         name="probing",
         task=task,
@@ -128,6 +130,43 @@ def test_a_failed_run_leaves_the_others_alone(tmp_path: Path) -> None:
     assert "KeyError" in runs.loc["bug", "traceback"]
     states = Counter(trial.state.name for trial in journal(tmp_path).trials)
     assert states == {"COMPLETE": 1, "FAIL": 3}
+
+
+def test_seeds_trained_together_have_a_row_each(tmp_path: Path) -> None:
+    execute(make_study(tmp_path, seeds=5, replicates=3))
+    runs = runs_of(tmp_path)
+    assert len(runs) == runs["run_id"].nunique() == 15
+    assert set(runs["status"]) == {"done"}
+    assert Counter(runs["replicates"]) == {3: 9, 2: 6}
+    assert list(runs["rmse"]) == list(runs["noise"] + 0.25 * runs["seed"])
+    groups = runs.groupby(["point_id", "started_at"])["duration_s"]
+    assert list(groups.nunique()) == [1] * 6
+    assert sorted(trial.value for trial in journal(tmp_path).trials) == [1.5, 2.5, 3.5]
+
+
+def test_replicates_are_no_part_of_a_point_and_only_missing_seeds_are_run(tmp_path: Path) -> None:
+    execute(make_study(tmp_path, seeds=2))
+    assert set(runs_of(tmp_path)["replicates"]) == {1}
+    grown = execute(make_study(tmp_path, seeds=6, replicates=64))
+    assert sorted(row["seed"] for row in grown.measured) == sorted([2, 3, 4, 5] * 3)
+    assert {row["replicates"] for row in grown.measured} == {4}
+    assert set(executed(tmp_path).values()) == {1}
+
+
+def test_a_replicate_that_diverges_leaves_the_others_alone(tmp_path: Path) -> None:
+    execute(make_study(tmp_path, {"task": {"how": ("odd",)}}, seeds=4, replicates=4))
+    runs = runs_of(tmp_path).set_index("seed")
+    assert dict(runs["status"]) == {0: "done", 1: "diverged", 2: "done", 3: "diverged"}
+    assert runs.loc[1, "error"] == "training loss is nan in epoch 2"
+
+
+def test_a_killed_program_costs_only_its_own_replicates(tmp_path: Path) -> None:
+    space = {"task": {"how": ("done", "kill")}}
+    execute(make_study(tmp_path, space, seeds=4, replicates=2))
+    counts = Counter(zip(runs_of(tmp_path)["target"], runs_of(tmp_path)["status"], strict=True))
+    assert counts == {("done", "done"): 4, ("kill", "killed"): 4}
+    again = execute(make_study(tmp_path, space, seeds=4, replicates=2))
+    assert {row["target"] for row in again.measured} == {"kill"}
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "foreign"])

@@ -81,6 +81,12 @@ def plan_dense(layer: Layer) -> Plan:
     return plan_merge(layer, tuple(range(len(layer.cores()))), layer.out_indices + layer.in_indices)
 
 
+def path_dense(layer: Layer) -> Path:
+    """The path of `plan_dense`."""
+    everything = layer.out_indices + layer.in_indices
+    return _merge_path(layer, tuple(range(len(layer.cores()))), frozenset(everything))
+
+
 @functools.lru_cache(maxsize=4096)
 def plan_squared_norm(layer: Layer) -> Plan:
     """Plan of the squared Frobenius norm of W that never builds W.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.train import Diverged
 
 if TYPE_CHECKING:
     from harness.point import Point
 
 Row = tuple[str, dict[str, Any]]
+Replicate = tuple[int, Row | Diverged]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class Task(ABC):
     name: ClassVar[str]
     uses_cell: ClassVar[bool]  # whether the map feeds a recurrent cell or stands alone
     trains: ClassVar[bool]
+    trains_together: ClassVar[bool] = False  # whether it has `run_together`
 
     @abstractmethod
     def sizes(self) -> tuple[int, int | None]:
@@ -66,6 +70,16 @@ class Task(ABC):
 
         Raises Diverged when training does, ValueError for data that cannot be used.
         """
+
+    def run_together(
+        self, point: Point, contexts: Sequence[Context]
+    ) -> Iterator[Sequence[Replicate]]:
+        """Run replicates as one program: for each context what `run` yields, within rounding.
+
+        Yields what becomes known at one time, each with the place of its context. A replicate
+        that diverges yields its Diverged and then nothing; the others go on.
+        """
+        raise NotImplementedError(f"task {self.name} runs one replicate at a time")
 
     def missing(self) -> str | None:
         """One line on data that is not there, None when a run can start."""

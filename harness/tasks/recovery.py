@@ -6,9 +6,9 @@ Letters: n samples, i input features, o output features.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -18,8 +18,10 @@ from harness.checks import number, one_of, positive_int
 from harness.compute import Compute, Execution
 from harness.layers import LAYERS, CompressedLinear, Layer
 from harness.layers.settings import LayerSettings
-from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.base import Context, Replicate, Row, Task, Work
 from harness.tasks.pictures import PICTURES, draw
+from harness.tasks.sample import Moments
+from harness.tasks.together import train_stacked
 from harness.train import train
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Recovery(Task):
     name: ClassVar[str] = "recovery"
     uses_cell: ClassVar[bool] = False
     trains: ClassVar[bool] = True
+    trains_together: ClassVar[bool] = True
 
     in_features: int = 64
     out_features: int = 64
@@ -114,7 +117,7 @@ class Recovery(Task):
         dtype = getattr(torch, point.dtype)
         W = self.true_weight().to(context.device, dtype)
         x, y = self.draw_samples(W, context.seed)
-        x_fresh, _ = self.draw_samples(W, context.seed + 2**31, self.fresh_samples)
+        x_fresh = self.draw_fresh(W, context.seed)
         precision = point.compute.products(dtype)
         model = CompressedLinear(point.layer, context.seed, dtype, context.device, precision)
         yield "runs", {"model_params": sum(p.numel() for p in model.parameters())}
@@ -129,9 +132,35 @@ class Recovery(Task):
             execution = Execution(point.compute, context.device, point.dtype)
             yield from self._train(model, point, execution, x, y, errors)
             recovered = model.to_dense().detach()
-        if self.keep_weights:
-            yield _weight_row("target", W)
-            yield _weight_row("recovered", recovered)
+        yield from self.weight_rows(W, recovered)
+
+    def run_together(
+        self, point: Point, contexts: Sequence[Context]
+    ) -> Iterator[Sequence[Replicate]]:
+        """Train replicates on one stack of cores; other learners and computes take turns.
+
+        A stack forms W and applies it to the samples, whatever the layer's plan.
+        """
+        if self.learner == "adam" and point.compute == Compute():
+            yield from train_stacked(self, point, contexts)
+        else:
+            for place, context in enumerate(contexts):
+                yield [(place, row) for row in self.run(point, context)]
+
+    @staticmethod
+    def record_rows(record: dict[str, Any]) -> tuple[Row, Row]:
+        """A record of training as rows of `epochs` and `runs`."""
+        curve = {key: record[key] for key in ("epoch", "train_loss", "seconds", "rmse")}
+        kept = {key: record[key] for key in ("train_loss", "rmse", "rmse_prediction")}
+        return ("epochs", curve), ("runs", {**kept, "epochs": record["epoch"]})
+
+    def weight_rows(
+        self, W: Float[Tensor, "o i"], recovered: Float[Tensor, "o i"]
+    ) -> Iterator[Row]:
+        """The rows of `weights` that `keep_weights` asks for."""
+        for name, weight in (("target", W), ("recovered", recovered)) if self.keep_weights else ():
+            values = weight.to("cpu", torch.float64).flatten().tolist()
+            yield "weights", {"name": name, "shape": list(weight.shape), "values": values}
 
     def true_weight(self) -> Float[Tensor, "o i"]:
         """The target W in float64, its mean square 1."""
@@ -144,15 +173,21 @@ class Recovery(Task):
         return W / _rms(W)
 
     def draw_samples(
-        self, W: Float[Tensor, "o i"], seed: int, samples: int | None = None
+        self, W: Float[Tensor, "o i"], seed: int
     ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n o"]]:
         """Seeded x and y = W x + e, on the device and in the type of W."""
         generator = torch.Generator().manual_seed(seed)
-        n = samples or self.samples
-        x = torch.randn(n, self.in_features, generator=generator, dtype=torch.float64)
-        e = torch.randn(n, self.out_features, generator=generator, dtype=torch.float64)
-        x = (x * math.sqrt(self.input_variance)).to(W)
+        x = self._inputs(self.samples, generator).to(W)
+        e = torch.randn(self.samples, self.out_features, generator=generator, dtype=torch.float64)
         return x, x @ W.T + (e * math.sqrt(self.noise)).to(W)
+
+    def draw_fresh(self, W: Float[Tensor, "o i"], seed: int) -> Float[Tensor, "n i"]:
+        """Seeded x that nobody learns from, on the device and in the type of W."""
+        return self._inputs(self.fresh_samples, torch.Generator().manual_seed(seed + 2**31)).to(W)
+
+    def _inputs(self, n: int, generator: torch.Generator) -> Float[Tensor, "n i"]:
+        x = torch.randn(n, self.in_features, generator=generator, dtype=torch.float64)
+        return x * math.sqrt(self.input_variance)
 
     def _train(
         self,
@@ -183,11 +218,9 @@ class Recovery(Task):
             evaluate=evaluate,
             execution=execution,
         ):
-            prediction = record.pop("rmse_prediction")
-            yield "epochs", record
-            kept = {key: record[key] for key in ("train_loss", "rmse")}
-            kept |= {"rmse_prediction": prediction, "epochs": record["epoch"]}
-            yield "runs", {**kept, **execution.facts()}
+            curve, (table, kept) = self.record_rows(record)
+            yield curve
+            yield table, {**kept, **execution.facts()}
 
     def _check_compute(self, compute: Compute) -> None:
         if self.learner == "least_squares" and compute != Compute():
@@ -203,28 +236,5 @@ class Recovery(Task):
         return settings.resolve(self.in_features, self.out_features)
 
 
-class Moments(NamedTuple):
-    """The sufficient statistics of a sample for a quadratic loss: xx (i, i), yx (o, i), yy."""
-
-    xx: Float[Tensor, "i i"]
-    yx: Float[Tensor, "o i"]
-    yy: Float[Tensor, ""]
-
-    @staticmethod
-    def of(x: Float[Tensor, "n i"], y: Float[Tensor, "n o"]) -> Moments:
-        """Second moments of the sample, means over n."""
-        n = x.shape[0]
-        return Moments(x.T @ x / n, y.T @ x / n, y.square().sum() / n)
-
-    def loss(self, V: Float[Tensor, "o i"]) -> Float[Tensor, ""]:
-        """Mean over samples and outputs of the squared error of predicting y by V x."""
-        return (((V @ self.xx - 2 * self.yx) * V).sum() + self.yy) / V.shape[0]
-
-
 def _rms(values: Tensor) -> float:
     return values.square().mean().sqrt().item()
-
-
-def _weight_row(name: str, W: Tensor) -> Row:
-    values = W.to("cpu", torch.float64)
-    return "weights", {"name": name, "shape": list(W.shape), "values": values.flatten().tolist()}

@@ -103,7 +103,7 @@ class RecurrentCell(nn.Module, ABC):
             raise ValueError(
                 f"x must be (batch, time, in_features) with a step or more, got {list(x.shape)}"
             )
-        gates = self.input_map(x) + self.bias_ih
+        gates = self.input_map(x)
         state = self._zeros(gates) if state is None else self._checked(state, len(x))
         return self.recur(gates, state, self._mask(gates))
 
@@ -113,9 +113,9 @@ class RecurrentCell(nn.Module, ABC):
         state: State,
         mask: Float[Tensor, "batch hidden"] | None,
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
-        """Outputs and last state from W x_t + b_ih of every step; `mask` multiplies h before U."""
+        """Outputs and last state from W x_t of every step; `mask` multiplies h before U."""
         outputs = []
-        for from_input in gates.unbind(dim=1):
+        for from_input in (gates + self.bias_ih).unbind(dim=1):
             h = _hidden(state)
             from_state = self._recurrent(h if mask is None else h * mask)
             state = self.step(from_input, from_state, state)
@@ -196,7 +196,7 @@ class LSTM(RecurrentCell):
         self, gates: Tensor, state: State, mask: Tensor | None
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
         U = self.weight_hh.to(self.precision)
-        by_step = (gates + self.bias_hh).transpose(0, 1)
+        by_step = (gates + (self.bias_ih + self.bias_hh)).transpose(0, 1)
         outputs, c = lstm_sequence(by_step, U, state[0], state[1], mask)
         return outputs.transpose(0, 1), (outputs[-1], c)
 

@@ -72,6 +72,8 @@ class _LSTMSequence(torch.autograd.Function):
             torch.mul(to_h, squashed[t], out=to_o)
             to_gates[t] *= slope[t]
             to_c = to_c * f[t]
+            if t == 0 and not ctx.needs_input_grad[2]:
+                break
             to_h = (to_gates[t].to(U.dtype) @ U).to(active.dtype)
             to_h = to_h if mask is None else to_h * mask
         flat = to_gates.flatten(0, 1).to(U.dtype)

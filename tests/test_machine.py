@@ -19,7 +19,14 @@ from harness.machine import provenance
 from harness.schema import RUNS
 
 FIRST = next(index for index, column in enumerate(RUNS) if column.name == "device")
-COLUMNS = {column.name for column in RUNS[FIRST:]} - {"dtype"}
+COMPUTED = {
+    "dtype",
+    "precision",
+    "compiled",
+    "cuda_graph",
+    "fallback",
+}  # of the run, not the machine
+COLUMNS = {column.name for column in RUNS[FIRST:]} - COMPUTED
 GPU_COLUMNS = {"gpu", "gpu_driver", "gpu_mhz", "gpu_memory_mb"}
 
 

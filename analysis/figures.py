@@ -16,7 +16,7 @@ from analysis.figures_counts import has_core_orders, parameters
 from analysis.figures_curves import RIGHT, curves
 from analysis.figures_noise import rmse_vs_noise
 from analysis.figures_recovery import noise_picture, recovered
-from analysis.figures_timing import timing
+from analysis.figures_timing import PHASES, timing
 from analysis.figures_tradeoff import LEARNED, trade_off
 from analysis.rows import CONDITIONS, several, varying
 from harness.bench.contenders import SAME
@@ -81,7 +81,8 @@ def _has_choice(frames: Frames) -> bool:
 
 
 def _has_samples(frames: Frames) -> bool:
-    return _has_rows_in(frames, "samples")
+    samples = frames["samples"]
+    return _has_rows_in({**frames, "samples": samples[samples["phase"].isin(PHASES)]}, "samples")
 
 
 def _has_contenders(frames: Frames) -> bool:

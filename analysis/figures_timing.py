@@ -26,8 +26,9 @@ def timing(runs: pd.DataFrame, samples: pd.DataFrame) -> Figure:
     if samples.empty:
         raise ValueError("timing: there are no samples")
     timed = samples.merge(_named(finished), on="run_id").dropna(subset=["ms"])
+    timed = timed[timed["phase"].isin(PHASES)]
     if timed.empty:
-        raise ValueError("timing: no finished run has samples")
+        raise ValueError(f"timing: no finished run has samples of {', '.join(PHASES)}")
     every = list(dict.fromkeys(timed.sort_values("num_params", kind="stable")["label"]))
     drawn = evenly(every, SETTINGS)
     phases = [phase for phase in PHASES if (timed["phase"] == phase).any()]

@@ -165,8 +165,10 @@ def test_timing_refuses_no_samples() -> None:
     row = run()
     with pytest.raises(ValueError, match=r"^timing: there are no samples$"):
         timing(frame("runs", [row]), frame("samples", []))
-    with pytest.raises(ValueError, match=r"^timing: no finished run has samples$"):
+    with pytest.raises(ValueError, match=r"^timing: no finished run has samples of forward,"):
         timing(frame("runs", [row]), frame("samples", samples(run(seed=1), forward=[1.0])))
+    with pytest.raises(ValueError, match=r"^timing: no finished run has samples of forward,"):
+        timing(frame("runs", [row]), frame("samples", samples(row, map=[1.0])))
 
 
 # all figures

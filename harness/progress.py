@@ -46,14 +46,7 @@ class StudyProgress:
         self._start = time.monotonic()
         self._said = 0.0
         self._lock = threading.Lock()
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bars = bars(console)
         self._overall = self._bars.add_task(name, total=1.0, note=f"0/{total} runs")
         self._worker_bars: dict[int, TaskID] = {}
 
@@ -138,3 +131,15 @@ class StudyProgress:
         self._console.print(
             f"[{self._done}/{self._total}] {name}: {told} ({self.left()})", markup=False
         )
+
+
+def bars(console: Console) -> Progress:
+    """Bars with a note each, drawn on a terminal alone."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

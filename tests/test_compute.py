@@ -17,15 +17,15 @@ from harness.config import load_study
 from harness.layers import LAYERS, PLANS, CompressedLinear, Layer, speed
 from harness.layers.settings import LayerSettings
 from harness.point import Point
-from harness.run import Outcome, execute
+from harness.run import Outcome
 from harness.tasks.action import Action
-from harness.tasks.base import Context
 from harness.tasks.profile import Profile
 from harness.tasks.recovery import Recovery
 from harness.train import Training
 from tests.clips import HEIGHT, WIDTH, write_clips
 from tests.layer_examples import RANKS
 from tests.test_config import error, write
+from tests.test_recovery import run as outcome_of
 
 BFLOAT16 = Compute(precision="bfloat16")
 # Relative RMS errors that Compute's docstring states.
@@ -53,12 +53,7 @@ def point(task: Any = SMALL, name: str = "cp", **changes: Any) -> Point:
 
 
 def run(point: Point) -> Outcome:
-    outcome = Outcome()
-    for table, row in execute(point, Context(seed=0)):
-        if table == "end":
-            outcome.status, outcome.error = row["status"], row["error"]
-        else:
-            outcome.add(table, row)
+    outcome = outcome_of(point)
     assert (outcome.status, outcome.error) == ("done", None)
     return outcome
 

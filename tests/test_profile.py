@@ -10,22 +10,11 @@ from harness.cells import CELLS, Cell
 from harness.layers import LAYERS, CompressedLinear
 from harness.layers.settings import LayerSettings
 from harness.point import Point
-from harness.run import Outcome, execute
-from harness.tasks.base import Context
 from harness.tasks.profile import Profile
 from tests.layer_examples import RANKS
+from tests.test_recovery import run
 
 BUDGET = {"budget_s": 0.05, "batch": 2, "time_steps": 3}
-
-
-def run(point: Point) -> Outcome:
-    outcome = Outcome()
-    for table, row in execute(point, Context(seed=0)):
-        if table == "end":
-            outcome.status, outcome.error = row["status"], row["error"]
-        else:
-            outcome.add(table, row)
-    return outcome
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -6,10 +6,10 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.bench.contest import Contest
 from harness.label import duration
+from harness.progress import bars
 
 
 class BenchProgress:
@@ -19,14 +19,7 @@ class BenchProgress:
         self._console, self._total, self._guess_s = console, total, guess_s
         self._done, self._start = 0, time.monotonic()
         self._name = ""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bar = bars(console)
         self._task = self._bar.add_task("bench", total=float(total), note="")
 
     def __enter__(self) -> BenchProgress:

@@ -26,14 +26,10 @@ class Core:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result.
-
-    `bytes_moved`: in float32, each tensor written once and read once by the stage that needs it.
-    """
+    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result."""
 
     flops: int
     largest_intermediate: int
-    bytes_moved: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,11 +156,7 @@ class Layer(ABC):
 
 def cost_of(found: Contraction, rows: int) -> Cost:
     """Cost of a forward pass over `rows` rows by a contraction."""
-    return Cost(
-        flops=found.flops(rows),
-        largest_intermediate=found.largest_intermediate(rows),
-        bytes_moved=found.bytes_moved(rows, itemsize=4),
-    )
+    return Cost(found.flops(rows), found.largest_intermediate(rows))
 
 
 def tupled(value: Any) -> Any:

@@ -80,12 +80,6 @@ class Contraction:
         merging = (plan.largest_intermediate for plan in self.merges())
         return max(*self.intermediates(rows), *merging)
 
-    def bytes_moved(self, rows: int, itemsize: int) -> int:
-        """Bytes read and written when each stage reads T and W and writes U once."""
-        made = self.intermediates(rows)
-        read = rows * self.layer.in_features + sum(made[:-1])
-        return itemsize * (read + sum(made) + sum(self.merged()))
-
 
 @functools.lru_cache(maxsize=65536)
 def contraction(layer: Layer, groups: Groups) -> Contraction:

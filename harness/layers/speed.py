@@ -58,7 +58,8 @@ class Speed:
     chunk: int
 
 
-# AMD EPYC (Zen 2), one thread, torch 2.13 with MKL: `rankbench bench --rates` prints them anew.
+# AMD EPYC (Zen 2), one thread, torch 2.13 with MKL: `rankbench bench` prints gemm and memory anew,
+# `rankbench plans` shows whether the others lead to good choices.
 _CPU = Speed(gemm=67e9, native=82e9, memory=15e9, call_s=6e-6, small=8.0, uneven=0.6, chunk=4 * _MB)
 # Order of magnitude of an H100 in float32; not measured.
 _CUDA = Speed(

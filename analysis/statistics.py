@@ -1,13 +1,13 @@
-"""Means over seeds and how sure they are."""
+"""Means over seeds and shares of clips, and how sure they are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -36,43 +36,16 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
     if array.size == 1:
         return Interval(mean, math.nan, math.nan, math.nan, 1)
     sd = float(array.std(ddof=1))
-    half = t_quantile(0.5 + confidence / 2, array.size - 1) * sd / math.sqrt(array.size)
+    half = float(stats.t.ppf(0.5 + confidence / 2, array.size - 1)) * sd / math.sqrt(array.size)
     return Interval(mean, sd, mean - half, mean + half, array.size)
 
 
-@lru_cache(maxsize=1024)
-def t_quantile(probability: float, freedom: int) -> float:
-    """The value Student's t with `freedom` degrees stays below with `probability` in [0.5, 1).
+def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a probability that `share` of `count` trials met.
 
-    Found by bisection of its distribution function.
+    Raises ValueError for a share that is not in 0 to 1, and without trials.
     """
-    low, high = 0.0, 1.0
-    while t_below(high, freedom) < probability:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        if t_below(middle, freedom) < probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def t_below(t: float, freedom: int) -> float:
-    """P(T < t) for Student's t with a whole number of degrees of freedom.
-
-    With theta = atan(t / sqrt(n)) this is a finite sum of powers of cos(theta)
-    (Abramowitz and Stegun 26.7.3 and 26.7.4).
-    """
-    theta = math.atan(t / math.sqrt(freedom))
-    square = math.cos(theta) ** 2
-    odd = freedom % 2
-    term = math.cos(theta) if odd else 1.0
-    total = 0.0
-    for k in range(2 + odd, freedom + 1, 2):
-        total += term
-        term *= square * (k - 1) / k
-    inside = math.sin(theta) * total
-    if odd:
-        inside = 2 / math.pi * (theta + inside)
-    return 0.5 + inside / 2
+    if not 0 <= share <= 1 or count < 1:
+        raise ValueError(f"a share must be 0 to 1 of at least one trial, got {share} of {count}")
+    found = stats.binomtest(round(share * count), count).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.statistics import mean_interval, t_below, t_quantile
+from analysis.statistics import mean_interval, wilson
 from analysis.tables import METRICS, best, best_of_each, metric_of, pareto, summary
 from tests.frames import block_term, frame, lstm, ring, run
 
@@ -19,13 +19,37 @@ T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.22
 
 
 @pytest.mark.parametrize(("freedom", "printed"), T_TABLE.items())
-def test_t_quantiles_are_those_of_the_tables(freedom: int, printed: float) -> None:
-    assert t_quantile(0.975, freedom) == pytest.approx(printed, abs=5e-4)
+def test_intervals_use_the_t_of_the_tables(freedom: int, printed: float) -> None:
+    values = np.random.default_rng(freedom).normal(size=freedom + 1)
+    found = mean_interval(values)
+    half = printed * np.std(values, ddof=1) / math.sqrt(freedom + 1)
+    assert found.high - found.mean == pytest.approx(half, rel=3e-4)
 
 
-def test_t_tends_to_the_normal_distribution() -> None:
-    assert t_quantile(0.975, 100_000) == pytest.approx(1.959964, abs=1e-4)
-    assert t_below(0.0, 7) == 0.5
+@pytest.mark.parametrize(
+    ("share", "count", "low", "high"),
+    # z = 1.95996: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), by hand.
+    [(0.5, 100, 0.40383, 0.59617), (0.0, 10, 0.0, 0.27753), (0.79375, 320, 0.74606, 0.83447)],
+)
+def test_wilson_intervals_are_those_of_the_formula(
+    share: float, count: int, low: float, high: float
+) -> None:
+    assert wilson(share, count) == pytest.approx((low, high), abs=1e-5)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_intervals_hold_the_share_and_stay_in_0_to_1(counted: tuple[int, int]) -> None:
+    hits, count = counted
+    low, high = wilson(hits / count, count)
+    assert 0 <= low <= hits / count <= high <= 1
+
+
+def test_wilson_refuses_what_is_no_share() -> None:
+    text = r"^a share must be 0 to 1 of at least one trial, got 1.2 of 10$"
+    with pytest.raises(ValueError, match=text):
+        wilson(1.2, 10)
+    with pytest.raises(ValueError, match=r"got 0.5 of 0$"):
+        wilson(0.5, 0)
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8), st.floats(0.1, 10))

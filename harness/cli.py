@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | query | figures | bench | plans."""
+"""rankbench run | plan | status | query | figures | tables | bench | plans."""
 
 from __future__ import annotations
 
@@ -83,6 +83,18 @@ def figures(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def tables(arguments: argparse.Namespace) -> int:
+    """Print a study's tables beside the published numbers, or write them to a file."""
+    written = importlib.import_module("analysis.written")
+    found = written.tables_of(arguments.study, arguments.only, root=arguments.results)
+    if arguments.out is None:
+        written.show(found, Console())
+    else:
+        written.write(found, arguments.out)
+        print(arguments.out)
+    return DONE
+
+
 def plans_command(arguments: argparse.Namespace) -> int:
     """Compare the planner's choices with the fastest measured."""
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
@@ -124,11 +136,16 @@ def _parser() -> argparse.ArgumentParser:
     drawn.add_argument("study")
     drawn.add_argument("--out", type=Path, help="folder (default: figures in the study's results)")
     drawn.set_defaults(command=figures)
+    listed = commands.add_parser("tables", help="put a study beside the published numbers")
+    listed.add_argument("study")
+    listed.add_argument("--only", metavar="TABLE", help="one table by name, e.g. accuracy")
+    listed.add_argument("--out", type=Path, help="file to write, .md or .csv")
+    listed.set_defaults(command=tables)
     timed = commands.add_parser("bench", help="time our layers and every installed peer")
     _add_bench(timed)
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
     _add_plans(judged)
-    for command in (asked, drawn, timed, judged):
+    for command in (asked, drawn, listed, timed, judged):
         command.add_argument("--results", default="results", help="results folder")
     return parser
 

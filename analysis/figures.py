@@ -7,25 +7,46 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import style
+from analysis.drawable import (
+    Frames,
+    finished,
+    has_choice,
+    has_contenders,
+    has_counts,
+    has_curves,
+    has_curves_by_split,
+    has_features,
+    has_knobs,
+    has_levels,
+    has_noises,
+    has_rivals,
+    has_samples,
+    has_sizes,
+    has_splits,
+    has_weights,
+)
+from analysis.figures_accuracy import accuracy_vs_parameters
+from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
-from analysis.figures_counts import has_core_orders, parameters
-from analysis.figures_curves import RIGHT, curves
+from analysis.figures_convergence import epochs_to_accuracy
+from analysis.figures_counts import parameters
+from analysis.figures_curves import curves
+from analysis.figures_features import features
 from analysis.figures_noise import rmse_vs_noise
 from analysis.figures_recovery import noise_picture, recovered
-from analysis.figures_timing import PHASES, timing
-from analysis.figures_tradeoff import LEARNED, trade_off
-from analysis.rows import CONDITIONS, several, varying
-from harness.bench.contenders import SAME
+from analysis.figures_sensitivity import sensitivity
+from analysis.figures_splits import splits
+from analysis.figures_timing import timing
+from analysis.figures_tradeoff import trade_off
+from analysis.rows import CONDITIONS, varying
 from harness.query import load
 from harness.schema import TABLES
 
 # What a file would otherwise hold of the moment and the program that wrote it.
 FORMATS: dict[str, dict[str, None]] = {".png": {}, ".pdf": {"CreationDate": None}}
-Frames = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -41,64 +62,25 @@ class Drawing:
     together: bool = False
 
 
-def _finished(frames: Frames, column: str) -> pd.DataFrame:
-    """The finished runs with a value in `column`."""
-    runs = frames["runs"]
-    return runs[(runs["status"] == "done").fillna(False) & runs[column].notna()]
-
-
-def _has_rows_in(frames: Frames, table: str, column: str = "run_id") -> bool:
-    """Whether a finished run has rows of `table` with a value in `column`."""
-    known = frames[table].dropna(subset=[column])["run_id"]
-    return bool(_finished(frames, "run_id")["run_id"].isin(known).any())
-
-
-def _has_counts(frames: Frames) -> bool:
-    return has_core_orders(frames["runs"])
-
-
-def _has_weights(frames: Frames) -> bool:
-    weights = frames["weights"]
-    kept = weights.loc[weights["name"] == "recovered", "run_id"]
-    return bool(_finished(frames, "rmse")["run_id"].isin(kept).any())
-
-
-def _has_rivals(frames: Frames) -> bool:
-    kinds = _finished(frames, "rmse")[["decomposition", "learner"]]
-    return _has_weights(frames) and len(kinds.drop_duplicates()) > 1
-
-
-def _has_noises(frames: Frames) -> bool:
-    return several(_finished(frames, "rmse")["noise"])
-
-
-def _has_curves(frames: Frames) -> bool:
-    return any(_has_rows_in(frames, "epochs", column) for column in RIGHT)
-
-
-def _has_choice(frames: Frames) -> bool:
-    return any(several(_finished(frames, column)["num_params"]) for column in LEARNED)
-
-
-def _has_samples(frames: Frames) -> bool:
-    samples = frames["samples"]
-    return _has_rows_in({**frames, "samples": samples[samples["phase"].isin(PHASES)]}, "samples")
-
-
-def _has_contenders(frames: Frames) -> bool:
-    runs = _finished(frames, "step_ms")
-    return bool((runs["computes"] == SAME).any())
-
-
 FIGURES: dict[str, Drawing] = {
-    "parameters": Drawing(parameters, ("runs",), _has_counts, together=True),
-    "recovered": Drawing(recovered, ("runs", "weights"), _has_weights),
-    "noise_picture": Drawing(noise_picture, ("runs", "weights"), _has_rivals),
-    "rmse_vs_noise": Drawing(rmse_vs_noise, ("runs",), _has_noises),
-    "curves": Drawing(curves, ("runs", "epochs"), _has_curves),
-    "trade_off": Drawing(trade_off, ("runs",), _has_choice),
-    "timing": Drawing(timing, ("runs", "samples"), _has_samples, together=True),
-    "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), _has_contenders, together=True),
+    "parameters": Drawing(parameters, ("runs",), has_counts, together=True),
+    "recovered": Drawing(recovered, ("runs", "weights"), has_weights),
+    "noise_picture": Drawing(noise_picture, ("runs", "weights"), has_rivals),
+    "rmse_vs_noise": Drawing(rmse_vs_noise, ("runs",), has_noises),
+    "curves": Drawing(curves, ("runs", "epochs"), has_curves),
+    "curves_by_split": Drawing(
+        curves_by_split, ("runs", "epochs"), has_curves_by_split, together=True
+    ),
+    "accuracy_vs_parameters": Drawing(accuracy_vs_parameters, ("runs",), has_sizes, together=True),
+    "splits": Drawing(splits, ("runs",), has_splits, together=True),
+    "epochs_to_accuracy": Drawing(
+        epochs_to_accuracy, ("runs", "epochs"), has_levels, together=True
+    ),
+    "features": Drawing(features, ("runs", "epochs"), has_features, together=True),
+    "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
+    "trade_off": Drawing(trade_off, ("runs",), has_choice),
+    "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
+    "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
 }
 
 
@@ -150,7 +132,7 @@ def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
 def _by_condition(frames: Frames) -> dict[str, Frames]:
     """The frames once per value of the conditions that vary, by a suffix for names."""
     runs = frames["runs"]
-    apart = varying(_finished(frames, "run_id"), CONDITIONS)
+    apart = varying(finished(frames, "run_id"), CONDITIONS)
     if not apart:
         return {"": frames}
     parts = {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,32 +12,32 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import labels, style, tables
-from analysis.published import PUBLISHED, PUBLISHED_RESULTS
+from analysis.comparisons import published_levels
+from analysis.models import modelled
 from analysis.rows import (
     Row,
     at_noise,
     condition,
     done,
-    entries,
     evenly,
     left_out,
     records,
     seed_note,
-    text,
+    varying,
 )
+from analysis.statistics import mean_intervals
 
 LINES = 10
 # Column of the curve -> metric of the run it leads to, and the name of its axis.
 RIGHT = {"accuracy": ("top_accuracy", "test accuracy"), "rmse": ("rmse", "RMSE of W")}
-UCF11, UCF11_CLASSES = "ucf11", 11
 Looks = dict[str, dict[str, Any]]
 
 
 def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     """Training loss and test accuracy (RMSE where nothing is classified) against epoch.
 
-    One line per point, the mean over its seeds, in a band from least to greatest. The legend
-    names compression ratio, top accuracy, and what papers report of the same layer on UCF11.
+    One line per point, the mean over its seeds and folds in a band that is its 95% t interval. The
+    legend names compression ratio, top accuracy, and what papers report of the same layer on UCF11.
     Of more than 10 points the best of each decomposition are drawn, or an even choice where there
     is one decomposition; of several noise variances the one nearest to 0.05.
 
@@ -49,7 +49,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     finished = finished[finished["run_id"].isin(epochs["run_id"])]
     if finished.empty:
         raise ValueError("curves: no finished run has epochs")
-    chosen = at_noise(finished)
+    chosen = _folds_together(at_noise(finished))
     points, cut = _points(chosen, metric)
     with style.house():
         rows = math.ceil(len(points) / 2)
@@ -57,15 +57,22 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
         grid = figure.add_gridspec(2, 2, height_ratios=[3.6, 0.2 * rows])
         left, right = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
         looks = _looks(points)
-        _lines(left, "train_loss", chosen, epochs, looks)
-        _lines(right, column, chosen, epochs, looks)
+        draw_lines(left, "train_loss", chosen, epochs, looks)
+        draw_lines(right, column, chosen, epochs, looks)
         style.name_axes(left, x="epoch", y="training loss")
         style.name_axes(right, x="epoch", y=axis)
-        _paper_marks(right, points, looks)
+        draw_published(right, _levels(points), looks)
         _legend(figure.add_subplot(grid[1, :]), left, points, metric)
         figure.suptitle(style.sentence(condition(chosen)), fontsize=style.FONT + 1)
         style.caption(figure, [*_notes(points), cut, left_out(finished, runs)])
     return figure
+
+
+def _folds_together(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, those of a model on several folds as one point."""
+    if not varying(rows, ["fold"]):
+        return rows
+    return rows.assign(point_id=modelled(rows)["model"])
 
 
 def _right_column(epochs: pd.DataFrame) -> str:
@@ -92,21 +99,9 @@ def _points(chosen: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
     facts: dict[str, Any] = {
         "order": points["family"].map(list(style.NAMES).index),
         "size": [labels.size(firsts[point]) for point in points["point_id"]],
-        "paper": [_published(firsts[point]) for point in points["point_id"]],
+        "paper": [published_levels(firsts[point]) for point in points["point_id"]],
     }
     return points.assign(**facts).sort_values(["order", "num_params"], ignore_index=True), cut
-
-
-def _published(row: Row) -> tuple[float, ...]:
-    """Top accuracies on UCF11 that papers report of a cell with the same layer."""
-    task = json.loads(text(row, "config") or "{}").get("task", {})
-    if task.get("name") != "action" or task.get("classes") != UCF11_CLASSES:
-        return ()
-    here = (row["decomposition"], entries(row, "in_modes"), row["num_params"])
-    models = [p.model for p in PUBLISHED if (p.layer.name, p.layer.in_modes, p.count) == here]
-    wanted = [(UCF11, model, "top_accuracy") for model in models]
-    found = {r.value for r in PUBLISHED_RESULTS if (r.task, r.model, r.metric) in wanted}
-    return tuple(sorted(found))
 
 
 def _looks(points: pd.DataFrame) -> Looks:
@@ -114,43 +109,48 @@ def _looks(points: pd.DataFrame) -> Looks:
     return style.line_styles({row["point_id"]: row["family"] for row in records(points)})
 
 
-def _lines(
+def draw_lines(
     ax: Axes,
     column: str,
     chosen: pd.DataFrame,
     epochs: pd.DataFrame,
     looks: Looks,
 ) -> None:
-    """The mean of `column` over seeds per point and epoch, in the range of the seeds."""
+    """The mean of `column` per point and epoch over runs, in its 95% t interval."""
     curve = epochs.merge(chosen[["run_id", "point_id"]], on="run_id").dropna(subset=[column])
-    means = []
+    means: list[float] = []
     for point, look in looks.items():
-        seeds = curve[curve["point_id"] == point].groupby("epoch")[column]
-        found = seeds.agg(["mean", "min", "max"])
-        if found.empty:
+        own = curve[curve["point_id"] == point]
+        if own.empty:
             continue
+        found = mean_intervals(own[column], own["epoch"])
         x = found.index.to_numpy(dtype=float)
         ax.plot(x, found["mean"], label=point, **look)
-        ax.fill_between(x, found["min"], found["max"], color=look["color"], alpha=0.15, lw=0)
+        if found["low"].notna().any():
+            ax.fill_between(x, found["low"], found["high"], color=look["color"], alpha=0.15, lw=0)
         means += list(found["mean"])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if column == "accuracy":
+    if column.endswith("accuracy"):
         ax.set_ylim(0, 1)
     elif style.spans_decades(means, factor=30):
         ax.set_yscale("log")
         ax.set_ylim(min(means) / 1.6, max(means) * 1.6)
         style.log_axis(ax.yaxis, min(means), max(means))
     else:
-        ax.set_ylim(0, max(means) * 1.08)
+        ax.set_ylim(0, max(means, default=1.0) * 1.08)
 
 
-def _paper_marks(ax: Axes, points: pd.DataFrame, looks: Looks) -> None:
-    """A triangle on the right edge of `ax` at every published accuracy."""
+def _levels(points: pd.DataFrame) -> dict[str, tuple[float, ...]]:
+    return {row["point_id"]: row["paper"] for row in records(points)}
+
+
+def draw_published(ax: Axes, levels: Mapping[str, Iterable[float]], looks: Looks) -> None:
+    """A triangle on the right edge of `ax` at every published accuracy of a line."""
     edge = ax.get_yaxis_transform()
-    for row in records(points):
-        colour = looks[row["point_id"]]["color"]
-        for accuracy in row["paper"]:
-            ax.plot([1.0], [accuracy], "<", color=colour, transform=edge, clip_on=False)
+    for name, accuracies in levels.items():
+        for accuracy in accuracies:
+            look = {"color": looks[name]["color"], "transform": edge, "clip_on": False}
+            ax.plot([1.0], [accuracy], "<", **look)
 
 
 def _legend(room: Axes, ax: Axes, points: pd.DataFrame, metric: str) -> None:
@@ -177,5 +177,5 @@ def _entry(row: Row, metric: str) -> str:
 def _notes(points: pd.DataFrame) -> list[str]:
     note = seed_note(points)
     if points["seeds"].max() > 1:
-        note = note.replace("95%", "band: their range, ±: 95%")
+        note = note.replace("95%", "band and ±: 95%")
     return [note, "◂: as published"] if points["paper"].map(len).any() else [note]

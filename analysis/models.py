@@ -55,11 +55,16 @@ def _as_keys(settings: Sequence[dict[str, Any]], runs: pd.DataFrame) -> pd.Serie
 
 def _settings(row: Row) -> dict[str, Any]:
     """What makes the model of a run: its layer, its cell, how it is trained and on what scale."""
-    config = configuration(row)
     modes = [entries(row, "in_modes"), entries(row, "out_modes")]
     ranks = [entries(row, "ranks"), labels.ranks(row)]
+    layer = [text(row, "decomposition"), *modes, *ranks, whole(row, "core_order")]
+    return {"map": layer, **beside_layer(row)}
+
+
+def beside_layer(row: Row) -> dict[str, Any]:
+    """What makes the model of a run beside its layer: cell, training, scale of the input."""
+    config = configuration(row)
     return {
-        "map": [text(row, "decomposition"), *modes, *ranks, whole(row, "core_order")],
         "hidden": [text(row, "cell"), whole(row, "hidden_size")],
         "training": dict(config.get("training") or {}),
         "normalise": config.get("task", {}).get("normalise"),

@@ -13,7 +13,10 @@ from analysis.style import LEAST_SQUARES, NAMES
 Row = Mapping[str, Any]
 
 # What makes the errors of two runs incomparable, whatever their layers are.
-CONDITIONS = ("task", "target", "samples", "split", "in_features", "out_features")
+CONDITIONS = (
+    *("task", "target", "samples", "split", "in_features", "out_features"),
+    *("dataset", "time_steps", "sampling", "ordered"),
+)
 
 
 def done(runs: pd.DataFrame, figure: str, *columns: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 
@@ -38,6 +39,18 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
     sd = float(array.std(ddof=1))
     half = float(stats.t.ppf(0.5 + confidence / 2, array.size - 1)) * sd / math.sqrt(array.size)
     return Interval(mean, sd, mean - half, mean + half, array.size)
+
+
+def mean_intervals(values: pd.Series[float], by: pd.Series[int]) -> pd.DataFrame:
+    """`mean`, `low`, `high` of `mean_interval` for every value of `by`, in its order.
+
+    `low` and `high` are NaN where there is one value.
+    """
+    found = values.astype(float).groupby(by).agg(["mean", "std", "count"])
+    quantile = stats.t.ppf(0.975, (found["count"] - 1).clip(lower=1))
+    half = quantile * found["std"] / np.sqrt(found["count"])
+    ends = {"low": found["mean"] - half, "high": found["mean"] + half}
+    return found[["mean"]].assign(**ends)
 
 
 def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -57,6 +57,17 @@ MARKERS: dict[str, str] = {
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 PICTURE = "cividis"  # matrices: perceptually even, also in grey
 
+# Splits, easy to hard, by shape and colour; more than these share looks.
+SPLIT_LOOKS: tuple[tuple[str, str], ...] = (
+    ("#0072b2", "o"),
+    ("#d55e00", "s"),
+    ("#009e73", "D"),
+    ("#cc79a7", "^"),
+    ("#e69f00", "v"),
+    ("#56b4e9", "P"),
+)
+PUBLISHED: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 1.1}
+
 FONT = 9.0
 SMALL = 7.5
 PNG_DPI = 150

@@ -10,7 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from analysis.sheets import Sheet, sheets
+from analysis.sheet import Sheet
+from analysis.sheets import sheets
 from harness.checks import one_of
 from harness.query import load
 

@@ -58,11 +58,23 @@ def test_curves_average_over_seeds() -> None:
     left, _, legend = figure.axes
     assert line(left, rows[0]["point_id"]) == ([1, 2], pytest.approx([2.0, 0.6]))
     (band,) = left.collections
-    assert band.get_paths()[0].get_extents().ymin == pytest.approx(0.5)
+    ends = band.get_paths()[0].get_extents()
+    assert (ends.ymin, ends.ymax) == pytest.approx((0.6 - 1.2706, 2.0), abs=1e-3)
     (text,) = labels_of(legend)
     assert text.startswith("LSTM  59.0M parameters  top 0.600 ± 1.271")
-    assert "mean of 2 seeds, band: their range, ±: 95% t interval" in caption_of(figure)
+    assert "mean of 2 seeds, band and ±: 95% t interval" in caption_of(figure)
     assert "2 of 3 runs (not drawn: 1 killed)" in caption_of(figure)
+
+
+def test_curves_take_the_folds_of_a_model_together() -> None:
+    rows = []
+    for fold, top in enumerate((0.5, 0.7)):
+        task = {"name": "action", "classes": 11, "fold": fold}
+        rows.append(lstm(top, fold=fold, config=json.dumps({"task": task})))
+    assert rows[0]["point_id"] != rows[1]["point_id"]
+    curve = [r for row in rows for r in epochs(row, accuracy=[0.1, row["top_accuracy"]])]
+    figure = drawn(curves(frame("runs", rows), frame("epochs", curve)))
+    assert line(figure.axes[1], "LSTM")[1] == pytest.approx([0.1, 0.6])
 
 
 def test_curves_of_a_recovery_show_rmse() -> None:

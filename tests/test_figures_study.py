@@ -10,7 +10,18 @@ from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, draw, save
 from tests.figure_checks import drawn, labels_of
-from tests.frames import Row, block_term, epochs, lstm, ring, run, samples, store_runs, weights
+from tests.frames import (
+    Row,
+    block_term,
+    bt_lstm,
+    epochs,
+    lstm,
+    ring,
+    run,
+    samples,
+    store_runs,
+    weights,
+)
 
 TARGET = np.eye(4)
 
@@ -33,7 +44,7 @@ def test_a_recovery_gets_its_figures(tmp_path: Path) -> None:
     rows.append(run(learner="least_squares", rmse=0.1))
     store_runs(tmp_path, "r", rows, *(other for row in rows for other in recovered(row)))
     figures = draw("r", tmp_path)
-    assert list(figures) == ["recovered", "noise_picture", "curves", "trade_off"]
+    assert list(figures) == ["recovered", "noise_picture", "curves", "sensitivity", "trade_off"]
     for figure in figures.values():
         drawn(figure)
 
@@ -51,6 +62,28 @@ def test_a_classification_gets_curves_and_timing(tmp_path: Path) -> None:
     assert list(draw("lstm", tmp_path)) == ["curves", "timing"]
 
 
+def test_a_study_of_splits_gets_its_figures_once(tmp_path: Path) -> None:
+    rows = [
+        make(split=split)
+        for split in ("clip", "group")
+        for make in (
+            lambda **facts: lstm(0.7, **facts),
+            lambda **facts: bt_lstm(1, 722, 0.75, **facts),
+            lambda **facts: bt_lstm(4, 3392, 0.8, **facts),
+        )
+    ]
+    curve = [r for row in rows for r in epochs(row, train_loss=[1.0, 0.5], accuracy=[0.5, 0.7])]
+    store_runs(tmp_path, "ucf11", rows, *curve)
+    figures = draw("ucf11", tmp_path)
+    assert list(figures) == [
+        *("curves_clip", "curves_group", "curves_by_split", "accuracy_vs_parameters", "splits"),
+        *("epochs_to_accuracy", "sensitivity_clip", "sensitivity_group"),
+        *("trade_off_clip", "trade_off_group"),
+    ]
+    for figure in figures.values():
+        drawn(figure)
+
+
 def test_targets_that_cannot_be_compared_get_figures_of_their_own(tmp_path: Path) -> None:
     targets = ("disk", "low_rank")
     rows = [
@@ -60,7 +93,7 @@ def test_targets_that_cannot_be_compared_get_figures_of_their_own(tmp_path: Path
     ]
     store_runs(tmp_path, "two", rows, *(other for row in rows for other in recovered(row)))
     figures = draw("two", tmp_path)
-    kinds = ("recovered", "curves", "trade_off")
+    kinds = ("recovered", "curves", "sensitivity", "trade_off")
     assert list(figures) == [f"{kind}_{target}" for kind in kinds for target in targets]
     legend = figures["curves_disk"].axes[2]
     assert labels_of(legend) == [
@@ -90,6 +123,12 @@ def test_every_figure_takes_tables_there_are() -> None:
         "noise_picture",
         "rmse_vs_noise",
         "curves",
+        "curves_by_split",
+        "accuracy_vs_parameters",
+        "splits",
+        "epochs_to_accuracy",
+        "features",
+        "sensitivity",
         "trade_off",
         "timing",
         "time_vs_parameters",

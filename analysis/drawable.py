@@ -1,0 +1,110 @@
+"""What the rows of a study hold, so that a figure of it can be drawn."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.accuracy import TOP, classified
+from analysis.figures_convergence import reaches_a_level
+from analysis.figures_counts import has_core_orders
+from analysis.figures_curves import RIGHT
+from analysis.figures_features import TASK as FEATURES
+from analysis.figures_timing import PHASES
+from analysis.figures_tradeoff import LEARNED
+from analysis.models import TASKS
+from analysis.rows import at_noise, done, several
+from analysis.sweeps import KNOBS, lines_of
+from harness.bench.contenders import SAME
+
+Frames = dict[str, pd.DataFrame]
+
+
+def finished(frames: Frames, column: str) -> pd.DataFrame:
+    """The finished runs with a value in `column`."""
+    runs = frames["runs"]
+    return runs[(runs["status"] == "done").fillna(False) & runs[column].notna()]
+
+
+def has_rows_in(frames: Frames, table: str, column: str = "run_id") -> bool:
+    """Whether a finished run has rows of `table` with a value in `column`."""
+    known = frames[table].dropna(subset=[column])["run_id"]
+    return bool(finished(frames, "run_id")["run_id"].isin(known).any())
+
+
+def has_counts(frames: Frames) -> bool:
+    return has_core_orders(frames["runs"])
+
+
+def has_weights(frames: Frames) -> bool:
+    weights = frames["weights"]
+    kept = weights.loc[weights["name"] == "recovered", "run_id"]
+    return bool(finished(frames, "rmse")["run_id"].isin(kept).any())
+
+
+def has_rivals(frames: Frames) -> bool:
+    kinds = finished(frames, "rmse")[["decomposition", "learner"]]
+    return has_weights(frames) and len(kinds.drop_duplicates()) > 1
+
+
+def has_noises(frames: Frames) -> bool:
+    return several(finished(frames, "rmse")["noise"])
+
+
+def has_curves(frames: Frames) -> bool:
+    return any(has_rows_in(frames, "epochs", column) for column in RIGHT)
+
+
+def has_choice(frames: Frames) -> bool:
+    return any(several(finished(frames, column)["num_params"]) for column in LEARNED)
+
+
+def has_samples(frames: Frames) -> bool:
+    samples = frames["samples"]
+    return has_rows_in({**frames, "samples": samples[samples["phase"].isin(PHASES)]}, "samples")
+
+
+def has_contenders(frames: Frames) -> bool:
+    runs = finished(frames, "step_ms")
+    return bool((runs["computes"] == SAME).any())
+
+
+def classifies(frames: Frames) -> pd.DataFrame:
+    """The finished runs that classify, named by model and condition; empty where none does."""
+    runs = finished(frames, TOP)
+    here = runs[runs["task"].isin(TASKS) & runs["num_params"].notna()]
+    return here if here.empty else classified(here, "figures")
+
+
+def has_splits(frames: Frames) -> bool:
+    runs = classifies(frames)
+    return not runs.empty and bool(runs.groupby("model")["condition"].nunique().max() > 1)
+
+
+def has_curves_by_split(frames: Frames) -> bool:
+    runs = classifies(frames)
+    known = frames["epochs"].dropna(subset=["accuracy"])
+    validated = known["validation_accuracy"].notna().any()
+    drawn = runs["run_id"].isin(known["run_id"]).any()
+    return bool(drawn and (several(runs["condition"]) or validated))
+
+
+def has_sizes(frames: Frames) -> bool:
+    runs = classifies(frames)
+    return not runs.empty and several(runs.loc[runs["family"] != "dense", "num_params"])
+
+
+def has_levels(frames: Frames) -> bool:
+    runs = classifies(frames)
+    return not runs.empty and reaches_a_level(runs, frames["epochs"])
+
+
+def has_features(frames: Frames) -> bool:
+    return bool((finished(frames, TOP)["task"] == FEATURES).any())
+
+
+def has_knobs(frames: Frames) -> bool:
+    metric = next((c for c in LEARNED if not finished(frames, c).empty), None)
+    if metric is None or finished(frames, metric)["num_params"].isna().all():
+        return False
+    runs = at_noise(done(frames["runs"], "sensitivity", "point_id", "num_params", metric))
+    return any(not lines_of(runs, column, metric).empty for column in KNOBS)

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from analysis import labels, style
 from analysis.accuracy import TOP, classified
 from analysis.comparisons import published_levels
-from analysis.figures_curves import LINES, draw_lines, draw_published
+from analysis.figures_curves import LINES
+from analysis.lines import Looks, draw_lines, draw_published
 from analysis.models import condition_order, in_common, model_order
 from analysis.rows import evenly, left_out, records
 
@@ -23,7 +24,6 @@ ROWS = {
     "accuracy": "test accuracy",
 }
 PANELS = 4
-Looks = dict[str, dict[str, Any]]
 
 
 def curves_by_split(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis import labels, style, tables
 from analysis.comparisons import published_levels
+from analysis.lines import Looks, draw_lines, draw_published
 from analysis.models import modelled
 from analysis.rows import (
     Row,
@@ -25,19 +24,18 @@ from analysis.rows import (
     seed_note,
     varying,
 )
-from analysis.statistics import mean_intervals
 
 LINES = 10
 # Column of the curve -> metric of the run it leads to, and the name of its axis.
 RIGHT = {"accuracy": ("top_accuracy", "test accuracy"), "rmse": ("rmse", "RMSE of W")}
-Looks = dict[str, dict[str, Any]]
 
 
 def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     """Training loss and test accuracy (RMSE where nothing is classified) against epoch.
 
-    One line per point, the mean over its seeds and folds in a band that is its 95% t interval. The
-    legend names compression ratio, top accuracy, and what papers report of the same layer on UCF11.
+    One line per point, the mean over its seeds and folds in a band: its 95% t interval, or on
+    a log axis their range. The legend names compression ratio, top accuracy, and what papers
+    report of the same layer on UCF11.
     Of more than 10 points the best of each decomposition are drawn, or an even choice where there
     is one decomposition; of several noise variances the one nearest to 0.05.
 
@@ -64,7 +62,8 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
         draw_published(right, _levels(points), looks)
         _legend(figure.add_subplot(grid[1, :]), left, points, metric)
         figure.suptitle(style.sentence(condition(chosen)), fontsize=style.FONT + 1)
-        style.caption(figure, [*_notes(points), cut, left_out(finished, runs)])
+        decades = right.get_yscale() == "log"
+        style.caption(figure, [*_notes(points, decades=decades), cut, left_out(finished, runs)])
     return figure
 
 
@@ -109,48 +108,8 @@ def _looks(points: pd.DataFrame) -> Looks:
     return style.line_styles({row["point_id"]: row["family"] for row in records(points)})
 
 
-def draw_lines(
-    ax: Axes,
-    column: str,
-    chosen: pd.DataFrame,
-    epochs: pd.DataFrame,
-    looks: Looks,
-) -> None:
-    """The mean of `column` per point and epoch over runs, in its 95% t interval."""
-    curve = epochs.merge(chosen[["run_id", "point_id"]], on="run_id").dropna(subset=[column])
-    means: list[float] = []
-    for point, look in looks.items():
-        own = curve[curve["point_id"] == point]
-        if own.empty:
-            continue
-        found = mean_intervals(own[column], own["epoch"])
-        x = found.index.to_numpy(dtype=float)
-        ax.plot(x, found["mean"], label=point, **look)
-        if found["low"].notna().any():
-            ax.fill_between(x, found["low"], found["high"], color=look["color"], alpha=0.15, lw=0)
-        means += list(found["mean"])
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if column.endswith("accuracy"):
-        ax.set_ylim(0, 1)
-    elif style.spans_decades(means, factor=30):
-        ax.set_yscale("log")
-        ax.set_ylim(min(means) / 1.6, max(means) * 1.6)
-        style.log_axis(ax.yaxis, min(means), max(means))
-    else:
-        ax.set_ylim(0, max(means, default=1.0) * 1.08)
-
-
 def _levels(points: pd.DataFrame) -> dict[str, tuple[float, ...]]:
     return {row["point_id"]: row["paper"] for row in records(points)}
-
-
-def draw_published(ax: Axes, levels: Mapping[str, Iterable[float]], looks: Looks) -> None:
-    """A triangle on the right edge of `ax` at every published accuracy of a line."""
-    edge = ax.get_yaxis_transform()
-    for name, accuracies in levels.items():
-        for accuracy in accuracies:
-            look = {"color": looks[name]["color"], "transform": edge, "clip_on": False}
-            ax.plot([1.0], [accuracy], "<", **look)
 
 
 def _legend(room: Axes, ax: Axes, points: pd.DataFrame, metric: str) -> None:
@@ -174,8 +133,9 @@ def _entry(row: Row, metric: str) -> str:
     return f"{entry}  paper: {paper}" if paper else entry
 
 
-def _notes(points: pd.DataFrame) -> list[str]:
+def _notes(points: pd.DataFrame, *, decades: bool) -> list[str]:
     note = seed_note(points)
     if points["seeds"].max() > 1:
-        note = note.replace("95%", "band and ±: 95%")
+        band = "band: their range, ±" if decades else "band and ±"
+        note = note.replace("95%", f"{band}: 95%")
     return [note, "◂: as published"] if points["paper"].map(len).any() else [note]

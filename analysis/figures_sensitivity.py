@@ -133,8 +133,9 @@ def _scales(top: Axes, bottom: Axes, panels: list[pd.DataFrame], metric: Metric)
 
 
 def _seed_note(panels: dict[str, pd.DataFrame]) -> str:
-    runs = pd.concat(list(panels.values()))["runs"]
-    least, most = int(runs.min()), int(runs.max())
+    points = pd.concat(list(panels.values()))
+    least, most = int(points["runs"].min()), int(points["runs"].max())
     if most == 1:
-        return "one run a point"
+        bar = ", bar: 95% Wilson interval over the test clips"
+        return f"one run a point{bar if points['low'].notna().any() else ''}"
     return f"{most if least == most else f'{least} to {most}'} runs a point, bar: 95% t interval"

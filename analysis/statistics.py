@@ -42,15 +42,15 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
 
 
 def mean_intervals(values: pd.Series[float], by: pd.Series[int]) -> pd.DataFrame:
-    """`mean`, `low`, `high` of `mean_interval` for every value of `by`, in its order.
+    """`mean`, `low`, `high` of `mean_interval`, `least`, `greatest` for every value of `by`.
 
     `low` and `high` are NaN where there is one value.
     """
-    found = values.astype(float).groupby(by).agg(["mean", "std", "count"])
+    found = values.astype(float).groupby(by).agg(["mean", "std", "count", "min", "max"])
     quantile = stats.t.ppf(0.975, (found["count"] - 1).clip(lower=1))
     half = quantile * found["std"] / np.sqrt(found["count"])
     ends = {"low": found["mean"] - half, "high": found["mean"] + half}
-    return found[["mean"]].assign(**ends)
+    return found[["mean"]].assign(**ends, least=found["min"], greatest=found["max"])
 
 
 def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:

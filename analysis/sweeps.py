@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import labels
 from analysis.models import beside_layer
 from analysis.rows import Row, entries, records, several, whole
-from analysis.statistics import mean_interval
+from analysis.statistics import mean_interval, wilson
 from analysis.style import SHORT
 
 
@@ -41,6 +41,7 @@ def lines_of(rows: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
 
     Columns: `line` (what the others are set to), `family`, `x`, `mean`, `low`, `high` of `metric`
     over `runs` runs, `by_seed` its mean of each seed, `num_params`, and the other hyperparameters.
+    Of a single run with a known number of test clips an accuracy has Wilson's interval.
     Modes follow from a core order: its points are means over the modes there are. Empty where no
     two points of a decomposition differ in `column` alone.
     """
@@ -88,6 +89,9 @@ def _pattern(row: Row) -> list[float] | None:
 def _point(group: pd.DataFrame, column: str, metric: str) -> dict[str, Any]:
     first = records(group)[0]
     found = asdict(mean_interval(group[metric].astype(float)))
+    clips = whole(first, "test_size")
+    if found["count"] == 1 and metric.endswith("accuracy") and clips:
+        found["low"], found["high"] = wilson(found["mean"], clips)
     return {
         "key": first["key"],
         "family": first["family"],

@@ -66,6 +66,20 @@ def test_curves_average_over_seeds() -> None:
     assert "2 of 3 runs (not drawn: 1 killed)" in caption_of(figure)
 
 
+def test_curves_on_a_log_axis_have_the_range_of_the_seeds_for_a_band() -> None:
+    rows = [block_term(4, 1, seed=seed, num_params=528, rmse=0.01) for seed in (0, 1)]
+    ends = (0.001, 0.02)
+    curve = [
+        r
+        for row, end in zip(rows, ends, strict=True)
+        for r in epochs(row, train_loss=[1.0, 0.9], rmse=[0.9, end])
+    ]
+    figure = drawn(curves(frame("runs", rows), frame("epochs", curve)))
+    (band,) = figure.axes[1].collections
+    assert band.get_paths()[0].get_extents().ymin == pytest.approx(0.001)
+    assert "band: their range, ±: 95% t interval" in caption_of(figure)
+
+
 def test_curves_take_the_folds_of_a_model_together() -> None:
     rows = []
     for fold, top in enumerate((0.5, 0.7)):

@@ -114,6 +114,15 @@ def test_sensitivity_serves_accuracies() -> None:
     assert caption_of(figure) == "one run a point"
 
 
+def test_one_run_has_the_interval_of_its_test_clips() -> None:
+    rows = [bt_lstm(R, 700 * R, 0.5, test_size=100) for R in (1, 2)]
+    lines = lines_of(done(rows), "tucker_rank", "top_accuracy")
+    assert list(lines["low"]) == pytest.approx([0.40383] * 2, abs=1e-5)
+    figure = drawn(sensitivity(frame("runs", rows)))
+    wanted = "one run a point, bar: 95% Wilson interval over the test clips"
+    assert caption_of(figure) == wanted
+
+
 def test_sensitivity_refuses_what_does_not_vary() -> None:
     text = r"^sensitivity: no hyperparameter of a decomposition has two values$"
     with pytest.raises(ValueError, match=text):

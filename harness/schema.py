@@ -77,6 +77,7 @@ RUNS = (
     Column("predicted_backward_ms", _FLOAT, "ms", "its backward pass, as planned"),
     # Accuracy.
     Column("epochs", _INT, "epochs", "epochs completed"),
+    Column("resumed_epoch", _INT, "epochs", "epochs done when last resumed; null if never"),
     Column("train_loss", _FLOAT, "", "training loss of the last epoch"),
     Column("rmse", _FLOAT, "", "recovery: root mean square error of the recovered W"),
     Column("rmse_prediction", _FLOAT, "", "recovery: RMSE of the prediction of W x on fresh x"),

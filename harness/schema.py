@@ -106,6 +106,7 @@ RUNS = (
         "replicates", _INT, "runs", "runs trained together in this run's program, 1 for one alone"
     ),
     Column("duration_s", _FLOAT, "s", "wall time of the run; an equal share of its program's"),
+    Column("data_wait_share", _FLOAT, "", "share of training and testing spent waiting for data"),
     # Where it was measured.
     Column("device", _TEXT, "", "cpu or cuda"),
     Column("dtype", _TEXT, "", "type of weights and data"),

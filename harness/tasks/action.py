@@ -167,6 +167,7 @@ class Action(Task):
             yield "epochs", record
             kept = {key: record[key] for key in ("train_loss", "accuracy")}
             kept |= {"top_accuracy": top, "epochs": record["epoch"]}
+            kept["data_wait_share"] = lesson.feed.wait_share
             yield "runs", {**kept, **execution.facts(), **keeper.facts()}
 
     def clips(self) -> Clips:

@@ -67,7 +67,8 @@ class Study:
 
     `seeds`: replicates of every point; `replicates`: how many of them are trained as one
     program, which changes no result beyond rounding; `time_limit_s`: hard limit of one program;
-    `threads`: torch threads of one program (None: the cores shared among `workers`).
+    `threads`: torch threads of one program (None: the cores shared among `workers`);
+    `checkpoint_s`: seconds between two checkpoints of a training, 0 for none.
 
     Raises ValueError for a value out of its range or an unknown key.
     """
@@ -88,6 +89,7 @@ class Study:
     replicates: int = 1
     threads: int | None = None
     time_limit_s: float = 3600.0
+    checkpoint_s: float = 60.0
     results: str = "results"
 
     def __post_init__(self) -> None:
@@ -100,6 +102,7 @@ class Study:
         if self.threads is not None:
             positive_int("threads", self.threads)
         number("time_limit_s", self.time_limit_s, 0.0, math.inf, open_low=True)
+        number("checkpoint_s", self.checkpoint_s, 0.0, math.inf)
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
         self._check_names()

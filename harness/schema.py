@@ -83,6 +83,7 @@ RUNS = (
     Column("predicted_backward_ms", _FLOAT, "ms", "its backward pass, as planned"),
     # Accuracy.
     Column("epochs", _INT, "epochs", "epochs completed"),
+    Column("resumed_epoch", _INT, "epochs", "epochs done when last resumed; null if never"),
     Column("train_loss", _FLOAT, "", "training loss of the last epoch"),
     Column("rmse", _FLOAT, "", "recovery: root mean square error of the recovered W"),
     Column("rmse_prediction", _FLOAT, "", "recovery: RMSE of the prediction of W x on fresh x"),
@@ -122,6 +123,7 @@ RUNS = (
         "replicates", _INT, "runs", "runs trained together in this run's program, 1 for one alone"
     ),
     Column("duration_s", _FLOAT, "s", "wall time of the run; an equal share of its program's"),
+    Column("data_wait_share", _FLOAT, "", "share of training and testing spent waiting for data"),
     # Where it was measured.
     Column("device", _TEXT, "", "cpu or cuda"),
     Column("dtype", _TEXT, "", "type of weights and data"),

@@ -122,6 +122,14 @@ class Graph(Generic[Batch]):
         return self.loss.clone()
 
 
+def set_learning_rate(group: dict[str, Any], rate: float) -> None:
+    """Set the rate of an optimiser's group, in place where a captured step reads it."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
 def _tensors(batch: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
 

@@ -18,8 +18,10 @@ import optuna
 import torch
 from optuna.trial import Trial, TrialState
 
+from harness.checkpoint import Checkpoint
 from harness.config import Study
 from harness.engine import run_in_child
+from harness.fragments import remove
 from harness.machine import provenance
 from harness.merge import Listing
 from harness.point import Point
@@ -111,6 +113,7 @@ class StudyRun:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with _locked(self.folder):
             self.rows = self._stored_rows()
+            self._drop_leftovers()
             self._queue.build(self.grid, self.rows)
             self._run_workers(watcher)
             if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
@@ -178,12 +181,11 @@ class StudyRun:
         """Execute one seed, or several as one program, and write a row for each."""
         for seed in seeds:
             watcher.started(worker, point, seed)
-        device, threads = self.device(), self.threads()
-        place = {**provenance(device), "threads": threads}
+        place = {**provenance(self.device()), "threads": self.threads()}
         started = datetime.datetime.now(datetime.UTC)
         outcomes = run_in_child(
             point,
-            [Context(seed=seed, device=device, threads=threads) for seed in seeds],
+            [self._context(point, seed, len(seeds)) for seed in seeds],
             time_limit_s=self.study.time_limit_s,
             stop=self.stop,
             on_row=lambda table, row: watcher.progressed(worker, table, row),
@@ -201,6 +203,31 @@ class StudyRun:
             self._write(row, outcome)
             watcher.finished(worker, row)
 
+    def _context(self, point: Point, seed: int, together: int) -> Context:
+        """What a run is given; only one that is a program of its own keeps a checkpoint."""
+        kept = together == 1 and self.study.checkpoint_s > 0
+        return Context(
+            seed=seed,
+            device=self.device(),
+            threads=self.threads(),
+            checkpoint=self._checkpoint(point.run_id(seed)) if kept else None,
+        )
+
+    def _checkpoint(self, run_id: str) -> Checkpoint:
+        folder = str(self._checkpoints.absolute())
+        return Checkpoint(folder=folder, run_id=run_id, every_s=self.study.checkpoint_s)
+
+    def _drop_leftovers(self) -> None:
+        """Delete what a crash left: checkpoints of finished runs, files that were being written."""
+        remove(self._checkpoints.glob(".tmp*"))
+        for path in self._checkpoints.glob("*.json"):
+            if self.rows.get(path.stem, {}).get("status") in FINISHED:
+                self._checkpoint(path.stem).drop()
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
     def _row(self, point: Point, seed: int, outcome: Outcome) -> Row:
         return {
             "run_id": point.run_id(seed),
@@ -217,6 +244,8 @@ class StudyRun:
         self.store.write_run({**outcome.tables, "runs": [row]})
         self.rows[row["run_id"]] = row
         self.measured.append(row)
+        if row["status"] in FINISHED:
+            self._checkpoint(row["run_id"]).drop()
 
     def _point(self, trial: Trial) -> Point:
         space = self.study.space

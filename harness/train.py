@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from harness.checks import number, one_of, positive_int
 from harness.compute import Execution
-from harness.step import Step
+from harness.keeper import Keeper
+from harness.step import Step, set_learning_rate
 
 Batch = TypeVar("Batch")
 SCHEDULES = ("constant", "cosine")
@@ -63,20 +64,25 @@ def train(
     loss: Callable[[Batch], Tensor],
     evaluate: Callable[[], dict[str, Any]],
     execution: Execution | None = None,
+    keeper: Keeper | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train `model`, yielding a record `{epoch, train_loss, seconds, **evaluate()}`.
 
     `batches()` is one epoch's data, `loss(batch)` a scalar that is minimised, `evaluate()` the
     metrics after an epoch. A record is yielded every `evaluate_every` epochs and after the last.
-    `execution`: how steps are computed, in the type of the weights if None.
+    `execution`: how steps are computed, in the type of the weights if None. `keeper`: brings back
+    what an earlier attempt kept, whose records are yielded again before training goes on.
 
     Raises Diverged when a loss is not finite.
     """
     execution = execution or Execution()
     optimizer = execution.adam(model.parameters(), training.learning_rate)
     step = Step(loss, optimizer, execution)
-    start = time.perf_counter()
-    for epoch in range(1, training.epochs + 1):
+    keeper = keeper or Keeper()
+    reached = keeper.resume(model, optimizer)
+    yield from [dict(record) for record in reached.records]
+    start = time.perf_counter() - reached.seconds
+    for epoch in range(reached.epoch + 1, training.epochs + 1):
         _set_learning_rate(optimizer, training, epoch)
         model.train()
         losses = [step(batch) for batch in batches()]
@@ -88,7 +94,12 @@ def train(
             with torch.no_grad():
                 metrics = evaluate()
             seconds = time.perf_counter() - start
-            yield {"epoch": epoch, "train_loss": mean, "seconds": seconds, **metrics}
+            record = {"epoch": epoch, "train_loss": mean, "seconds": seconds, **metrics}
+            reached.records.append(record)
+            yield dict(record)
+        if epoch < training.epochs:
+            reached.epoch, reached.seconds = epoch, time.perf_counter() - start
+            keeper.keep(model, optimizer, reached)
 
 
 def train_together(
@@ -144,7 +155,4 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, training: Training, epo
         done = (epoch - 1) / training.epochs
         rate = training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):  # which a captured step reads
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+            set_learning_rate(group, rate)

@@ -21,6 +21,7 @@ from harness.compute import Execution
 from harness.data.frames import Clips, load_clips
 from harness.data.index import Decoding
 from harness.data.split import Indices, assign_folds, sides_of_column, sides_of_fold
+from harness.keeper import Keeper
 from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.classifier import Classifier, Lesson
 from harness.train import train
@@ -151,6 +152,7 @@ class Action(Task):
         yield "runs", {**self._facts(clips, sides), **input_map, "model_params": model_params}
         lesson = Lesson(model, clips.frames, labels, sides, point.training, context)
         execution = Execution(point.compute, context.device, point.dtype)
+        keeper = Keeper(context.checkpoint, data=clips.data_hash, order=lesson.order)
         top = 0.0
         for record in train(
             model,
@@ -159,12 +161,14 @@ class Action(Task):
             loss=lesson.loss,
             evaluate=lesson.evaluate,
             execution=execution,
+            keeper=keeper,
         ):
             top = max(top, record["accuracy"])
             yield "epochs", record
             kept = {key: record[key] for key in ("train_loss", "accuracy")}
             kept |= {"top_accuracy": top, "epochs": record["epoch"]}
-            yield "runs", {**kept, **execution.facts()}
+            kept["data_wait_share"] = lesson.feed.wait_share
+            yield "runs", {**kept, **execution.facts(), **keeper.facts()}
 
     def clips(self) -> Clips:
         """The decoded clips of the file.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from harness.checkpoint import Checkpoint
 from harness.train import Diverged
 
 if TYPE_CHECKING:
@@ -18,11 +19,15 @@ Replicate = tuple[int, Row | Diverged]
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a run is given besides its point: seed, torch device, number of threads."""
+    """What a run is given besides its point: seed, torch device, number of threads.
+
+    `checkpoint`: where a long training keeps its state, None to keep nothing.
+    """
 
     seed: int
     device: str = "cpu"
     threads: int = 1
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from harness.cells import build_cell
 from harness.data.split import Indices
 from harness.tasks.base import Context
+from harness.tasks.feeding import Feed
 from harness.train import Training
 
 if TYPE_CHECKING:
@@ -82,15 +83,16 @@ class Lesson:
         self.train_side, self.test_side = map(torch.from_numpy, sides)
         self.training, self.device = training, context.device
         self.order = torch.Generator().manual_seed(context.seed)
+        self.feed = Feed(context.device)
         self.right = torch.zeros((), dtype=torch.int64, device=self.device)
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self) -> Iterator[tuple[Tensor, ...]]:
         """The training side once, in a new order every time."""
         self.right.zero_()
         order = torch.randperm(len(self.train_side), generator=self.order)
         return self._load(self.train_side[order], self.training.batch_size)
 
-    def loss(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
+    def loss(self, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
         """Cross-entropy, plus head_l2 times the squared norm of the head's matrix."""
         frames, labels = batch
         logits = self.model(frames)
@@ -107,8 +109,11 @@ class Lesson:
             "accuracy": int(right) / len(self.test_side),
         }
 
-    def _load(self, side: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _load(self, side: Tensor, size: int) -> Iterator[tuple[Tensor, ...]]:
+        return self.feed(self._gather(side, size))
+
+    def _gather(self, side: Tensor, size: int) -> Iterator[tuple[Tensor, ...]]:
         for first in range(0, len(side), size):
             indices = side[first : first + size]
             frames = torch.from_numpy(np.asarray(self.frames[indices.numpy()]))
-            yield frames.to(self.device), self.labels[indices].to(self.device)
+            yield frames, self.labels[indices]

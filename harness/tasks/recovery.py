@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harness.checks import number, one_of, positive_int
 from harness.compute import Compute, Execution
+from harness.keeper import Keeper
 from harness.layers import LAYERS, CompressedLinear, Layer
 from harness.layers.settings import LayerSettings
 from harness.tasks.base import Context, Replicate, Row, Task, Work
@@ -130,7 +131,8 @@ class Recovery(Task):
             yield "runs", {**errors(recovered), "train_loss": _rms(y - x @ recovered.T) ** 2}
         else:
             execution = Execution(point.compute, context.device, point.dtype)
-            yield from self._train(model, point, execution, x, y, errors)
+            keeper = Keeper(context.checkpoint)
+            yield from self._train(model, point, execution, keeper, x, y, errors)
             recovered = model.to_dense().detach()
         yield from self.weight_rows(W, recovered)
 
@@ -194,6 +196,7 @@ class Recovery(Task):
         model: CompressedLinear,
         point: Point,
         execution: Execution,
+        keeper: Keeper,
         x: Tensor,
         y: Tensor,
         errors: Callable[[Tensor], dict[str, float]],
@@ -217,10 +220,11 @@ class Recovery(Task):
             loss=loss,
             evaluate=evaluate,
             execution=execution,
+            keeper=keeper,
         ):
             curve, (table, kept) = self.record_rows(record)
             yield curve
-            yield table, {**kept, **execution.facts()}
+            yield table, {**kept, **execution.facts(), **keeper.facts()}
 
     def _check_compute(self, compute: Compute) -> None:
         if self.learner == "least_squares" and compute != Compute():

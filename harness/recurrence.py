@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from harness.native_recurrence import native_sequence, serves
+
 
 def lstm_sequence(
     gates: Float[Tensor, "T b 4h"],
@@ -24,8 +26,12 @@ def lstm_sequence(
     """Hidden states of every step and the last c, from W x_t plus biases and a first h and c.
 
     c = f c + i g, h = o tanh(c), with U (mask h) added to the gates (BT Eq. 1-6, TR Eq. 10).
-    Products are computed in the type of U, all else in the type of the gates.
+    Products are computed in the type of U, all else in the type of the gates; by lstm.c where
+    there is a native library for both.
     """
+    if serves(gates, U, h, c, mask):
+        outputs, last = native_sequence(gates.transpose(0, 1), U, h, c, mask)
+        return outputs.transpose(0, 1), last
     run: Any = _LSTMSequence.apply
     return cast(tuple[Tensor, Tensor], run(gates, U, h, c, mask))
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from harness.layers import LAYERS, PLANS, CompressedLinear, Layer
-from harness.layers.native import unavailable
 from harness.modes import product
+from harness.native import unavailable
 
 # Modes in -> out with a common length, which every decomposition takes.
 SHAPES = {

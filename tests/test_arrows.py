@@ -15,8 +15,9 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # A module may import only from its own line or the lines above it.
 FLOORS = [
     ["cache", "checks", "compute", "schema", "modes", "label", "exits"],
+    ["native"],
     ["layers"],
-    ["recurrence", "step"],
+    ["native_recurrence", "recurrence", "step"],
     [
         "checkpoint",
         "keeper",

@@ -11,17 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.layers import LAYERS, CompressedLinear, Layer, Target, choose, native, native_kernel
+from harness import native
+from harness.layers import LAYERS, CompressedLinear, Layer, Target, choose, native_kernel
 from harness.layers import speed as speeds
 from harness.layers.apply import apply
 from harness.layers.choice import choices
 from harness.layers.contraction import contraction
 from harness.layers.grouping import candidates
-from harness.layers.native import unavailable
 from harness.layers.native_kernel import apply_native, lower
 from harness.layers.torch_kernel import apply_torch
 from harness.layers.tuning import tuned
 from harness.measure import peak_memory
+from harness.native import unavailable
 from tests.layer_examples import every_way, layer_of, module
 
 needs_native = pytest.mark.skipif(

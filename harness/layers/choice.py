@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness.layers.contraction import Contraction, contraction
 from harness.layers.grouping import NAMED, candidates
-from harness.layers.native import unavailable
 from harness.layers.predict import predict, rough_seconds
 from harness.layers.speed import Target
+from harness.native import unavailable
 
 if TYPE_CHECKING:
     from harness.layers.base import Layer

@@ -10,7 +10,6 @@ import ctypes
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,9 +20,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from harness.layers.contraction import Contraction, Stage
-from harness.layers.native import NativeProgram, NativeStage, library
+from harness.layers.native import NativeProgram, NativeStage, kernel
 from harness.layers.path import Indices
 from harness.layers.plan import elements, plan_merge
+from harness.native import shared
 
 Offsets = NDArray[np.int32]
 TILE = 40 << 10  # numbers that a tile's tensors may take: they stay in a second-level cache
@@ -231,7 +231,7 @@ class _Call:
     """A chain with its weights as the kernel's structures, and the rows shared among threads."""
 
     def __init__(self, chain: Chain, weights: Sequence[Tensor], x: Tensor) -> None:
-        self.kernel = library(str(x.dtype).removeprefix("torch."))
+        self.kernel = kernel(str(x.dtype).removeprefix("torch."))
         self.x = x
         self.weights = [weight.contiguous() for weight in weights]
         self.flipped = [weight.mT.contiguous() for weight in self.weights]
@@ -256,22 +256,13 @@ class _Call:
 
     def each(self, work: Any) -> None:
         """Call work(first, end, scratch) for shares of the rows, one a thread."""
-        rows, threads = len(self.x), min(torch.get_num_threads(), len(self.x))
-        if not rows:
-            work(0, 0, 0)
-            return
-        size = self.kernel.scratch_size(self.program)
-        scratch = self.x.new_empty(threads, size)
-        bounds = [rows * t // threads for t in range(threads + 1)]
-        shares = [
-            (a, b, part.data_ptr()) for a, b, part in zip(bounds, bounds[1:], scratch, strict=False)
-        ]
-        if threads == 1:
-            work(*shares[0])
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(work, *share) for share in shares]:
-                done.result()
+        threads = max(1, min(torch.get_num_threads(), len(self.x)))
+        scratch = self.x.new_empty(threads, self.kernel.scratch_size(self.program))
+
+        def part(first: int, end: int, share: int) -> None:
+            work(first, end, scratch[share].data_ptr())
+
+        shared(len(self.x), threads, part)
 
 
 def _address(array: Offsets) -> int:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from harness.cells import CELLS, Cell
+from harness.data.split import Sides
 from harness.layers import LAYERS, CompressedLinear
 from harness.layers.settings import LayerSettings
 from harness.point import Point
 from harness.tasks import TASKS, Context
-from harness.tasks.action import NORMALISE, Action
+from harness.tasks.action import NORMALISE, UNITS, Action
 from harness.tasks.classifier import Classifier, Lesson
 from harness.train import Diverged, Training
 from tests.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
@@ -155,7 +158,14 @@ def test_facts_come_before_training_and_metrics_after_every_epoch(file: Path) ->
     hidden = 4 * 8 * 8 + 2 * 4 * 8
     assert facts == {
         "split": "group",
+        "dataset": "frames",
+        "fold": 0,
+        "folds": 4,
+        "sampling": "even",
+        "time_steps": 3,
+        "ordered": True,
         "train_size": 18,
+        "validation_size": 0,
         "test_size": 6,
         "data_hash": facts["data_hash"],
         **contracted,
@@ -168,6 +178,7 @@ def test_facts_come_before_training_and_metrics_after_every_epoch(file: Path) ->
         assert kept["accuracy"] == epoch["accuracy"]
         assert kept["train_loss"] == epoch["train_loss"]
         assert kept["top_accuracy"] == max(e["accuracy"] for e in epochs[:count])
+        assert kept["accuracy_low"] < kept["accuracy"] + 1e-12 < kept["accuracy_high"] + 2e-12
 
 
 def test_top_accuracy_is_the_highest_not_the_last(
@@ -272,11 +283,16 @@ def test_head_l2_adds_the_squared_norm_of_the_heads_matrix() -> None:
 
 
 def lesson_of(
-    model: Classifier, frames: torch.Tensor, labels: torch.Tensor, chosen: Point
+    model: Classifier,
+    frames: torch.Tensor,
+    labels: torch.Tensor,
+    chosen: Point,
+    shown: int | None = None,
 ) -> Lesson:
-    sides = (torch.tensor([0, 2, 3]).numpy(), torch.tensor([1]).numpy())
+    sides = Sides(train=np.array([0, 2, 3]), test=np.array([1]), validation=np.array([], int))
     assert chosen.training is not None
-    return Lesson(model, frames.numpy(), labels, sides, chosen.training, Context(seed=0))
+    context = Context(seed=0)
+    return Lesson(model, frames.numpy(), labels, sides, chosen.training, context, shown)
 
 
 def test_accuracies_are_fractions_of_each_side() -> None:
@@ -303,33 +319,119 @@ def test_an_epoch_shows_every_training_clip_once_in_a_new_order() -> None:
 # Splits.
 
 
-@pytest.mark.parametrize("split", ["group", "clip"])
-def test_nothing_is_on_both_sides(file: Path, split: str) -> None:
+@pytest.mark.parametrize("validation", [False, True])
+@pytest.mark.parametrize("split", [*UNITS, "leave_one_group_out"])
+def test_nothing_is_on_two_sides(tmp_path: Path, split: str, validation: bool) -> None:
+    rows = clip_rows(groups=8)
+    for row in rows:  # supergroups of two
+        row["supergroup"] = f"{row['group'][:4]}{int(row['group'][-2:]) // 2}"
+    file = write_rows(tmp_path / "frames.parquet", rows)
     tested: list[int] = []
-    for fold in range(4):
-        task = action(file, split=split, fold=fold)
+    folds = 8 if split == "leave_one_group_out" else 4
+    for fold in range(folds):
+        task = action(file, split=split, fold=fold, validation=validation)
         clips = task.clips()
-        train, test = task.sides(clips)
-        column = clips.column("group" if split == "group" else "clip_id")
-        assert not set(column[train]) & set(column[test])
-        assert {*clips.column("label")[train]} == {*clips.column("label")[test]} == {0, 1, 2}
-        tested.extend(test.tolist())
-    assert sorted(tested) == list(range(24))
+        sides = task.sides(clips)
+        column = clips.column(UNITS.get(split, "group"))
+        parts = [sides.train, sides.test, sides.validation][: 2 + validation]
+        for side, other in itertools.combinations(parts, 2):
+            assert not set(column[side]) & set(column[other])
+        for side in parts:
+            assert {*clips.column("label")[side]} == {0, 1, 2}
+        assert sum(map(len, parts)) == len(clips)
+        tested.extend(sides.test.tolist())
+    assert sorted(tested) == list(range(48))
+
+
+def test_a_group_out_is_the_one_of_its_number_in_every_class(file: Path) -> None:
+    task = action(file, split="leave_one_group_out", fold=2)
+    clips = task.clips()
+    assert {*clips.column("group")[task.sides(clips).test]} == {"c0_g02", "c1_g02", "c2_g02"}
+    assert merged(run(point(task)))["folds"] is None
+
+
+def test_the_official_splits_leave_out_what_they_do_not_list(tmp_path: Path) -> None:
+    rows = clip_rows()
+    for row in rows:
+        row["hmdb_split2"] = int(row["group"][-1]) % 3
+    file = write_rows(tmp_path / "frames.parquet", rows)
+    task = action(file, split="official", fold=1)
+    clips = task.clips()
+    sides = task.sides(clips)
+    assert {group[-1] for group in clips.column("group")[sides.train]} == {"1"}
+    assert {group[-1] for group in clips.column("group")[sides.test]} == {"2"}
+    columns = "clip_id, label, group, slot, side, hmdb_split2"
+    with refused(f"the frames file has no column 'hmdb_split1'; it has: {columns}"):
+        action(file, split="official").sides(clips)
+
+
+def test_validation_chooses_an_epoch_without_the_test_side(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = merged(run(point(action(file, validation=True))))
+    assert (facts["train_size"], facts["validation_size"], facts["test_size"]) == (12, 6, 6)
+    seen = iter([(0.2, 0.5), (0.6, 0.25), (0.6, 0.75)])
+
+    def evaluate(_: Lesson) -> dict[str, float]:
+        validated, tested = next(seen)
+        made = {"train_accuracy": 1.0, "validation_accuracy": validated}
+        return {**made, "accuracy": tested}
+
+    monkeypatch.setattr(Lesson, "evaluate", evaluate)
+    facts = merged(run(point(action(file, validation=True))))
+    assert facts["validation_accuracy"] == 0.6
+    assert facts["selected_accuracy"] == 0.25
+    assert facts["epochs_to_70"] == 3
+    assert "epochs_to_80" not in facts
+
+
+# Sampling of frames.
+
+
+def test_random_frames_are_drawn_afresh_and_ascend() -> None:
+    model, _, chosen = build(action(), batch_size=2)
+    frames = torch.arange(5, dtype=torch.uint8)[None, :, None].repeat(4, 1, FEATURES)
+    lesson = lesson_of(model, frames, torch.arange(4) % 3, chosen, shown=3)
+    epochs = [torch.cat([batch[0] for batch in lesson.batches()])[:, :, 0] for _ in range(20)]
+    assert all(epoch.shape == (3, 3) for epoch in epochs)
+    assert all((epoch.diff(dim=1).int() > 0).all() for epoch in epochs)
+    assert {tuple(row) for epoch in epochs for row in epoch.tolist()} == set(
+        itertools.combinations(range(5), 3)
+    )
+    ((tested, _),) = lesson._load(lesson.sides["test"], 8)
+    assert tested[:, :, 0].tolist() == [[0, 2, 4]]
+
+
+def test_random_sampling_is_told_and_repeats(tmp_path: Path) -> None:
+    file = write_clips(tmp_path / "five.parquet", frames=5)
+    chosen = point(action(file, sampling="random", time_steps=3))
+    facts = merged(run(chosen))
+    assert (facts["sampling"], facts["time_steps"], facts["rows"]) == ("random", 3, 15)
+    assert curve(run(chosen))[-1]["train_loss"] == facts["train_loss"]
+    assert facts["train_loss"] != merged(run(point(action(file, time_steps=3))))["train_loss"]
+    with refused("task.time_steps must be at most 5, the frames of every clip, got 6"):
+        run(point(action(file, sampling="random", time_steps=6)))
+
+
+def test_frames_of_unknown_order_are_told(tmp_path: Path) -> None:
+    for known, frame in ((False, -1), (True, 7)):
+        rows = [{**row, "true_frame": frame} for row in clip_rows()]
+        file = write_rows(tmp_path / f"{known}.parquet", rows)
+        assert merged(run(point(action(file))))["ordered"] is known
 
 
 def test_a_clip_split_separates_clips_of_one_group(file: Path) -> None:
     task = action(file, split="clip")
     clips = task.clips()
-    train, test = task.sides(clips)
-    groups = clips.column("group")
-    assert set(groups[train]) & set(groups[test])
+    sides, groups = task.sides(clips), clips.column("group")
+    assert set(groups[sides.train]) & set(groups[sides.test])
 
 
 def test_a_column_says_which_side(file: Path) -> None:
     task = action(file, split="column", split_column="side")
-    train, test = task.sides(task.clips())
-    assert (len(train), len(test)) == (18, 6)
-    assert {group[-2:] for group in task.clips().column("group")[test]} == {"00"}
+    sides = task.sides(task.clips())
+    assert (len(sides.train), len(sides.test)) == (18, 6)
+    assert {group[-2:] for group in task.clips().column("group")[sides.test]} == {"00"}
     assert task.describe() == {"split": "column:side"}
     assert merged(run(point(task)))["test_size"] == 6
 
@@ -411,7 +513,8 @@ def test_where_is_read_from_a_mapping_and_hashes(file: Path) -> None:
         ),
         (
             {"split": "groups"},
-            "task.split must be one of: group, clip, column; got 'groups' (did you mean 'group'?)",
+            "task.split must be one of: group, clip, supergroup, leave_one_group_out,"
+            " official, column; got 'groups' (did you mean 'group'?)",
         ),
         (
             {"split": "column"},

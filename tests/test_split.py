@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from random import Random
 
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.split import assign_folds, sides_of_column, sides_of_fold
+from harness.data.split import (
+    assign_folds,
+    assign_numbered_groups,
+    hold_out,
+    sides_of_column,
+    sides_of_fold,
+    sides_of_official,
+)
 
 
 @st.composite
@@ -139,3 +147,41 @@ def test_a_column_with_one_side_only_is_refused(values: list[object], found: str
         f" and something else for others; it says: {found}$",
     ):
         sides_of_column("side", values)
+
+
+@given(clip_sets(mixed=True), folds_and_seed)
+def test_what_is_held_out_shares_no_group_with_what_is_left(
+    clips: tuple[list[str], list[int]], drawn: tuple[int, int]
+) -> None:
+    groups, labels = clips
+    side = np.arange(len(groups))[::2]
+    if len({groups[clip] for clip in side}) == 1:
+        with pytest.raises(ValueError, match=r"^task\.validation=true leaves nothing to train on"):
+            hold_out(side, groups, labels, *drawn)
+        return
+    left, taken = hold_out(side, groups, labels, *drawn)
+    assert sorted([*left, *taken]) == side.tolist()
+    assert not {groups[clip] for clip in left} & {groups[clip] for clip in taken}
+
+
+def test_groups_are_numbered_by_the_end_of_their_names() -> None:
+    groups = ["v_biking_02", "v_diving_10", "v_diving_2", "v_biking_01"]
+    assert assign_numbered_groups(groups).tolist() == [1, 2, 1, 0]
+    message = (
+        "task.split=leave_one_group_out needs groups whose names end in a number, got 'daria';"
+        " choose split group"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        assign_numbered_groups([*groups, "daria"])
+
+
+@pytest.mark.parametrize(
+    ("marks", "message"),
+    [
+        ([1, 2, 3], "column 's' must hold 1 (train), 2 (test), 0 (in neither); it holds 3"),
+        ([1, 1, 0], "column 's' has 2 clips to train on, 0 to test"),
+    ],
+)
+def test_official_marks_that_make_no_split(marks: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        sides_of_official("s", marks)

@@ -54,6 +54,11 @@ class Clips:
         steps: int = self.frames.shape[1]
         return steps
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of time is known: no `true_frame` says otherwise by being negative."""
+        return "true_frame" not in self.index or bool((self.index["true_frame"] >= 0).all())
+
     def column(self, name: str) -> NDArray[Any]:
         """One value a clip of a column of the file.
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 TRAIN = "train"  # what a split column says of a clip on the training side
+OFFICIAL = {1: "train", 2: "test", 0: "in neither"}  # what HMDB51's split files say of a clip
+OFFICIAL_SPLITS = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sides:
+    """Indices of the clips to train on, to test on, and to choose an epoch by (or none)."""
+
+    train: Indices
+    test: Indices
+    validation: Indices
 
 
 def assign_folds(
@@ -68,3 +81,59 @@ def sides_of_column(name: str, values: Sequence[object]) -> tuple[Indices, Indic
             f" and something else for others; it says: {found}"
         )
     return np.flatnonzero(train), np.flatnonzero(~train)
+
+
+def assign_numbered_groups(groups: Sequence[str]) -> Indices:
+    """The fold of every clip by the number its group's name ends in: one group of every class.
+
+    That is UCF11's own protocol, leave one group out: `v_biking_07` and `v_diving_07` share a
+    fold. Folds are numbered from 0 in the order of the numbers.
+
+    Raises ValueError for a group whose name ends in no number.
+    """
+    ends = [re.search(r"\d+$", str(group)) for group in groups]
+    for group, end in zip(groups, ends, strict=True):
+        if end is None:
+            raise ValueError(
+                "task.split=leave_one_group_out needs groups whose names end in a number,"
+                f" got {group!r}; choose split group"
+            )
+    numbers = [int(end.group()) for end in ends if end is not None]
+    _, folds = np.unique(numbers, return_inverse=True)
+    return folds.astype(np.int64)
+
+
+def sides_of_official(name: str, values: Sequence[int]) -> tuple[Indices, Indices]:
+    """Indices of the clips that column `name` marks 1, to train on, and 2, to test on.
+
+    Source: the three splits that HMDB51 is distributed with; clips marked 0 are in neither.
+
+    Raises ValueError for another mark, or when a side is empty.
+    """
+    marks = np.asarray(values)
+    unknown = sorted({str(mark) for mark in marks.tolist()} - {str(mark) for mark in OFFICIAL})
+    if unknown:
+        meanings = ", ".join(f"{mark} ({side})" for mark, side in OFFICIAL.items())
+        raise ValueError(f"column {name!r} must hold {meanings}; it holds {unknown[0]}")
+    train, test = np.flatnonzero(marks == 1), np.flatnonzero(marks == 2)
+    if not (len(train) and len(test)):
+        raise ValueError(f"column {name!r} has {len(train)} clips to train on, {len(test)} to test")
+    return train, test
+
+
+def hold_out(
+    side: Indices, groups: Sequence[Hashable], labels: Sequence[int], folds: int, seed: int
+) -> tuple[Indices, Indices]:
+    """`side` without whole groups, and what was taken: about one of `folds` parts of it.
+
+    Raises ValueError when nothing would be left or taken.
+    """
+    own = [groups[clip] for clip in side]
+    assigned = assign_folds(own, [labels[clip] for clip in side], folds, seed)
+    taken = assigned == 0
+    if taken.all() or not taken.any():
+        raise ValueError(
+            f"task.validation=true leaves nothing to train on: {len(set(own))} groups of clips on"
+            " the training side; bring more, or set task.validation=false"
+        )
+    return side[~taken], side[taken]

@@ -20,10 +20,21 @@ from harness.checks import one_of, positive_int
 from harness.compute import Execution
 from harness.data.frames import Clips, load_clips
 from harness.data.index import Decoding
-from harness.data.split import Indices, assign_folds, sides_of_column, sides_of_fold
+from harness.data.split import (
+    OFFICIAL_SPLITS,
+    Indices,
+    Sides,
+    assign_folds,
+    assign_numbered_groups,
+    hold_out,
+    sides_of_column,
+    sides_of_fold,
+    sides_of_official,
+)
 from harness.keeper import Keeper
 from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.classifier import Classifier, Lesson
+from harness.tasks.scores import Scores
 from harness.train import train
 
 if TYPE_CHECKING:
@@ -36,7 +47,10 @@ NORMALISE: dict[str, tuple[float, float]] = {
     "centred": (128.0, 128.0),
     "unit": (0.0, 255.0),
 }
-SPLITS = ("group", "clip", "column")
+# split -> the column of what is never on both sides.
+UNITS = {"group": "group", "clip": "clip_id", "supergroup": "supergroup"}
+SPLITS = (*UNITS, "leave_one_group_out", "official", "column")
+SAMPLINGS = ("even", "random")
 
 # UCF11 as published, for planning without the data.
 PUBLISHED_CLIPS = 1600
@@ -58,13 +72,20 @@ class Action(Task):
     `frames`: path of a Parquet file with columns `clip_id, label, group, slot, jpeg`, which the
     user brings; a point is the same wherever the file lies, as long as its name is.
     `height`, `width` in pixels, `channels` 1 or 3; `classes`: labels are 0 to classes - 1.
-    `time_steps`: frames of a clip, evenly spread over those it has; None takes all, and then
-    every clip must have as many. `where`: column -> value that a row must have to be read.
-    `normalise`: a name in NORMALISE.
+    `time_steps`: frames of a clip; None takes all, and then every clip must have as many.
+    `sampling`: `even`, spread over those it has, the same ones always; or `random`, drawn afresh
+    whenever a clip is learned from and shown in ascending order (the papers), evenly spread when
+    it is tested; then every clip in the file must have as many. `where`: column -> value that a
+    row must have to be read. `normalise`: a name in NORMALISE.
 
-    `split`: what never is on both sides, `group` (the same scene) or `clip`, in `folds` folds
-    stratified by class of which `fold` is held out, drawn with `split_seed`; or `column`: the
-    clips whose `split_column` says "train" are trained on, all others tested on.
+    `split`: what never is on both sides, `group` (the same scene), `supergroup` (groups that show
+    the same footage, where the file has that column) or `clip`, in `folds` folds stratified by
+    class of which `fold` is held out, drawn with `split_seed`; `leave_one_group_out`: UCF11's own,
+    the groups with the number of rank `fold`; `official`: HMDB51's, its column
+    hmdb_split1, 2 or 3 for `fold` 0, 1 or 2; or `column`: the clips whose `split_column` says
+    "train" are trained on, all others tested on.
+    `validation`: hold a part of the training side out, by whose accuracy a run may stop early;
+    one of `folds` parts, of whole groups (of clips, where the split is by clip).
 
     Raises ValueError for a value out of its range. Source: BT Fig. 6, TR Table 1.
     """
@@ -86,6 +107,8 @@ class Action(Task):
     folds: int = 5
     fold: int = 0
     split_seed: int = 0
+    validation: bool = False
+    sampling: str = "even"
 
     def __post_init__(self) -> None:
         if not isinstance(self.frames, str):
@@ -99,6 +122,8 @@ class Action(Task):
         one_of("task.split", self.split, SPLITS)
         if self.split == "column" and not self.split_column:
             raise ValueError("task.split=column needs task.split_column, a column of the file")
+        one_of("task.validation", self.validation, (True, False))
+        one_of("task.sampling", self.sampling, SAMPLINGS)
         self._check_folds()
         object.__setattr__(self, "where", _pairs(self.where))
 
@@ -148,12 +173,14 @@ class Action(Task):
         labels, sides = self.labels(clips), self.sides(clips)
         model = Classifier(point, context, self.classes, NORMALISE[self.normalise])
         model_params = sum(parameter.numel() for parameter in model.parameters())
-        input_map = model.cell.input_map.facts(point.training.batch_size * clips.time_steps)
+        steps = self._shown(clips)
+        input_map = model.cell.input_map.facts(point.training.batch_size * steps)
         yield "runs", {**self._facts(clips, sides), **input_map, "model_params": model_params}
-        lesson = Lesson(model, clips.frames, labels, sides, point.training, context)
+        shown = None if self.sampling == "even" else self.time_steps
+        lesson = Lesson(model, clips.frames, labels, sides, point.training, context, shown)
         execution = Execution(point.compute, context.device, point.dtype)
         keeper = Keeper(context.checkpoint, data=clips.data_hash, order=lesson.order)
-        top = 0.0
+        scores = Scores(len(sides.test))
         for record in train(
             model,
             point.training,
@@ -163,11 +190,8 @@ class Action(Task):
             execution=execution,
             keeper=keeper,
         ):
-            top = max(top, record["accuracy"])
             yield "epochs", record
-            kept = {key: record[key] for key in ("train_loss", "accuracy")}
-            kept |= {"top_accuracy": top, "epochs": record["epoch"]}
-            kept["data_wait_share"] = lesson.feed.wait_share
+            kept = {**scores.add(record), "data_wait_share": lesson.feed.wait_share}
             yield "runs", {**kept, **execution.facts(), **keeper.facts()}
 
     def clips(self) -> Clips:
@@ -182,7 +206,7 @@ class Action(Task):
             height=self.height,
             width=self.width,
             channels=self.channels,
-            time_steps=self.time_steps,
+            time_steps=self.time_steps if self.sampling == "even" else None,
             where=self.where,
         )
         return load_clips(self._path, decoding)
@@ -202,16 +226,44 @@ class Action(Task):
             )
         return torch.from_numpy(labels)
 
-    def sides(self, clips: Clips) -> tuple[Indices, Indices]:
-        """Indices of the clips to train on and of those to test on.
+    def sides(self, clips: Clips) -> Sides:
+        """The sides of every clip, as `split` and `validation` ask.
 
-        Raises ValueError where a side would be empty.
+        Raises ValueError where a side would be empty, or a column is not there.
         """
+        train, test = self._two_sides(clips)
+        if not self.validation:
+            return Sides(train=train, test=test, validation=train[:0])
+        groups = clips.column(UNITS.get(self.split, "group")).tolist()
+        labels = clips.column("label").tolist()
+        train, validation = hold_out(train, groups, labels, self.folds, self.split_seed)
+        return Sides(train=train, test=test, validation=validation)
+
+    def _two_sides(self, clips: Clips) -> tuple[Indices, Indices]:
         if self.split == "column":
             return sides_of_column(self.split_column, clips.column(self.split_column).tolist())
-        groups = clips.column("group" if self.split == "group" else "clip_id").tolist()
+        if self.split == "official":
+            name = f"hmdb_split{self.fold + 1}"
+            return sides_of_official(name, clips.column(name).tolist())
+        if self.split == "leave_one_group_out":
+            folds = assign_numbered_groups(clips.column("group").tolist())
+            return sides_of_fold(folds, self.fold)
+        groups = clips.column(UNITS[self.split]).tolist()
         labels = clips.column("label").tolist()
         return sides_of_fold(assign_folds(groups, labels, self.folds, self.split_seed), self.fold)
+
+    def _shown(self, clips: Clips) -> int:
+        """Frames of a clip that the cell sees.
+
+        Raises ValueError where more are asked for than are stored.
+        """
+        shown = self.time_steps or clips.time_steps
+        if shown > clips.time_steps:
+            raise ValueError(
+                f"task.time_steps must be at most {clips.time_steps}, the frames of every clip,"
+                f" got {shown}"
+            )
+        return shown
 
     @property
     def _path(self) -> Path:
@@ -221,16 +273,25 @@ class Action(Task):
         _whole("task.folds", self.folds, 2)
         _whole("task.split_seed", self.split_seed, 0)
         _whole("task.fold", self.fold, 0)
-        if self.fold >= self.folds:
+        if self.split == "official":
+            one_of("task.fold (with split official)", self.fold, tuple(range(OFFICIAL_SPLITS)))
+        elif self.split != "leave_one_group_out" and self.fold >= self.folds:
             raise ValueError(
                 f"task.fold must be less than task.folds, got {self.fold} of {self.folds}"
             )
 
-    def _facts(self, clips: Clips, sides: tuple[Indices, Indices]) -> dict[str, Any]:
+    def _facts(self, clips: Clips, sides: Sides) -> dict[str, Any]:
         return {
             **self.describe(),
-            "train_size": len(sides[0]),
-            "test_size": len(sides[1]),
+            "dataset": self._path.stem,
+            "fold": self.fold,
+            "folds": self.folds if self.split in UNITS else None,
+            "sampling": self.sampling,
+            "time_steps": self._shown(clips),
+            "ordered": clips.ordered,
+            "train_size": len(sides.train),
+            "validation_size": len(sides.validation),
+            "test_size": len(sides.test),
             "data_hash": clips.data_hash,
         }
 

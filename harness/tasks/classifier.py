@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.cells import build_cell
-from harness.data.split import Indices
+from harness.data.split import Sides
 from harness.tasks.base import Context
 from harness.tasks.feeding import Feed
+from harness.tasks.sampling import drawn, spread
 from harness.train import Training
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class Classifier(nn.Module):
 class Lesson:
     """What the training loop asks for: batches of one side, the loss, accuracy on the other.
 
-    `frames` (c, t, f) stay uint8 until they are on the device, a batch at a time; `sides` are
-    the indices of the clips to train on and to test on.
+    `frames` (c, t, f) stay uint8 until they are on the device, a batch at a time. With `shown`,
+    that many of a clip's frames are drawn whenever it is learned from; else all are used.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class Lesson:
         model: Classifier,
         frames: NDArray[np.uint8],
         labels: Int64[Tensor, " c"],
-        sides: tuple[Indices, Indices],
+        sides: Sides,
         training: Training,
         context: Context,
+        shown: int | None = None,
     ) -> None:
         self.model, self.frames, self.labels = model, frames, labels
-        self.train_side, self.test_side = map(torch.from_numpy, sides)
+        self.sides = {name: torch.from_numpy(side) for name, side in vars(sides).items()}
+        self.stored, self.shown = frames.shape[1], shown or frames.shape[1]
         self.training, self.device = training, context.device
         self.order = torch.Generator().manual_seed(context.seed)
         self.feed = Feed(context.device)
@@ -89,8 +92,12 @@ class Lesson:
     def batches(self) -> Iterator[tuple[Tensor, ...]]:
         """The training side once, in a new order every time."""
         self.right.zero_()
-        order = torch.randperm(len(self.train_side), generator=self.order)
-        return self._load(self.train_side[order], self.training.batch_size)
+        side = self.sides["train"]
+        side = side[torch.randperm(len(side), generator=self.order)]
+        steps = None
+        if self.shown < self.stored:
+            steps = drawn(len(side), self.shown, self.stored, self.order)
+        return self._load(side, self.training.batch_size, steps)
 
     def loss(self, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
         """Cross-entropy, plus head_l2 times the squared norm of the head's matrix."""
@@ -101,19 +108,27 @@ class Lesson:
         return F.cross_entropy(logits, labels) + penalty
 
     def evaluate(self) -> dict[str, float]:
-        """Accuracy on the training batches since the epoch began, and on the test side now."""
-        batches = self._load(self.test_side, EVALUATION_BATCH)
+        """Accuracy on the training batches since the epoch began, and on the other sides now."""
+        shares = {"train_accuracy": int(self.right) / len(self.sides["train"])}
+        if len(self.sides["validation"]):
+            shares["validation_accuracy"] = self._accuracy(self.sides["validation"])
+        return {**shares, "accuracy": self._accuracy(self.sides["test"])}
+
+    def _accuracy(self, side: Tensor) -> float:
+        batches = self._load(side, EVALUATION_BATCH)
         right = sum((self.model(frames).argmax(1) == labels).sum() for frames, labels in batches)
-        return {
-            "train_accuracy": int(self.right) / len(self.train_side),
-            "accuracy": int(right) / len(self.test_side),
-        }
+        return int(right) / len(side)
 
-    def _load(self, side: Tensor, size: int) -> Iterator[tuple[Tensor, ...]]:
-        return self.feed(self._gather(side, size))
+    def _load(
+        self, side: Tensor, size: int, steps: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Batches of clips; `steps` (clips, shown) of each, or evenly spread ones."""
+        if steps is None:
+            steps = spread(self.shown, self.stored).expand(len(side), -1)
+        return self.feed(self._gather(side, size, steps))
 
-    def _gather(self, side: Tensor, size: int) -> Iterator[tuple[Tensor, ...]]:
+    def _gather(self, side: Tensor, size: int, steps: Tensor) -> Iterator[tuple[Tensor, ...]]:
         for first in range(0, len(side), size):
             indices = side[first : first + size]
-            frames = torch.from_numpy(np.asarray(self.frames[indices.numpy()]))
-            yield frames, self.labels[indices]
+            chosen = (indices.numpy()[:, None], steps[first : first + size].numpy())
+            yield torch.from_numpy(np.asarray(self.frames[chosen])), self.labels[indices]

@@ -35,6 +35,13 @@ class Point:
     def __post_init__(self) -> None:
         self.compute.check(self.dtype)
         self.task.check(self)
+        stops = self.training is not None and self.training.patience is not None
+        if stops and self.task.monitor() is None:
+            raise ValueError(
+                f"training.patience needs a validation curve, which task {self.task.name} does not"
+                " have here: never stop on the test side; task action has one with"
+                " task.validation=true, task recovery always"
+            )
 
     def config(self) -> dict[str, Any]:
         """Every setting, as plain JSON values, under task, layer, cell, training and compute."""

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 
+from harness.bars import bars
 from harness.label import duration, label, metric
 from harness.point import Point
 from harness.queue import Row
@@ -131,15 +132,3 @@ class StudyProgress:
         self._console.print(
             f"[{self._done}/{self._total}] {name}: {told} ({self.left()})", markup=False
         )
-
-
-def bars(console: Console) -> Progress:
-    """Bars with a note each, drawn on a terminal alone."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

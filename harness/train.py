@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from harness.checks import number, one_of, positive_int
 from harness.compute import Execution
 from harness.keeper import Keeper
+from harness.patience import Monitor, Patience
 from harness.step import Step, set_learning_rate
 
 Batch = TypeVar("Batch")
@@ -32,7 +33,8 @@ class Training:
     `epochs`: passes over the data; `batch_size`: samples a step, where a task has batches;
     `learning_rate`: Adam's, following `schedule` over the epochs; `evaluate_every`: epochs
     between two records; `input_dropout`, `recurrent_dropout`: probability of dropping an input
-    feature, a hidden unit; `head_l2`: weight of the squared norm of the classifier's matrix.
+    feature, a hidden unit; `head_l2`: weight of the squared norm of the classifier's matrix;
+    `patience`: records without improvement of what the task monitors after which training ends.
 
     Raises ValueError for a value out of its range.
     """
@@ -45,6 +47,7 @@ class Training:
     input_dropout: float = 0.0
     recurrent_dropout: float = 0.0
     head_l2: float = 0.0
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "evaluate_every"):
@@ -54,6 +57,8 @@ class Training:
         for name in ("input_dropout", "recurrent_dropout"):
             number(name, getattr(self, name), 0.0, 0.99)
         number("head_l2", self.head_l2, 0.0, math.inf)
+        if self.patience is not None:
+            positive_int("patience", self.patience)
 
 
 def train(
@@ -65,6 +70,7 @@ def train(
     evaluate: Callable[[], dict[str, Any]],
     execution: Execution | None = None,
     keeper: Keeper | None = None,
+    monitor: Monitor | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train `model`, yielding a record `{epoch, train_loss, seconds, **evaluate()}`.
 
@@ -72,6 +78,7 @@ def train(
     metrics after an epoch. A record is yielded every `evaluate_every` epochs and after the last.
     `execution`: how steps are computed, in the type of the weights if None. `keeper`: brings back
     what an earlier attempt kept, whose records are yielded again before training goes on.
+    `monitor`: the metric that `training.patience` is about.
 
     Raises Diverged when a loss is not finite.
     """
@@ -80,7 +87,10 @@ def train(
     step = Step(loss, optimizer, execution)
     keeper = keeper or Keeper()
     reached = keeper.resume(model, optimizer)
-    yield from [dict(record) for record in reached.records]
+    patience = Patience(training.patience, monitor)
+    for record in reached.records:
+        patience.ends_with(record)  # it did not, or nothing would have been kept after it
+        yield dict(record)
     start = time.perf_counter() - reached.seconds
     for epoch in range(reached.epoch + 1, training.epochs + 1):
         _set_learning_rate(optimizer, training, epoch)
@@ -97,6 +107,8 @@ def train(
             record = {"epoch": epoch, "train_loss": mean, "seconds": seconds, **metrics}
             reached.records.append(record)
             yield dict(record)
+            if patience.ends_with(record):
+                return
         if epoch < training.epochs:
             reached.epoch, reached.seconds = epoch, time.perf_counter() - start
             keeper.keep(model, optimizer, reached)

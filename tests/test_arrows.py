@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["cache", "checks", "compute", "schema", "modes", "label", "exits"],
+    ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
     ["native"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
@@ -38,7 +38,7 @@ FLOORS = [
     ["queue"],
     ["study", "progress", "summary"],
     ["bench"],
-    ["commands"],
+    ["commands", "data_command", "data_progress"],
     ["cli"],
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

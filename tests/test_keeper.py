@@ -53,6 +53,7 @@ def records(
         evaluate=lambda: {"norm": sum(p.square().sum().item() for p in model.parameters())},
         execution=Execution(),
         keeper=Keeper(checkpoint, data=data, draws=draws),
+        monitor=("norm", "minimize"),
     )
     for record in found:
         assert record.pop("seconds") >= 0
@@ -106,6 +107,15 @@ def test_epochs_without_a_record_are_kept_too(checkpoint: Checkpoint) -> None:
     whole = list(records(None, training=training))
     assert list(islice(records(checkpoint, training=training), 2)) == whole[:2]
     assert checkpoint.read()[1]["epoch"] == 5
+    assert list(records(checkpoint, training=training)) == whole
+
+
+def test_early_stopping_remembers_what_was_seen_before(checkpoint: Checkpoint) -> None:
+    training = Training(epochs=40, learning_rate=0.1, patience=4)
+    whole = list(records(None, training=training))
+    assert 4 < len(whole) < 40
+    for stop in range(2, len(whole)):
+        assert list(islice(records(checkpoint, training=training), stop)) == whole[:stop]
     assert list(records(checkpoint, training=training)) == whole
 
 

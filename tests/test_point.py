@@ -80,6 +80,19 @@ def test_what_is_kept_of_a_run_is_no_part_of_its_point() -> None:
     assert recovery_point(task=task).config()["task"]["keep_weights"] is False
 
 
+def test_patience_is_for_tasks_with_a_validation_curve() -> None:
+    assert recovery_point(training=Training(epochs=7, patience=2))
+    with pytest.raises(ValueError) as caught:
+        replace(action_point("x"), training=Training(patience=2))
+    assert str(caught.value) == (
+        "training.patience needs a validation curve, which task action does not have here: never"
+        " stop on the test side; task action has one with task.validation=true, task recovery"
+        " always"
+    )
+    task = replace(action_point("x").task, validation=True)
+    assert replace(action_point("x"), task=task, training=Training(patience=2))
+
+
 def test_the_configuration_states_every_setting() -> None:
     config = recovery_point().config()
     assert config["task"]["name"] == "recovery"

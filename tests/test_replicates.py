@@ -93,6 +93,14 @@ def test_least_squares_is_solved_for_each() -> None:
         assert_equal(got, run(point, seed))
 
 
+def test_each_replicate_stops_early_as_its_single_run_does() -> None:
+    point = make_point("cp", epochs=60, learning_rate=0.3, patience=3)
+    outcomes = run_together(point)
+    assert all(3 < outcome.facts["epochs"] < 60 for outcome in outcomes)
+    for seed, got in zip(SEEDS, outcomes, strict=True):
+        assert_equal(got, run(point, seed))
+
+
 def test_weights_are_left_out_where_they_are_not_kept() -> None:
     outcomes = run_together(make_point("cp", replace(SMALL, keep_weights=False)))
     assert [outcome.tables.keys() for outcome in outcomes] == [{"epochs"}] * 3

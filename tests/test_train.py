@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from harness.patience import Patience
 from harness.train import Diverged, Training, train
 
 
-def records(training: Training, loss_of: Any = None) -> Iterator[dict[str, Any]]:
+def records(
+    training: Training, loss_of: Any = None, metrics: Iterator[float] | None = None
+) -> Iterator[dict[str, Any]]:
     model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     nn.init.constant_(model.weight, 4.0)
 
@@ -24,7 +30,8 @@ def records(training: Training, loss_of: Any = None) -> Iterator[dict[str, Any]]
         training,
         batches=lambda: [torch.tensor(1.0), torch.tensor(2.0)],
         loss=loss,
-        evaluate=lambda: {"weight": model.weight.item()},
+        evaluate=lambda: {"weight": next(metrics) if metrics else model.weight.item()},
+        monitor=("weight", "minimize"),
     )
 
 
@@ -62,6 +69,32 @@ def test_a_loss_that_is_not_finite_ends_training() -> None:
         next(found)
 
 
+@given(
+    values=st.lists(st.sampled_from([1.0, 2.0, 3.0, math.nan, math.inf]), min_size=1, max_size=12),
+    patience=st.integers(1, 4),
+)
+def test_training_stops_after_so_many_records_without_improvement(
+    values: list[float], patience: int
+) -> None:
+    found = list(records(Training(epochs=len(values), patience=patience), metrics=iter(values)))
+    lowest = [min([v for v in values[:k] if v < math.inf], default=math.inf) for k in range(99)]
+    better = {k for k, value in enumerate(values) if value < lowest[k]}
+    ends = range(patience, len(values))
+    expected = next((k for k in ends if not better & {*range(k - patience, k)}), len(values))
+    assert len(found) == expected
+
+
+def test_a_metric_may_be_maximised() -> None:
+    patience = Patience(2, ("accuracy", "maximize"))
+    told = [patience.ends_with({"accuracy": value}) for value in (0.1, 0.3, 0.3, 0.4, 0.2, 0.4)]
+    assert told == [False, False, False, False, False, True]
+
+
+def test_patience_needs_a_metric() -> None:
+    with pytest.raises(ValueError, match="patience 3 needs a metric to watch, got none"):
+        Patience(3, None)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -73,6 +106,7 @@ def test_a_loss_that_is_not_finite_ends_training() -> None:
         ("input_dropout", 1.0),
         ("recurrent_dropout", -0.1),
         ("head_l2", "much"),
+        ("patience", 0),
     ],
 )
 def test_settings_out_of_range_are_told(name: str, value: object) -> None:

@@ -7,9 +7,9 @@ from types import TracebackType
 
 from rich.console import Console
 
+from harness.bars import bars
 from harness.bench.contest import Contest
 from harness.label import duration
-from harness.progress import bars
 
 
 class BenchProgress:

@@ -32,6 +32,7 @@ from harness.data.split import (
     sides_of_official,
 )
 from harness.keeper import Keeper
+from harness.patience import Monitor
 from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.classifier import Classifier, Lesson
 from harness.tasks.scores import Scores
@@ -143,6 +144,9 @@ class Action(Task):
                 f" features (gates included), got one from {got[0]} to {got[1]}"
             )
 
+    def monitor(self) -> Monitor | None:
+        return ("validation_accuracy", "maximize") if self.validation else None
+
     def describe(self) -> dict[str, Any]:
         column = f":{self.split_column}" if self.split == "column" else ""
         return {"split": self.split + column}
@@ -189,6 +193,7 @@ class Action(Task):
             evaluate=lesson.evaluate,
             execution=execution,
             keeper=keeper,
+            monitor=self.monitor(),
         ):
             yield "epochs", record
             kept = {**scores.add(record), "data_wait_share": lesson.feed.wait_share}

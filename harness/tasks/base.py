@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.checkpoint import Checkpoint
+from harness.patience import Monitor
 from harness.train import Diverged
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ class Task(ABC):
         that diverges yields its Diverged and then nothing; the others go on.
         """
         raise NotImplementedError(f"task {self.name} runs one replicate at a time")
+
+    def monitor(self) -> Monitor | None:
+        """The metric of a record by which training may be stopped early; None without one.
+
+        It is never of the test side. Its row of `epochs` comes before that record's row of `runs`.
+        """
+        return None
 
     def missing(self) -> str | None:
         """One line on data that is not there, None when a run can start."""

@@ -19,6 +19,7 @@ from harness.compute import Compute, Execution
 from harness.keeper import Keeper
 from harness.layers import LAYERS, CompressedLinear, Layer
 from harness.layers.settings import LayerSettings
+from harness.patience import Monitor
 from harness.tasks.base import Context, Replicate, Row, Task, Work
 from harness.tasks.pictures import PICTURES, draw
 from harness.tasks.sample import Moments
@@ -100,6 +101,9 @@ class Recovery(Task):
         if self.target in LAYERS:
             self._target_layer()
 
+    def monitor(self) -> Monitor:
+        return "rmse", "minimize"
+
     def describe(self) -> dict[str, Any]:
         return {
             "target": self.target,
@@ -141,9 +145,11 @@ class Recovery(Task):
     ) -> Iterator[Sequence[Replicate]]:
         """Train replicates on one stack of cores; other learners and computes take turns.
 
-        A stack forms W and applies it to the samples, whatever the layer's plan.
+        So do those that may stop early. A stack forms W and applies it to the samples, whatever
+        the layer's plan.
         """
-        if self.learner == "adam" and point.compute == Compute():
+        stops = point.training is not None and point.training.patience is not None
+        if self.learner == "adam" and point.compute == Compute() and not stops:
             yield from train_stacked(self, point, contexts)
         else:
             for place, context in enumerate(contexts):
@@ -221,6 +227,7 @@ class Recovery(Task):
             evaluate=evaluate,
             execution=execution,
             keeper=keeper,
+            monitor=self.monitor(),
         ):
             curve, (table, kept) = self.record_rows(record)
             yield curve

@@ -1,0 +1,11 @@
+"""Where the data sets can be had: nothing is downloaded behind a user's back."""
+
+from __future__ import annotations
+
+ORIGINS = {
+    "ucf11": (
+        "UCF11 is at the Center for Research in Computer Vision, University of Central Florida,"
+        ' page "UCF YouTube Action Data Set", for non-commercial research'
+    ),
+    "hmdb51": "HMDB51 is at the Serre lab, Brown University, page HMDB51, with its official splits",
+}

@@ -1,0 +1,85 @@
+"""Stored sets of clips by name: what there is, opened whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from harness.data.origins import ORIGINS
+from harness.data.set_file import (
+    INDEX,
+    META,
+    SetSpec,
+    read_set,
+    set_folder,
+    sets_folder,
+    short_hash,
+)
+from harness.data.set_writer import SetWriter
+
+__all__ = [
+    "SetSpec",
+    "SetWriter",
+    "altered",
+    "metadata",
+    "names",
+    "open_set",
+    "set_folder",
+    "withdraw",
+]
+
+
+def names() -> list[str]:
+    """The sets that are published, whole or damaged."""
+    return sorted(path.parent.name for path in sets_folder().glob(f"*/{INDEX}"))
+
+
+def open_set(name: str) -> tuple[np.memmap[Any, Any], pa.Table]:
+    """The array (n, f), read-only and on disk, and the index of a set, a row a clip.
+
+    Raises ValueError for a set that is not there, and for one truncated or altered.
+    """
+    try:
+        return read_set(set_folder(name))
+    except FileNotFoundError:
+        raise ValueError(_unknown(name)) from None
+    except ValueError as error:
+        raise ValueError(
+            f"the set {name} is damaged ({error}); `rankbench data` builds it again"
+        ) from error
+
+
+def metadata(index: pa.Table) -> dict[str, Any]:
+    """What the index of a set says of it: name, kind, shape, dtype, data_hash, settings."""
+    told: dict[str, Any] = json.loads(index.schema.metadata[META])
+    return told
+
+
+def altered(array: np.memmap[Any, Any], index: pa.Table) -> list[str]:
+    """The clips whose bytes are not those that were written."""
+    rows = zip(*(index[name].to_pylist() for name in _PLACED), strict=True)
+    return [
+        clip
+        for clip, first, frames, digest in rows
+        if short_hash(array[first : first + frames].data.cast("B")) != digest
+    ]
+
+
+_PLACED = ("clip_id", "first", "frames", "frames_hash")
+
+
+def withdraw(name: str) -> None:
+    """Take a damaged set's index away, so that the set is not read until it is built again."""
+    (set_folder(name) / INDEX).replace(set_folder(name) / f"{INDEX}.damaged")
+
+
+def _unknown(name: str) -> str:
+    cached = ", ".join(names()) or "none"
+    where = f"; {ORIGINS[name]}" if name in ORIGINS else ""
+    return (
+        f"no set {name!r} is cached (cached: {cached});"
+        f" `rankbench data {name if name in ORIGINS else 'frames ' + name} PATH` makes it{where}"
+    )

@@ -176,13 +176,13 @@ def read_index(folder: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read(use_threads=False)
-        told = table.schema.metadata
+        told = {key: table.schema.metadata[key] for key in (META, SKIPPED, SEAL)}
         whole = told[SEAL].decode() == _seal(table, told)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{INDEX} cannot be read: {_line(error)}") from error
     if not whole:
         raise ValueError(f"{INDEX} was altered: its checksum does not hold")
-    return table
+    return table.replace_schema_metadata(told)  # what else stands there is not sealed
 
 
 def _line(error: Exception) -> str:

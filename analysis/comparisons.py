@@ -13,8 +13,9 @@ from analysis.published import (
 )
 from analysis.rows import Row, entries, text, whole
 
-# The data of a run that does not name them; 21 classes of HMDB51 are J-HMDB.
+# The data of a run whose file does not name them; 21 classes of HMDB51 are J-HMDB.
 DATA_OF_CLASSES = {11: "ucf11", 21: "jhmdb", 51: "hmdb51"}
+_FAMILIES = ("ucf11", "hmdb")
 # A map of features has other modes where the features are of another network.
 _FEATURE_MODELS = {"dense": "CNN+LSTM", "tensor_ring": "CNN+TR-LSTM"}
 
@@ -22,8 +23,8 @@ _FEATURE_MODELS = {"dense": "CNN+LSTM", "tensor_ring": "CNN+TR-LSTM"}
 def published_data(row: Row) -> str:
     """The key of PROTOCOLS whose data are nearest to a run's, empty for none."""
     classes = configuration(row).get("task", {}).get("classes")
-    named = text(row, "dataset").lower() or DATA_OF_CLASSES.get(classes, "")
-    data = next((known for known in ("ucf11", "hmdb") if known in named), "")
+    names = (text(row, "dataset").lower(), DATA_OF_CLASSES.get(classes, ""))
+    data = next((known for name in names for known in _FAMILIES if known in name), "")
     if text(row, "task") == "features":
         return {"ucf11": "ucf11-features", "hmdb": "hmdb51-features"}.get(data, "")
     return data if text(row, "task") == "action" and data in PROTOCOLS else ""
@@ -67,7 +68,8 @@ def _other_data(row: Row, protocol: Protocol) -> list[str]:
     found = []
     data, classes = text(row, "dataset"), configuration(row).get("task", {}).get("classes")
     name = protocol.title.partition(",")[0]
-    if data and name.lower() not in data.lower():
+    named = any(family in data.lower() for family in _FAMILIES)
+    if named and name.lower() not in data.lower():
         found.append(f"{data}, not {name}")
     elif classes and name == "HMDB51" and classes != 51:
         found.append(f"{classes} classes, not the 51 of {name}")

@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | query | figures | tables | bench | plans."""
+"""rankbench run | plan | status | data | query | figures | tables | bench | plans."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import __version__
+from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
 from harness.label import metric
 from harness.query import query
@@ -44,6 +45,12 @@ def study_command(arguments: argparse.Namespace) -> int:
     # They import torch, which takes seconds: the other commands answer without.
     commands = importlib.import_module("harness.commands")
     return int(getattr(commands, arguments.name)(arguments))
+
+
+def data_command(arguments: argparse.Namespace) -> int:
+    """Store a data set, or list what is stored."""
+    commands = importlib.import_module("harness.data_command")
+    return int(getattr(commands, arguments.ask)(arguments))
 
 
 def bench_command(arguments: argparse.Namespace) -> int:
@@ -127,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("study", help="a name in studies/ or a path to a YAML file")
         command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
         command.set_defaults(command=study_command, name=name)
+    data = commands.add_parser("data", help="store a data set's frames, or list what is stored")
+    add_data(data)
+    data.set_defaults(command=data_command)
     asked = commands.add_parser("query", help="answer SQL over every study's tables")
     asked.add_argument("sql", help='e.g. "select decomposition, avg(rmse) from runs group by 1"')
     asked.add_argument("--format", choices=("table", "csv", "parquet"), default="table")

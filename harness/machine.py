@@ -40,7 +40,7 @@ def provenance(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads,
         "host": lambda: hashlib.sha256(platform.node().encode()).hexdigest()[:12],
         "cpu": _cpu,
-        "cpu_cores": _cpu_cores,
+        "cpu_cores": cpu_cores,
         "cpu_mhz": lambda: float(psutil.cpu_freq().current) or None,
         "memory_mb": lambda: psutil.virtual_memory().total // _MB,
         "python_version": platform.python_version,
@@ -69,7 +69,8 @@ def _cpu() -> str | None:
     return model[1].strip() if model else platform.processor() or None
 
 
-def _cpu_cores() -> int | None:
+def cpu_cores() -> int | None:
+    """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # Linux alone knows which cores a process may use

@@ -38,7 +38,7 @@ FLOORS = [
     ["queue"],
     ["study", "progress", "summary"],
     ["bench"],
-    ["commands", "data_command", "data_progress"],
+    ["commands", "data_command", "data_progress", "data_options"],
     ["cli"],
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -145,14 +145,14 @@ def _decode_all(path: Path, index: pd.DataFrame, decoding: Decoding, write: cach
         write(position_of[row], pixels)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch in _pictures(path):
+        for batch in pictures(path):
             for _ in pool.map(decode, [frame for frame in batch if frame[0] in position_of]):
                 pass
     seconds = time.perf_counter() - start
     log.info("decoded %d frames of %s in %.1f s", len(index), path, seconds)
 
 
-def _pictures(path: Path) -> Iterator[Iterator[tuple[int, bytes | None]]]:
+def pictures(path: Path) -> Iterator[Iterator[tuple[int, bytes | None]]]:
     """The column jpeg in batches of (row in the file, picture)."""
     first = 0
     try:

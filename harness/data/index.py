@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 KEYS = ("clip_id", "label", "group", "slot")
 COLUMNS = (*KEYS, "jpeg")
 
+Where = tuple[tuple[str, Any], ...]  # (column, value) pairs that a row must match
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
@@ -30,7 +32,7 @@ class Decoding:
     width: int
     channels: int
     time_steps: int | None = None
-    where: tuple[tuple[str, Any], ...] = ()
+    where: Where = ()
 
     @property
     def features(self) -> int:
@@ -46,15 +48,20 @@ def frame_index(path: Path, decoding: Decoding) -> pd.DataFrame:
 
     Raises ValueError for a file, columns or clips that cannot be used.
     """
+    index = every_frame(path, decoding.where)
+    return index[_chosen(index, decoding.time_steps)]
+
+
+def every_frame(path: Path, where: Where = ()) -> pd.DataFrame:
+    """As `frame_index`, all frames of clips that may have more or fewer."""
     table = _read(path)
     index: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
-    index = index[_matches(table, decoding.where)]
+    index = index[_matches(table, where)]
     for name in KEYS:
         empty = index.index[index[name].isna()]
         if len(empty):
             raise ValueError(f"frames file {path}: column {name!r} is empty in row {empty[0]}")
-    index = index.drop_duplicates(["clip_id", "slot"]).sort_values(["clip_id", "slot"])
-    return index[_chosen(index, decoding.time_steps)]
+    return index.drop_duplicates(["clip_id", "slot"]).sort_values(["clip_id", "slot"])
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:
@@ -95,7 +102,7 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         raise ValueError(f"frames file {path}: jpeg must hold bytes, it holds {kind}")
 
 
-def _matches(table: pa.Table, where: tuple[tuple[str, Any], ...]) -> NDArray[np.bool_]:
+def _matches(table: pa.Table, where: Where) -> NDArray[np.bool_]:
     """Whether a row has, in every column named in `where`, the value stated there."""
     matches = np.ones(len(table), dtype=bool)
     for name, value in where:

@@ -12,6 +12,7 @@ from harness.data.origins import ORIGINS
 from harness.data.set_file import (
     INDEX,
     META,
+    SKIPPED,
     SetSpec,
     read_set,
     set_folder,
@@ -28,6 +29,8 @@ __all__ = [
     "names",
     "open_set",
     "set_folder",
+    "sets_folder",
+    "skipped",
     "withdraw",
 ]
 
@@ -55,6 +58,12 @@ def open_set(name: str) -> tuple[np.memmap[Any, Any], pa.Table]:
 def metadata(index: pa.Table) -> dict[str, Any]:
     """What the index of a set says of it: name, kind, shape, dtype, data_hash, settings."""
     told: dict[str, Any] = json.loads(index.schema.metadata[META])
+    return told
+
+
+def skipped(index: pa.Table) -> list[dict[str, Any]]:
+    """The clips that were left out of a set: clip_id, source, source_hash, reason."""
+    told: list[dict[str, Any]] = json.loads(index.schema.metadata[SKIPPED])
     return told
 
 

@@ -1,0 +1,46 @@
+"""What can be asked of `rankbench data`; nothing is imported that takes long."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+LAYOUTS = {
+    "ucf11": "decode UCF11: class/group/clip, a folder or an archive",
+    "hmdb51": "decode HMDB51: class/clip, with its official splits",
+    "frames": "decode any videos or JPEG frames: class/[group/]clip, or a Parquet file",
+}
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The commands below `rankbench data`."""
+    commands = parser.add_subparsers(required=True, metavar="WHAT")
+    for layout, what in LAYOUTS.items():
+        command = commands.add_parser(layout, help=what)
+        if layout == "frames":
+            command.add_argument("name", help="name of the set")
+        else:
+            command.add_argument("--as", dest="name", default=layout, help="name of the set")
+        command.add_argument("path", type=Path, help="folder, archive or Parquet file")
+        command.add_argument("--splits", type=Path, help="folder of HMDB51's official split files")
+        _add_framing(command)
+        command.set_defaults(ask="frames", layout=layout)
+    listed = commands.add_parser("list", help="show what is stored, with sizes and hashes")
+    listed.set_defaults(ask="listing")
+
+
+def _add_framing(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--width", type=int, default=160, help="pixels (default: 160)")
+    command.add_argument("--height", type=int, default=120, help="pixels (default: 120)")
+    command.add_argument("--grey", action="store_true", help="one channel, not three")
+    command.add_argument(
+        "--fit", default="crop", help="another aspect: crop (default), pad or stretch"
+    )
+    command.add_argument("--every", type=int, default=1, metavar="K", help="each K-th frame")
+    command.add_argument(
+        "--frames", type=int, metavar="N", help="N of a clip, evenly spread (default: all)"
+    )
+    command.add_argument(
+        "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="rows of a Parquet file"
+    )
+    command.add_argument("--workers", type=int, help="processes (default: one a core)")

@@ -1,0 +1,88 @@
+"""rankbench data: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.data.sets import set_folder
+from tests.videos import write_folder
+
+SIZE = ["--width", "32", "--height", "24"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_a_data_set_is_stored_and_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_folder(tmp_path / "data", 4)
+    assert main(["data", "ucf11", str(data), *SIZE]) == 0
+    out = capsys.readouterr().out
+    assert "decoded 32 frames" in out
+    assert f"stored: {set_folder('ucf11')}" in out
+    assert "train on it: rankbench run ucf11 task.frames=ucf11 task.classes=3" in out
+    assert main(["data", "ucf11", str(data), *SIZE]) == 0
+    assert "nothing to do: the set is stored already" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    assert "32x24x3" in capsys.readouterr().out
+
+
+def test_skipped_clips_are_listed_with_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_folder(tmp_path / "data", 4)
+    (data / "biking/v_1_00/v_01.avi").write_bytes(b"")
+    for _ in range(2):  # the second finds the set stored
+        assert main(["data", "frames", "mine", str(data), *SIZE]) == 1
+        out = capsys.readouterr().out
+        assert "not in the set: biking/v_1_00/v_01.avi: it cannot be decoded" in out
+
+
+def test_a_damaged_set_is_listed_with_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["data", "frames", "mine", str(write_folder(tmp_path / "data", 2)), *SIZE])
+    with (set_folder("mine") / "frames.npy").open("ab") as file:
+        file.truncate(500)
+    capsys.readouterr()
+    assert main(["data", "list"]) == 1
+    assert "the set mine is damaged" in capsys.readouterr().out
+
+
+def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list"]) == 0
+    assert "no set is stored" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hmdb51", "nowhere"], "nowhere does not exist; HMDB51 is at the Serre lab"),
+        (["frames", "mine", "."], "holds no video"),
+        (["frames", "-x", "."], "the name of a set must be"),
+        (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
+        (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
+        (["frames", "mine", ".", "--where", "x"], "--where must be COLUMN=VALUE, got 'x'"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if arguments[1] == "-x":
+        arguments = [arguments[0], "--", *arguments[1:]]
+    assert main(["data", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

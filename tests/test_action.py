@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
 
 from harness.cells import CELLS, Cell
+from harness.data.clips import Clips
+from harness.data.frames import FrameClips
+from harness.data.sets import SetSpec, SetWriter
 from harness.data.split import Sides
+from harness.data.stored import load_stored
 from harness.layers import LAYERS, CompressedLinear
 from harness.layers.settings import LayerSettings
 from harness.point import Point
 from harness.tasks import TASKS, Context
-from harness.tasks.action import NORMALISE, UNITS, Action
+from harness.tasks.action import NORMALISE, Action
 from harness.tasks.classifier import Classifier, Lesson
+from harness.tasks.clips import UNITS
 from harness.train import Diverged, Training
 from tests.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
 
@@ -291,8 +297,9 @@ def lesson_of(
 ) -> Lesson:
     sides = Sides(train=np.array([0, 2, 3]), test=np.array([1]), validation=np.array([], int))
     assert chosen.training is not None
-    context = Context(seed=0)
-    return Lesson(model, frames.numpy(), labels, sides, chosen.training, context, shown)
+    clips = FrameClips(frames=frames.numpy(), index=pd.DataFrame(), data_hash="")
+    drawn = {"shown": shown or frames.shape[1], "random": shown is not None}
+    return Lesson(model, clips, labels, sides, chosen.training, Context(seed=0), **drawn)
 
 
 def test_accuracies_are_fractions_of_each_side() -> None:
@@ -409,7 +416,7 @@ def test_random_sampling_is_told_and_repeats(tmp_path: Path) -> None:
     assert (facts["sampling"], facts["time_steps"], facts["rows"]) == ("random", 3, 15)
     assert curve(run(chosen))[-1]["train_loss"] == facts["train_loss"]
     assert facts["train_loss"] != merged(run(point(action(file, time_steps=3))))["train_loss"]
-    with refused("task.time_steps must be at most 5, the frames of every clip, got 6"):
+    with refused("task.time_steps must be at most 5, the frames of clip c0_g00_0, got 6"):
         run(point(action(file, sampling="random", time_steps=6)))
 
 
@@ -471,7 +478,10 @@ def test_planning_needs_no_data() -> None:
 
 
 def test_missing_frames_are_one_line(tmp_path: Path, file: Path) -> None:
-    unset = "task.frames is not set: give a Parquet of JPEG frames, e.g. task.frames=PATH"
+    unset = (
+        "task.frames is not set: give a set of `rankbench data list` or a Parquet of JPEG frames,"
+        " e.g. task.frames=PATH"
+    )
     assert Action().missing() == unset
     assert action(tmp_path).missing() == f"frames file {tmp_path} does not exist"
     assert action(file).missing() is None
@@ -518,7 +528,7 @@ def test_where_is_read_from_a_mapping_and_hashes(file: Path) -> None:
         ),
         (
             {"split": "column"},
-            "task.split=column needs task.split_column, a column of the file",
+            "task.split=column needs task.split_column, a column of the data",
         ),
         ({"where": "draw=a"}, "task.where must map columns to single values, got 'draw=a'"),
         (
@@ -533,7 +543,7 @@ def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
 
 
 def test_a_path_must_be_text() -> None:
-    with refused("task.frames must be the path of a file, got 5"):
+    with refused("task.frames must be a set or the path of a file, got 5"):
         Action(frames=5)
 
 
@@ -557,3 +567,103 @@ def test_a_label_out_of_range_is_named(tmp_path: Path, label: int) -> None:
     path = write_rows(tmp_path / "f.parquet", rows)
     with refused(f"label {label} of clip c2_g00_0 is not in 0..2; task.classes is 3"):
         run(point(action(path)))
+
+
+# Stored sets.
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clips:
+    """The set "tiny": clips of the file, each with another number of frames."""
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    settings = {"height": HEIGHT, "width": WIDTH, "channels": 3}
+    spec = SetSpec(name="tiny", kind="frames", features=FEATURES, settings=settings)
+    rows, rng = clip_rows(frames=1), np.random.default_rng(0)
+    with SetWriter(spec) as writer:
+        for number, row in enumerate(rows):
+            known = {name: row[name] for name in ("clip_id", "label", "group", "side")}
+            more = {"cls": str(row["label"]), "ordered": True, "clip_len": 9}
+            source = {"source": row["clip_id"], "source_hash": "0" * 16}
+            frames = rng.integers(0, 256, (3 + number % 4, FEATURES), dtype=np.uint8)
+            frames[:, :2] = [[number, step] for step in range(len(frames))]
+            writer.append({**known, **more, **source}, frames)
+        writer.finish()
+    return action("tiny", time_steps=3).clips()
+
+
+def test_a_stored_set_is_read_by_its_name(stored: Clips) -> None:
+    assert len(stored) == 24
+    assert stored.count.tolist() == [3, 4, 5, 6] * 6
+    for clip, (first, count) in enumerate(zip(stored.first, stored.count, strict=True)):
+        frames = stored.rows[first : first + count]
+        assert frames[:, :2].tolist() == [[clip, step] for step in range(count)]
+
+
+@pytest.mark.parametrize("sampling", ["even", "random"])
+def test_a_stored_set_is_trained_on(stored: Clips, sampling: str) -> None:
+    facts = merged(run(point(action("tiny", time_steps=3, sampling=sampling))))
+    assert (facts["dataset"], facts["time_steps"], facts["rows"]) == ("tiny", 3, 15)
+    assert facts["data_hash"] == stored.data_hash
+    assert facts["train_size"] + facts["test_size"] == 24
+
+
+def test_the_frames_shown_are_those_of_the_clip(stored: Clips) -> None:
+    model, _, chosen = build(action(), batch_size=4)
+    sides = Sides(train=np.arange(24), test=np.arange(4), validation=np.array([], int))
+    assert chosen.training is not None
+    labels = torch.arange(24) % 3
+    lesson = Lesson(
+        model, stored, labels, sides, chosen.training, Context(seed=0), shown=3, random=True
+    )
+    ((frames, _),) = lesson._load(lesson.sides["test"], 8)
+    assert frames[:, :, 0].tolist() == [[clip] * 3 for clip in range(4)]
+    assert frames[:, :, 1].tolist() == [[0, 1, 2], [0, 1, 3], [0, 2, 4], [0, 2, 5]]
+    for shown, classes in lesson.batches():
+        assert torch.equal(shown[:, 0, 0] % 3, classes)
+        assert (shown[:, :, 0] == shown[:, :1, 0]).all()
+        assert (shown[:, :, 1].int().diff(dim=1) > 0).all()
+
+
+def test_where_chooses_clips_of_a_set(stored: Clips) -> None:
+    clips = action("tiny", where={"side": "test"}).clips()
+    assert {group[-2:] for group in clips.column("group")} == {"00"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "task.time_steps must be at most 3, the frames of clip c0_g00_0, got None"),
+        (
+            {"time_steps": 4},
+            "task.time_steps must be at most 3, the frames of clip c0_g00_0, got 4",
+        ),
+        (
+            {"time_steps": 3, "where": {"side": "x"}},
+            "the set tiny has no row with task.where side=x",
+        ),
+        (
+            {"time_steps": 3, "split": "supergroup"},
+            "the set tiny has no column 'supergroup'; it has: clip_id, cls, label, group, first,"
+            " frames, ordered, clip_len, source, source_hash, frames_hash, side",
+        ),
+    ],
+)
+def test_what_a_set_cannot_give_is_told(
+    stored: Clips, settings: dict[str, Any], message: str
+) -> None:
+    with refused(message):
+        run(point(action("tiny", **settings)))
+
+
+def test_a_set_of_another_size_or_kind_is_told(stored: Clips) -> None:
+    with refused("task.height must be 12, as in the set tiny, got 5"):
+        action("tiny", height=5).clips()
+    with refused("the set tiny must hold features, it holds frames"):
+        load_stored("tiny", "features", {}, ())
+
+
+def test_a_set_that_is_not_there_is_told(stored: Clips) -> None:
+    assert action("tiny").missing() is None
+    told = action("ucf11").missing()
+    assert told is not None
+    assert told.startswith("no set 'ucf11' is cached (cached: tiny); `rankbench data ucf11 PATH`")

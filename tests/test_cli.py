@@ -212,7 +212,7 @@ BAD = [
     ("run nothing", "study must be one of: params, recovery-bt"),
     ("run {study} task.nois=1", "got 'nois' (did you mean 'noise'?)"),
     ("run {study} space.branches.tt.layer.decomposition=tt", "got 'tt'"),
-    ("run ucf11", "task.frames is not set: give a Parquet of JPEG frames"),
+    ("run ucf11", "task.frames is not set: give a set of `rankbench data list` or a Parquet"),
     ("run ucf11 task.frames=nowhere.parquet", "frames file nowhere.parquet does not exist"),
     ("query select", "there are no results in results"),
     ("figures nothing", "nothing"),

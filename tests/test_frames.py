@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from harness.data import frames
-from harness.data.frames import Clips, load_clips
+from harness.data.frames import FrameClips, load_clips
 from harness.data.index import Decoding
 from harness.data.split import assign_folds, sides_of_fold
 from tests.clips import HEIGHT, WIDTH, clip_rows, jpeg, write_clips, write_rows
@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Path:
     return write_clips(tmp_path / "frames.parquet")
 
 
-def load(path: Path, **settings: Any) -> Clips:
+def load(path: Path, **settings: Any) -> FrameClips:
     return load_clips(
         path, Decoding(**{"height": HEIGHT, "width": WIDTH, "channels": 3, **settings})
     )

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.data import cache
+from harness.data.clips import Counts
 from harness.data.index import Decoding, frame_index, unreadable
 
 MODES = {1: "L", 3: "RGB"}  # channels -> Pillow's name
@@ -34,8 +36,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Clips:
-    """Decoded clips, in the order of their clip_id.
+class FrameClips:
+    """Decoded clips of a Parquet file, all of as many frames, in the order of their clip_id.
 
     `frames`: uint8 (c, t, f), on disk; `index`: the file's columns but jpeg, one row a frame in
     the order of `frames`; `data_hash`: SHA-256 of the file, first 16 hex digits.
@@ -53,6 +55,21 @@ class Clips:
         """Frames of every clip."""
         steps: int = self.frames.shape[1]
         return steps
+
+    @property
+    def rows(self) -> NDArray[np.uint8]:
+        """Every frame (c * t, f)."""
+        return self.frames.reshape(-1, self.frames.shape[2])
+
+    @property
+    def first(self) -> Counts:
+        """The row of each clip's first frame."""
+        return np.arange(len(self)) * self.time_steps
+
+    @property
+    def count(self) -> Counts:
+        """The number of each clip's frames."""
+        return np.full(len(self), self.time_steps)
 
     @property
     def ordered(self) -> bool:
@@ -81,7 +98,7 @@ class Clips:
         return first
 
 
-def load_clips(path: Path, decoding: Decoding) -> Clips:
+def load_clips(path: Path, decoding: Decoding) -> FrameClips:
     """The clips of a Parquet file with columns `clip_id, label, group, slot, jpeg`.
 
     Frames are ordered by slot, whatever the order of the rows; of several rows with the same
@@ -103,7 +120,7 @@ def load_clips(path: Path, decoding: Decoding) -> Clips:
         )
 
     frames, index = cache.open_or_build(key, plan)
-    return Clips(frames=frames, index=index.to_pandas(), data_hash=digest[:16])
+    return FrameClips(frames=frames, index=index.to_pandas(), data_hash=digest[:16])
 
 
 def decode_frame(jpeg: bytes, decoding: Decoding) -> bytes:

@@ -56,7 +56,7 @@ def every_frame(path: Path, where: Where = ()) -> pd.DataFrame:
     """As `frame_index`, all frames of clips that may have more or fewer."""
     table = _read(path)
     index: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
-    index = index[_matches(table, where)]
+    index = index[matching(table, where)]
     for name in KEYS:
         empty = index.index[index[name].isna()]
         if len(empty):
@@ -102,13 +102,16 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         raise ValueError(f"frames file {path}: jpeg must hold bytes, it holds {kind}")
 
 
-def _matches(table: pa.Table, where: Where) -> NDArray[np.bool_]:
-    """Whether a row has, in every column named in `where`, the value stated there."""
+def matching(table: pa.Table, where: Where, what: str = "the frames file") -> NDArray[np.bool_]:
+    """Whether a row has, in every column named in `where`, the value stated there.
+
+    Raises ValueError, naming `what` has the rows, for another column or value, or where none has.
+    """
     matches = np.ones(len(table), dtype=bool)
     for name, value in where:
         if name not in table.column_names:
             known = ", ".join(table.column_names)
-            raise ValueError(f"task.where: the frames file has no column {name!r}; it has: {known}")
+            raise ValueError(f"task.where: {what} has no column {name!r}; it has: {known}")
         column = table.column(name)
         try:
             equal = pc.equal(column, pa.scalar(value).cast(column.type))
@@ -120,7 +123,7 @@ def _matches(table: pa.Table, where: Where) -> NDArray[np.bool_]:
     if not matches.any():
         chosen = ", ".join(f"{name}={value}" for name, value in where)
         rule = f" with task.where {chosen}" if where else ""
-        raise ValueError(f"the frames file has no row{rule}")
+        raise ValueError(f"{what} has no row{rule}")
     return matches
 
 

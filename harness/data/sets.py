@@ -31,6 +31,7 @@ __all__ = [
     "set_folder",
     "sets_folder",
     "skipped",
+    "unknown",
     "withdraw",
 ]
 
@@ -48,7 +49,7 @@ def open_set(name: str) -> tuple[np.memmap[Any, Any], pa.Table]:
     try:
         return read_set(set_folder(name))
     except FileNotFoundError:
-        raise ValueError(_unknown(name)) from None
+        raise ValueError(unknown(name)) from None
     except ValueError as error:
         raise ValueError(
             f"the set {name} is damaged ({error}); `rankbench data` builds it again"
@@ -85,7 +86,8 @@ def withdraw(name: str) -> None:
     (set_folder(name) / INDEX).replace(set_folder(name) / f"{INDEX}.damaged")
 
 
-def _unknown(name: str) -> str:
+def unknown(name: str) -> str:
+    """The one line on a set that is not there: what is, and how to make it."""
     cached = ", ".join(names()) or "none"
     where = f"; {ORIGINS[name]}" if name in ORIGINS else ""
     return (

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.cells import build_cell
+from harness.data.clips import Clips
 from harness.data.split import Sides
 from harness.tasks.base import Context
 from harness.tasks.feeding import Feed
@@ -31,7 +31,7 @@ EVALUATION_BATCH = 64  # clips at a time when nothing is learned
 class Classifier(nn.Module):
     """Frames normalised, dropped out, through a cell; a linear head on its last hidden state.
 
-    A pixel p enters as (p - shift) / scale, `normalise` being (shift, scale).
+    A value p enters as (p - shift) / scale, `normalise` being (shift, scale).
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Classifier(nn.Module):
             precision=point.compute.products(self.dtype),
         )
 
-    def forward(self, frames: UInt8[Tensor, "b t f"]) -> Float[Tensor, "b k"]:
+    def forward(self, frames: Shaped[Tensor, "b t f"]) -> Float[Tensor, "b k"]:
         """The logit of every class, in float32 at least."""
         x = frames.to(self.dtype).sub_(self.shift).div_(self.scale)
         outputs, _ = self.cell(self.dropout(x))
@@ -67,23 +67,27 @@ class Classifier(nn.Module):
 class Lesson:
     """What the training loop asks for: batches of one side, the loss, accuracy on the other.
 
-    `frames` (c, t, f) stay uint8 until they are on the device, a batch at a time. With `shown`,
-    that many of a clip's frames are drawn whenever it is learned from; else all are used.
+    Frames stay as they are stored until they are on the device, a batch at a time. Of each clip
+    `shown` frames enter: evenly spread ones, or, if `random`, those drawn whenever it is learned
+    from.
     """
 
     def __init__(
         self,
         model: Classifier,
-        frames: NDArray[np.uint8],
+        clips: Clips,
         labels: Int64[Tensor, " c"],
         sides: Sides,
         training: Training,
         context: Context,
-        shown: int | None = None,
+        *,
+        shown: int,
+        random: bool = False,
     ) -> None:
-        self.model, self.frames, self.labels = model, frames, labels
+        self.model, self.labels, self.shown, self.random = model, labels, shown, random
+        self.rows, self.first = clips.rows, torch.from_numpy(clips.first)
+        self.count = torch.from_numpy(clips.count)
         self.sides = {name: torch.from_numpy(side) for name, side in vars(sides).items()}
-        self.stored, self.shown = frames.shape[1], shown or frames.shape[1]
         self.training, self.device = training, context.device
         self.order = torch.Generator().manual_seed(context.seed)
         self.feed = Feed(context.device)
@@ -94,9 +98,7 @@ class Lesson:
         self.right.zero_()
         side = self.sides["train"]
         side = side[torch.randperm(len(side), generator=self.order)]
-        steps = None
-        if self.shown < self.stored:
-            steps = drawn(len(side), self.shown, self.stored, self.order)
+        steps = drawn(self.shown, self.count[side], self.order) if self.random else None
         return self._load(side, self.training.batch_size, steps)
 
     def loss(self, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
@@ -124,11 +126,12 @@ class Lesson:
     ) -> Iterator[tuple[Tensor, ...]]:
         """Batches of clips; `steps` (clips, shown) of each, or evenly spread ones."""
         if steps is None:
-            steps = spread(self.shown, self.stored).expand(len(side), -1)
+            steps = spread(self.shown, self.count[side])
         return self.feed(self._gather(side, size, steps))
 
     def _gather(self, side: Tensor, size: int, steps: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        for first in range(0, len(side), size):
-            indices = side[first : first + size]
-            chosen = (indices.numpy()[:, None], steps[first : first + size].numpy())
-            yield torch.from_numpy(np.asarray(self.frames[chosen])), self.labels[indices]
+        places = self.first[side, None] + steps
+        for start in range(0, len(side), size):
+            chosen = places[start : start + size].numpy()
+            labels = self.labels[side[start : start + size]]
+            yield torch.from_numpy(np.asarray(self.rows[chosen])), labels

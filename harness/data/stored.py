@@ -66,7 +66,7 @@ def load_stored(name: str, kind: str, wanted: Mapping[str, int], where: Where) -
     told = sets.metadata(index)
     if told["kind"] != kind:
         raise ValueError(f"the set {name} must hold {kind}, it holds {told['kind']}")
-    held = {"features": told["shape"][1], **told}
+    held = {"size": told["shape"][1], **told}
     for setting, value in wanted.items():
         if held[setting] != value:
             raise ValueError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from harness.tasks.action import Action
 from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.features import Features
 from harness.tasks.profile import Profile
 from harness.tasks.recovery import Recovery
 
 TASKS: dict[str, type[Task]] = {
     "recovery": Recovery,
     "action": Action,
+    "features": Features,
     "profile": Profile,
 }
 

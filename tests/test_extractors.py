@@ -152,7 +152,8 @@ def test_a_package_that_breaks_when_imported_is_told_in_one_line(
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('operator nms does not exist\\nmore')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    for name in ("torchvision", "torchvision.models"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     with refused(
         "package torchvision cannot be imported (operator nms does not exist);"
         " `pip install torchvision`, in the version made for the torch that is here,"

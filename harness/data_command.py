@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from harness.checks import positive_int
 from harness.data import sets
+from harness.data.feature_files import import_features
 from harness.data.framing import Framing
 from harness.data.ingest import Ingested, Source, ingest
 from harness.data.layout import UCF11_CLASSES
-from harness.data_progress import DataProgress
+from harness.data_progress import DataProgress, FeatureProgress
 from harness.exits import DONE, FAILED
 
 _MOST_SKIPPED = 20
-UCF11_SIZE = len(UCF11_CLASSES)
 
 
 def frames(arguments: argparse.Namespace) -> int:
@@ -37,13 +41,54 @@ def frames(arguments: argparse.Namespace) -> int:
         with DataProgress(console, name) as progress:
             stored = ingest(name, source, _framing(arguments), progress, workers=arguments.workers)
     except KeyboardInterrupt:
-        console.print("stopped; the same command goes on where it stopped")
-        return FAILED
+        return _stopped(console)
     if progress.frames:
         console.print(f"decoded {progress.frames} frames, {progress.rate:.0f} a second")
     elif not progress.fresh:
         console.print("nothing to do: the set is stored already, of these very clips")
     return _conclude(console, name, stored)
+
+
+def features(arguments: argparse.Namespace) -> int:
+    """Store the features of a set's frames, or those of a file."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console()
+    try:
+        with FeatureProgress(console, arguments.name) as progress:
+            folder = _features(arguments, progress)
+    except KeyboardInterrupt:
+        return _stopped(console)
+    if progress.made:
+        console.print(f"{progress.made} frames, {progress.rate:.0f} a second")
+    else:
+        console.print("nothing to do: the set is stored already, of these very frames")
+    _, index = sets.open_set(folder.name)
+    told = sets.metadata(index)
+    rows, size = told["shape"]
+    what = f"{rows:,} frames of {len(index):,} clips, {size:,} features each"
+    line = f"{folder.name}: {what}, hash {told['data_hash']}"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"stored: {folder}", soft_wrap=True)
+    more = f"task.features={folder.name}{_classes(index)}"
+    console.print(f"train on it: rankbench run ucf11-features {more}", soft_wrap=True)
+    return DONE
+
+
+def _features(arguments: argparse.Namespace, progress: FeatureProgress) -> Path:
+    if arguments.file is not None:
+        return import_features(arguments.file, arguments.name, progress)
+    # It imports torch, which takes seconds.
+    making = importlib.import_module("harness.data.features")
+    folder: Path = making.extract(
+        arguments.name,
+        arguments.extractor,
+        target=arguments.target,
+        weights=arguments.weights,
+        batch=arguments.batch,
+        device=arguments.device,
+        watch=progress,
+    )
+    return folder
 
 
 def listing(arguments: argparse.Namespace) -> int:
@@ -71,10 +116,10 @@ def _listed(name: str) -> tuple[str, ...]:
     return (name, told["kind"], *map(str, counts), size, told["data_hash"])
 
 
-def _content(told: dict[str, object]) -> str:
+def _content(told: dict[str, Any]) -> str:
     if told["kind"] == "frames":
         return f"{told['width']}x{told['height']}x{told['channels']}"
-    return f"{told['features']} features"
+    return f"{told['shape'][1]} features"
 
 
 def _framing(arguments: argparse.Namespace) -> Framing:
@@ -109,11 +154,21 @@ def _conclude(console: Console, name: str, stored: Ingested) -> int:
     table.add_row(name, *(f"{count:,}" for count in (*counts, *rest)), told["data_hash"])
     console.print(table)
     console.print(f"stored: {stored.folder}", soft_wrap=True)
-    classes = 1 + max(stored.index["label"].to_pylist())
-    more = "" if classes == UCF11_SIZE else f" task.classes={classes}"
-    console.print(f"train on it: rankbench run ucf11 task.frames={name}{more}", soft_wrap=True)
+    more = f"task.frames={name}{_classes(stored.index)}"
+    console.print(f"train on it: rankbench run ucf11 {more}", soft_wrap=True)
     return FAILED if skipped else DONE
 
 
 def _distinct(stored: Ingested, column: str) -> int:
     return len(stored.index[column].unique())
+
+
+def _classes(index: pa.Table) -> str:
+    """The override that a study of UCF11 needs for the classes of a set."""
+    classes = 1 + max(index["label"].to_pylist())
+    return "" if classes == len(UCF11_CLASSES) else f" task.classes={classes}"
+
+
+def _stopped(console: Console) -> int:
+    console.print("stopped; the same command goes on where it stopped")
+    return FAILED

@@ -25,6 +25,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--splits", type=Path, help="folder of HMDB51's official split files")
         _add_framing(command)
         command.set_defaults(ask="frames", layout=layout)
+    made = commands.add_parser("features", help="turn a set's frames into features of a CNN")
+    _add_features(made)
+    made.set_defaults(ask="features")
     listed = commands.add_parser("list", help="show what is stored, with sizes and hashes")
     listed.set_defaults(ask="listing")
 
@@ -44,3 +47,16 @@ def _add_framing(command: argparse.ArgumentParser) -> None:
         "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="rows of a Parquet file"
     )
     command.add_argument("--workers", type=int, help="processes (default: one a core)")
+
+
+def _add_features(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", help="a set of frames; with --from, the name of the new set")
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--extractor", help="efficientnet-lite0 or inception-v3")
+    source.add_argument(
+        "--from", dest="file", type=Path, metavar="FILE", help="a .npz of features made elsewhere"
+    )
+    command.add_argument("--as", dest="target", help="name of the new set (NAME-EXTRACTOR)")
+    command.add_argument("--weights", type=Path, help="a .pth or .safetensors of trained weights")
+    command.add_argument("--batch", type=int, default=16, help="frames at once (default: 16)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 
@@ -14,17 +15,15 @@ from harness.label import duration
 _LINE_EVERY_S = 5.0
 
 
-class DataProgress:
-    """Watches clips being stored; those stored before count as done, not as work."""
+class _Progress:
+    """A bar on a terminal, and a line every few seconds elsewhere."""
 
-    def __init__(self, console: Console, name: str) -> None:
-        self._console = console
-        self._total = self._before = self._done = 0
-        self.frames, self._start, self._said = 0, time.monotonic(), 0.0
+    def __init__(self, console: Console, name: str, note: str) -> None:
+        self._console, self._start, self._said = console, time.monotonic(), time.monotonic()
         self._bar = bars(console)
-        self._task = self._bar.add_task(name, total=None, note="looking for clips")
+        self._task = self._bar.add_task(name, total=None, note=note)
 
-    def __enter__(self) -> DataProgress:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -36,6 +35,31 @@ class DataProgress:
     ) -> None:
         self._bar.stop()
 
+    def _begin(self) -> None:
+        self._start = self._said = time.monotonic()
+
+    def _elapsed(self) -> float:
+        return max(time.monotonic() - self._start, 1e-9)
+
+    def _left(self, done: int, rest: int) -> str:
+        """The time the rest should take, `done` being what was done since the begin."""
+        return f"{duration(self._elapsed() / done * rest)} left" if done else "estimating"
+
+    def _show(self, at: int, total: int, note: str) -> None:
+        self._bar.update(self._task, total=total, completed=at, note=note)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._said >= _LINE_EVERY_S:
+            self._said = now
+            self._console.print(note, markup=False)
+
+
+class DataProgress(_Progress):
+    """Watches clips being stored; those stored before count as done, not as work."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console, name, "looking for clips")
+        self._total = self._before = self._done = self.frames = 0
+
     def unpacking(self, archive: Path) -> None:
         """An archive is being unpacked."""
         self._bar.update(self._task, note=f"unpacking {archive.name}")
@@ -45,8 +69,8 @@ class DataProgress:
     def begin(self, clips: int, stored: int) -> None:
         """`stored` of `clips` were stored before."""
         self._total, self._before = clips, stored
-        self._start = self._said = time.monotonic()
-        self._show()
+        self._begin()
+        self._tell()
 
     def clip(self, clip_id: str, frames: int, problem: str) -> None:
         """A clip is stored with so many frames, or skipped."""
@@ -54,7 +78,7 @@ class DataProgress:
         self.frames += frames
         if problem:
             self._console.print(f"skipped {clip_id}: {problem}", markup=False, soft_wrap=True)
-        self._show()
+        self._tell()
 
     @property
     def fresh(self) -> bool:
@@ -64,19 +88,33 @@ class DataProgress:
     @property
     def rate(self) -> float:
         """Frames a second since the first clip was begun."""
-        return self.frames / max(time.monotonic() - self._start, 1e-9)
+        return self.frames / self._elapsed()
 
-    def _show(self) -> None:
+    def _tell(self) -> None:
         at = self._before + self._done
-        note = f"{at}/{self._total} clips, {self.rate:.0f} frames/s, {self._left()}"
-        self._bar.update(self._task, total=self._total, completed=at, note=note)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._said >= _LINE_EVERY_S:
-            self._said = now
-            self._console.print(note, markup=False)
+        left = self._left(self._done, self._total - at)
+        note = f"{at}/{self._total} clips, {self.rate:.0f} frames/s, {left}"
+        self._show(at, self._total, note)
 
-    def _left(self) -> str:
-        if not self._done:
-            return "estimating"
-        each = (time.monotonic() - self._start) / self._done
-        return f"{duration(each * (self._total - self._before - self._done))} left"
+
+class FeatureProgress(_Progress):
+    """Watches features being made of frames."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console, name, "loading the net")
+        self._before: int | None = None
+        self.made = 0
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Of so many frames, those done, first those that were done before."""
+        if self._before is None:
+            self._before = done
+            self._begin()
+        self.made = done - self._before
+        left = self._left(self.made, total - done)
+        self._show(done, total, f"{done}/{total} frames, {self.rate:.0f} frames/s, {left}")
+
+    @property
+    def rate(self) -> float:
+        """Frames a second since the first was begun."""
+        return self.made / self._elapsed()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.cli import main
+from harness.data.extractors import EXTRACTORS
 from harness.data.sets import set_folder
+from tests.stored import mixing, save_mixing, write_frames
 from tests.videos import write_folder
 
 SIZE = ["--width", "32", "--height", "24"]
@@ -54,6 +57,34 @@ def test_a_damaged_set_is_listed_with_exit_code_1(
     capsys.readouterr()
     assert main(["data", "list"]) == 1
     assert "the set mine is damaged" in capsys.readouterr().out
+
+
+def test_features_are_made_and_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = save_mixing(tmp_path / "mixing.safetensors")
+    monkeypatch.setitem(EXTRACTORS, "mixing", mixing(weights))
+    write_frames("tiny")
+    asked = ["data", "features", "tiny", "--extractor", "mixing", "--device", "cpu"]
+    assert main(asked) == 0
+    out = capsys.readouterr().out
+    assert "tiny-mixing: 13 frames of 6 clips, 4 features each, hash " in out
+    assert "rankbench run ucf11-features task.features=tiny-mixing task.classes=2" in out
+    assert main(asked) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    assert "4 features" in capsys.readouterr().out
+    assert main(["data", "features", "tiny", "--extractor", "nothing"]) == 2
+    assert "--extractor must be one of: efficientnet-lite0, inc" in capsys.readouterr().err
+
+
+def test_features_of_a_file_are_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = np.array(["a", "a", "b"])
+    arrays = {"label": np.array([0, 0, 1]), "group": ids, "slot": np.array([0, 1, 0])}
+    features = np.ones((3, 4), np.float16)
+    np.savez(tmp_path / "made.npz", feat=features, clip_id=ids, **arrays)
+    assert main(["data", "features", "mine", "--from", str(tmp_path / "made.npz")]) == 0
+    assert "mine: 3 frames of 2 clips, 4 features each" in capsys.readouterr().out
 
 
 def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,12 @@ def positive_int(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
+def whole(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless `value` is an int of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
 def positive_ints(name: str, values: Any, length: int | None = None) -> None:
     """Raise ValueError unless `values` is a non-empty tuple of positive ints (of `length`)."""
     if not isinstance(values, tuple) or not values:

@@ -12,6 +12,7 @@ from harness.estimate import estimate
 from harness.exits import DONE, FAILED
 from harness.label import duration
 from harness.progress import StudyProgress
+from harness.schema import PRUNED
 from harness.study import StudyRun
 from harness.summary import best_table, plan_table, status_counts
 
@@ -102,4 +103,4 @@ def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
     if execution.stop.is_set():
         console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
         return FAILED
-    return FAILED if any(row["status"] != "done" for row in rows) else DONE
+    return DONE if all(row["status"] in ("done", PRUNED) for row in rows) else FAILED

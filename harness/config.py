@@ -19,10 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from harness.cells import CELLS, Cell
-from harness.checks import number, one_of, positive_int
+from harness.checks import number, one_of, positive_int, whole
 from harness.compute import PRECISIONS, SWITCHES, Compute
 from harness.layers import LAYERS
 from harness.layers.settings import LayerSettings
+from harness.patience import Monitor
 from harness.point import Point
 from harness.schema import RUNS
 from harness.space import Settings, Space
@@ -30,6 +31,7 @@ from harness.tasks import TASKS, Task
 from harness.train import Training
 
 SAMPLERS = ("grid", "tpe", "nsga2", "random")
+PRUNERS = ("none", "median", "hyperband")
 DTYPES = ("float32", "float64", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -40,12 +42,20 @@ class Search:
 
     `trials`: points in all, for samplers other than grid; `seed`: of the sampler;
     `objectives`: column of `runs` -> minimize or maximize.
+    `pruner`: what ends a point early whose first seed's validation curve is behind; of `median`,
+    `startup_trials` finished points and `warmup_epochs` come first; of `hyperband`, `min_epochs`
+    and `reduction_factor`. All have Optuna's meaning and defaults.
     """
 
     sampler: str = "grid"
     trials: int | None = None
     seed: int = 0
     objectives: tuple[tuple[str, str], ...] = (("num_params", "minimize"),)
+    pruner: str = "none"
+    startup_trials: int = 5
+    warmup_epochs: int = 0
+    min_epochs: int = 1
+    reduction_factor: int = 3
 
     def __post_init__(self) -> None:
         one_of("search.sampler", self.sampler, SAMPLERS)
@@ -56,6 +66,20 @@ class Search:
         for column, direction in self.objectives:
             one_of("search.objectives", column, [c.name for c in RUNS if c.type in _NUMBERS])
             one_of(f"search.objectives.{column}", direction, ("minimize", "maximize"))
+        self._check_pruner()
+
+    def _check_pruner(self) -> None:
+        one_of("search.pruner", self.pruner, PRUNERS)
+        for name in ("startup_trials", "warmup_epochs"):
+            whole(f"search.{name}", getattr(self, name), 0)
+        positive_int("search.min_epochs", self.min_epochs)
+        whole("search.reduction_factor", self.reduction_factor, 2)
+        if self.pruner != "none" and len(self.objectives) > 1:
+            names = ", ".join(column for column, _ in self.objectives)
+            raise ValueError(
+                f"search.pruner={self.pruner} needs one objective, as Optuna's pruners do; got"
+                f" {names}; keep one, or set search.pruner=none"
+            )
 
 
 _NUMBERS = {c.type for c in RUNS if c.name in ("num_params", "rmse")}
@@ -108,6 +132,7 @@ class Study:
         self._check_names()
         Compute(**(self.compute or {}))
         self._check_replicates()
+        self._check_pruner()
 
     def point(self, settings: Settings) -> Point:
         """The point of this study with `settings` ("layer.cp_rank": 2, ...) put in.
@@ -157,6 +182,27 @@ class Study:
             raise ValueError(
                 f"replicates must be 1 with task {task}, got {self.replicates}; "
                 f"tasks that train replicates together: {able}"
+            )
+
+    def monitor(self) -> Monitor | None:
+        """The validation curve that the study's task has, None without one."""
+        return _task(self._parts({})["task"]).monitor()
+
+    def _check_pruner(self) -> None:
+        pruner, task = f"search.pruner={self.search.pruner}", self.task["name"]
+        if self.search.pruner == "none":
+            return
+        if self.replicates > 1:
+            raise ValueError(f"{pruner} needs replicates=1, got {self.replicates}")
+        monitor = self.monitor()
+        if monitor is None:
+            hint = ": set task.validation=true" if "validation" in _fields(TASKS[task]) else ""
+            raise ValueError(f"{pruner} needs a validation curve, task {task} has none{hint}")
+        column, direction = self.search.objectives[0]
+        if direction != monitor[1]:
+            raise ValueError(
+                f"{pruner} goes by {monitor[0]}, to {monitor[1]}, and search.objectives asks to"
+                f" {direction} {column}; they must agree"
             )
 
     def _check_names(self) -> None:

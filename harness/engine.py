@@ -38,11 +38,13 @@ def run_in_child(
     time_limit_s: float,
     stop: threading.Event,
     on_row: OnRow = lambda table, row: None,
+    verdict: Callable[[], str | None] = lambda: None,
 ) -> list[Outcome]:
     """Execute a run, or replicates as one program, in a child process; collect rows as they come.
 
     The child is killed at `time_limit_s` (status timeout) or once `stop` is set (interrupted);
-    a child that dies by itself gives killed. That is the status of each of `contexts` that has
+    a child that dies by itself gives killed. Where `verdict`, asked after every row, gives a
+    reason, it is killed too (pruned). That is the status of each of `contexts` that has
     not ended. Rows that came before are in the outcomes.
     """
     os.environ.setdefault("GLIBC_TUNABLES", _MALLOC)  # for the server, which starts once
@@ -57,6 +59,8 @@ def run_in_child(
         while not _receive(ours, outcomes, on_row):
             if stop.is_set():
                 _end(outcomes, "interrupted", "stopped before it was done")
+            elif (reason := verdict()) is not None:
+                _end(outcomes, "pruned", reason)
             elif time.monotonic() > deadline:
                 _end(outcomes, "timeout", f"did not end within time_limit_s {time_limit_s:g}")
             if not _running(outcomes):

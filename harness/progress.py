@@ -103,6 +103,13 @@ class StudyProgress:
             self._update()
             self._say(row)
 
+    def spared(self, point: Point, runs: int) -> None:
+        """So many runs of a pruned point will not be."""
+        with self._lock:
+            self._total -= runs
+            self._work -= runs * self._weights.get(point.point_id, 1.0)
+            self._update()
+
     def left(self) -> str:
         """The time the rest should take at the pace so far."""
         share = self._share()

@@ -30,7 +30,8 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from harness.config import Study
 from harness.point import Point
-from harness.schema import FINISHED
+from harness.pruning import Curve, build_pruner
+from harness.schema import FINISHED, PRUNED
 from harness.space import encode
 
 Row = dict[str, Any]
@@ -72,12 +73,40 @@ def enumerate_grid(study: Study) -> Grid:
 
 
 def unfinished_seeds(study: Study, point: Point, rows: Mapping[str, Row]) -> list[int]:
-    """Seeds of a point without a finished run among `rows` (by run_id)."""
-    return [
-        seed
-        for seed in study.seeds
-        if rows.get(point.run_id(seed), {}).get("status") not in FINISHED
-    ]
+    """Seeds of a point without a finished run among `rows` (by run_id).
+
+    A point that was pruned has none, unless the study has no pruner any more.
+    """
+    status = {seed: rows.get(point.run_id(seed), {}).get("status") for seed in study.seeds}
+    ended = finished(study)
+    if PRUNED in ended and PRUNED in status.values():
+        return []
+    return [seed for seed in study.seeds if status[seed] not in ended]
+
+
+def finished(study: Study) -> tuple[str, ...]:
+    """The statuses of runs that are not measured again."""
+    pruning = study.search.pruner != "none"
+    return FINISHED if pruning else tuple(status for status in FINISHED if status != PRUNED)
+
+
+def point_rows(study: Study, point: Point, rows: Mapping[str, Row]) -> list[Row]:
+    """The rows of a point's seeds that there are, in the order of the seeds."""
+    ids = [point.run_id(seed) for seed in study.seeds]
+    return [rows[run_id] for run_id in ids if run_id in rows]
+
+
+def is_pruned(runs: Iterable[Row]) -> bool:
+    """Whether a point was given up; its other seeds are then not run."""
+    return any(row["status"] == PRUNED for row in runs)
+
+
+def told(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] | None]:
+    """What Optuna is told of a point whose runs have ended."""
+    if is_pruned(runs):
+        return TrialState.PRUNED, None
+    values = objective_values(study, runs)
+    return (TrialState.FAIL if values is None else TrialState.COMPLETE), values
 
 
 def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
@@ -97,12 +126,17 @@ class TrialQueue:
     def __init__(self, study: Study, folder: Path) -> None:
         self.study = study
         self.folder = folder
+        self._curves: Mapping[str, Curve] = {}
 
-    def build(self, grid: Grid | None, rows: Mapping[str, Row]) -> None:
+    def build(
+        self, grid: Grid | None, rows: Mapping[str, Row], curves: Mapping[str, Curve]
+    ) -> None:
         """Write the journal anew: what `rows` know is told, what is missing waits.
 
+        `curves`: run_id -> validation curve, where a pruner needs them.
         The caller must hold the study's lock: nobody else may have the journal open.
         """
+        self._curves = curves
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(f"{JOURNAL}*"):
             stale.unlink()
@@ -119,7 +153,8 @@ class TrialQueue:
     def claim(self, sampler: BaseSampler) -> Trial | None:
         """Take a waiting trial for this worker, None when none waits."""
         storage, name = self._storage, self.study.name
-        study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        pruner = build_pruner(self.study.search)
+        study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
         study_id = storage.get_study_id_from_name(name)
         for waiting in storage.get_all_trials(study_id, False, (TrialState.WAITING,)):
             trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, waiting.number)
@@ -147,7 +182,7 @@ class TrialQueue:
             if unfinished_seeds(self.study, point, rows):
                 self._create.enqueue_trial(params, user_attrs=attributes)
             else:
-                runs = [rows[point.run_id(seed)] for seed in self.study.seeds]
+                runs = point_rows(self.study, point, rows)
                 self._add_finished(params, grid.distributions, runs, attributes)
 
     def _fill_from_rows(self, rows: Mapping[str, Row]) -> None:
@@ -157,8 +192,9 @@ class TrialQueue:
             stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
             distributions = branch_distributions(self.study, stored)
             params = {name: stored[name] for name in distributions}
-            finished = {row["seed"] for row in runs if row["status"] in FINISHED}
-            if set(self.study.seeds) <= finished:
+            ended = {row["seed"] for row in runs if row["status"] in finished(self.study)}
+            pruned = is_pruned(runs) and PRUNED in finished(self.study)
+            if set(self.study.seeds) <= ended or pruned:
                 known += self._add_finished(params, distributions, runs, attributes)
             else:
                 self._create.enqueue_trial(params)
@@ -175,11 +211,16 @@ class TrialQueue:
         attributes: dict[str, Any],
     ) -> bool:
         """Tell what is known of a point; false where the space no longer offers its values."""
-        values = objective_values(self.study, runs)
+        first = min(runs, key=lambda row: self.study.seeds.index(row["seed"]))
+        curve = self._curves.get(first["run_id"], {})
+        state, values = told(self.study, runs)
+        if state is TrialState.PRUNED and curve:
+            values = [curve[max(curve)]]  # as Optuna itself does
         try:
             trial = create_trial(
-                state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+                state=state,
                 values=values,
+                intermediate_values=curve,
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 user_attrs=attributes,

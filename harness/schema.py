@@ -9,7 +9,8 @@ import pyarrow as pa
 SCHEMA_VERSION = 1
 
 # A run with one of these is not measured again; any other status is.
-FINISHED = ("done", "diverged", "pruned")
+PRUNED = "pruned"
+FINISHED = ("done", "diverged", PRUNED)
 FAILED = ("error", "timeout", "out_of_memory", "killed", "interrupted")
 STATUSES = FINISHED + FAILED
 

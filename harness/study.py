@@ -25,6 +25,7 @@ from harness.fragments import remove
 from harness.machine import provenance
 from harness.merge import Listing
 from harness.point import Point
+from harness.pruning import Curve, Judge, curves
 from harness.queue import (
     Grid,
     Row,
@@ -32,9 +33,12 @@ from harness.queue import (
     branch_distribution,
     branch_of,
     enumerate_grid,
-    objective_values,
+    finished,
+    is_pruned,
+    point_rows,
     sampled_rows,
     suggest,
+    told,
     unfinished_seeds,
 )
 from harness.run import Outcome, point_facts
@@ -52,6 +56,7 @@ class Watcher(Protocol):
     def started(self, worker: int, point: Point, seed: int) -> None: ...
     def progressed(self, worker: int, table: str, row: Row) -> None: ...
     def finished(self, worker: int, row: Row) -> None: ...
+    def spared(self, point: Point, runs: int) -> None: ...
 
 
 class StudyRun:
@@ -70,6 +75,7 @@ class StudyRun:
         self.measured: list[Row] = []
         self.stop = threading.Event()
         self._queue = TrialQueue(study, self.folder)
+        self._curves: dict[str, Curve] = {}
         self._failure: BaseException | None = None
 
     @property
@@ -93,16 +99,15 @@ class StudyRun:
         """The number of runs to come; of a sampled search at most."""
         if self.study.search.trials is None or self.grid is not None:
             return len(self.pending())
-        finished = sum(row["status"] in FINISHED for row in self.own_rows())
-        return max(0, self.study.search.trials * len(self.study.seeds) - finished)
+        ended = sum(row["status"] in finished(self.study) for row in self.own_rows())
+        return max(0, self.study.search.trials * len(self.study.seeds) - ended)
 
     def own_rows(self) -> list[Row]:
         """Rows of the runs that belong to the study as it is now, not to earlier settings."""
         if self.grid is None:
             return sampled_rows(self.study, self.rows.values())
         points = self.grid.points.values()
-        ids = [point.run_id(seed) for point in points for seed in self.study.seeds]
-        return [self.rows[run_id] for run_id in ids if run_id in self.rows]
+        return [row for point in points for row in point_rows(self.study, point, self.rows)]
 
     def run(self, watcher: Watcher) -> None:
         """Measure everything that is not finished, then compact; returns early once `stop` is set.
@@ -114,7 +119,8 @@ class StudyRun:
         with _locked(self.folder):
             self.rows = self._stored_rows()
             self._drop_leftovers()
-            self._queue.build(self.grid, self.rows)
+            self._curves = self._stored_curves()
+            self._queue.build(self.grid, self.rows, self._curves)
             self._run_workers(watcher)
             if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
                 self.store.compact()
@@ -158,17 +164,36 @@ class StudyRun:
             self.skipped[str(reason)] += 1
             trial.study.tell(trial, state=TrialState.FAIL)
             return
-        seeds = unfinished_seeds(self.study, point, self.rows)
+        seeds, judge = unfinished_seeds(self.study, point, self.rows), self._judge(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
             if self.stop.is_set():
                 return
             group = seeds[first : first + self.study.replicates]
-            self._run_seeds(point, group, trial.params, worker, watcher)
-        runs = [self.rows[point.run_id(seed)] for seed in self.study.seeds]
-        values = objective_values(self.study, runs)
+            judged = judge if self.study.seeds[0] in group else None
+            self._run_seeds(point, group, trial.params, worker, watcher, judged)
+            if is_pruned(point_rows(self.study, point, self.rows)):
+                watcher.spared(point, len(seeds) - first - len(group))
+                break
+        state, values = told(self.study, point_rows(self.study, point, self.rows))
         trial.set_user_attr("point_id", point.point_id)
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
         trial.study.tell(trial, values, state)
+
+    def _judge(self, trial: Trial, point: Point) -> Judge | None:
+        """What judges the run of the first seed; told its curve where it was run before."""
+        monitor = point.task.monitor()
+        if self.study.search.pruner == "none" or monitor is None or point.training is None:
+            return None
+        judge = Judge(trial, monitor, point.training.epochs)
+        judge.report(self._curves.get(point.run_id(self.study.seeds[0]), {}))
+        return judge
+
+    def _stored_curves(self) -> dict[str, Curve]:
+        """The validation curve of every run by run_id, for a pruner."""
+        monitor = self.study.monitor() if self.study.search.pruner != "none" else None
+        if monitor is None:
+            return {}
+        columns = ["run_id", "epoch", monitor[0]]
+        return curves(self.store.read("epochs").select(columns).to_pylist(), monitor[0])
 
     def _run_seeds(
         self,
@@ -177,8 +202,15 @@ class StudyRun:
         params: dict[str, Any],
         worker: int,
         watcher: Watcher,
+        judge: Judge | None,
     ) -> None:
         """Execute one seed, or several as one program, and write a row for each."""
+
+        def on_row(table: str, row: Row) -> None:
+            watcher.progressed(worker, table, row)
+            if judge is not None:
+                judge.hear(table, row)
+
         for seed in seeds:
             watcher.started(worker, point, seed)
         place = {**provenance(self.device()), "threads": self.threads()}
@@ -188,7 +220,8 @@ class StudyRun:
             [self._context(point, seed, len(seeds)) for seed in seeds],
             time_limit_s=self.study.time_limit_s,
             stop=self.stop,
-            on_row=lambda table, row: watcher.progressed(worker, table, row),
+            on_row=on_row,
+            verdict=lambda: judge.verdict if judge is not None else None,
         )
         duration = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
         for seed, outcome in zip(seeds, outcomes, strict=True):

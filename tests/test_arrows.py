@@ -35,6 +35,7 @@ FLOORS = [
     ["point"],
     ["run", "space", "estimate"],
     ["config", "engine"],
+    ["pruning"],
     ["queue"],
     ["study", "progress", "summary"],
     ["bench"],

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from harness.checks import one_of, positive_int
+from harness.checks import one_of, positive_int, whole
 from harness.compute import Execution
 from harness.data.clips import Clips
 from harness.data.split import (
@@ -246,9 +246,9 @@ class ClipTask(Task):
         return self.time_steps
 
     def _check_folds(self) -> None:
-        _whole("task.folds", self.folds, 2)
-        _whole("task.split_seed", self.split_seed, 0)
-        _whole("task.fold", self.fold, 0)
+        whole("task.folds", self.folds, 2)
+        whole("task.split_seed", self.split_seed, 0)
+        whole("task.fold", self.fold, 0)
         if self.split == "official":
             one_of("task.fold (with split official)", self.fold, tuple(range(OFFICIAL_SPLITS)))
         elif self.split != "leave_one_group_out" and self.fold >= self.folds:
@@ -270,11 +270,6 @@ class ClipTask(Task):
             "test_size": len(sides.test),
             "data_hash": clips.data_hash,
         }
-
-
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
 def _pairs(where: Any) -> tuple[tuple[str, Any], ...]:

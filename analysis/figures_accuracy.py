@@ -46,9 +46,7 @@ def accuracy_vs_parameters(runs: pd.DataFrame) -> Figure:
         axes[0].set_ylabel("top test accuracy")
         axes[0].set_ylim(*_range(table))
         handles = _handles(table, shades)
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=3 if len(places) < 3 else 4
-        )
+        style.legend_above(figure, handles, 3 if len(places) < 3 else 4)
         style.caption(figure, [*interval_notes(table), in_common(kept), left_out(kept, runs)])
     return figure
 

@@ -57,9 +57,7 @@ def curves_by_split(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
             ax.set_ylabel(ROWS[column])
         names = {row["model"]: f"{row['model']}  {labels.size(row)}" for row in firsts}
         handles = [Line2D([], [], label=names[model], **look) for model, look in looks.items()]
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=2 if len(places) < 3 else 3
-        )
+        style.legend_above(figure, handles, 2 if len(places) < 3 else 3)
         style.caption(figure, [*curve_notes(kept, levels), cut, left_out(kept, runs)])
     return figure
 

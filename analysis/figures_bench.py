@@ -69,7 +69,7 @@ def time_vs_parameters(runs: pd.DataFrame) -> Figure:
         axes[0].set_ylim(top=8 * max(finished[["step_ms", "step_floor_ms"]].max()))
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        figure.legend(handles=_legend(finished), loc="outside upper center", ncols=2 + across)
+        style.legend_above(figure, _legend(finished), 2 + across)
         style.caption(figure, [_note(finished), left_out(finished, runs)])
     return figure
 

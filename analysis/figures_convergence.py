@@ -50,7 +50,7 @@ def epochs_to_accuracy(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
             ax.set_title(f"{place} split")
         axes[0].set_yticks(range(len(models)), models)
         axes[0].set_ylim(len(models) - 0.5, -0.5)
-        figure.legend(handles=_handles(bool(published)), loc="outside upper center", ncols=5)
+        style.legend_above(figure, _handles(bool(published)), 5)
         notes = [_note(table), f"never 0.60: {', '.join(nowhere)} split" if nowhere else ""]
         style.caption(figure, [*notes, in_common(kept), left_out(kept, runs)])
     return figure

@@ -42,7 +42,7 @@ def splits(runs: pd.DataFrame) -> Figure:
         ax.set_xlim(0, 1)
         ax.set_xlabel("top test accuracy")
         ax.grid(visible=False, axis="y")
-        figure.legend(handles=_handles(looks), loc="outside upper center", ncols=4)
+        style.legend_above(figure, _handles(looks), 4)
         notes = [*interval_notes(table), f"right: {places[-1]} minus {places[0]}", in_common(kept)]
         notes += [cut if table["model"].nunique() > MODELS else "", left_out(kept, runs)]
         style.caption(figure, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from analysis import labels
 from analysis.rows import Row, entries, records, text, varying, whole
 from analysis.style import NAMES
+from harness.train import Training
 
 TASKS = ("action", "features")
 # What a test accuracy is of; the first is always in the name of a condition.
@@ -24,6 +26,8 @@ CONDITION: dict[str, str] = {
 }
 SPLITS = ("clip", "group", "supergroup", "official")
 ORDERED = {"True": "in order of time", "False": "in no known order"}
+# A row from before a setting existed was trained with its default.
+_TRAINING = dataclasses.asdict(Training())
 # Columns that labels would tell points apart by, and that belong to the data or the machine.
 _NOT_OF_A_MODEL = ("split", "target", "noise", "samples", "rows", "plan")
 
@@ -66,7 +70,7 @@ def beside_layer(row: Row) -> dict[str, Any]:
     config = configuration(row)
     return {
         "hidden": [text(row, "cell"), whole(row, "hidden_size")],
-        "training": dict(config.get("training") or {}),
+        "training": {**_TRAINING, **(config.get("training") or {})},
         "normalise": config.get("task", {}).get("normalise"),
     }
 

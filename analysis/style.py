@@ -105,6 +105,15 @@ def new(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.06))
 
 
+def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
+    """A legend above the axes, in as many of `columns` columns as the figure has room for."""
+    for number in range(min(columns, len(handles)), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside upper center", ncols=number)
+        if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
 def name_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
     """Label both axes of `ax`."""
     ax.set_xlabel(x)

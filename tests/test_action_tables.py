@@ -79,6 +79,17 @@ def test_conditions_come_from_easy_to_hard() -> None:
 # What is published.
 
 
+def test_a_setting_that_a_row_does_not_know_has_its_default() -> None:
+    config = {"task": {"name": "action", "classes": 11}, "training": {"epochs": 2}}
+    rows = []
+    for patience in ({}, {"patience": None}, {"patience": 3}):
+        trained = {**config, "training": {"epochs": 2, **patience}}
+        rows.append(lstm(0.7, point_id=str(patience), config=json.dumps(trained)))
+    one, same, other = modelled(frame("runs", rows).assign(family="dense"))["model"]
+    assert one == same
+    assert one != other
+
+
 WEIZMANN = {"dataset": "weizmann", "config": '{"task": {"name": "action", "classes": 10}}'}
 
 

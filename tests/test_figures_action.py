@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis import style
 from analysis.figures import (
@@ -243,3 +244,14 @@ def test_splits_differ_by_shape_and_by_colour() -> None:
     colours, shapes = zip(*style.SPLIT_LOOKS, strict=True)
     assert len(set(colours)) == len(set(shapes)) == len(style.SPLIT_LOOKS)
     assert set(colours) <= set(style.COLOURS.values())
+
+
+def test_a_legend_has_no_more_columns_than_the_figure_has_room_for() -> None:
+    for length, columns in ((5, 4), (40, 2), (200, 1)):
+        figure = style.new(8.0, 3.0)
+        figure.subplots()
+        handles = [Line2D([], [], label=f"{number} {'x' * length}") for number in range(4)]
+        style.legend_above(figure, handles, 4)
+        (made,) = figure.legends
+        assert made._ncols == columns
+        assert columns == 1 or made.get_window_extent().width <= figure.bbox.width

@@ -22,6 +22,7 @@ from harness.data_progress import DataProgress, FeatureProgress
 from harness.exits import DONE, FAILED
 
 _MOST_SKIPPED = 20
+_SHOWN = 6
 
 
 def frames(arguments: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def features(arguments: argparse.Namespace) -> int:
     line = f"{folder.name}: {what}, hash {told['data_hash']}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"stored: {folder}", soft_wrap=True)
-    more = f"task.features={folder.name}{_classes(index)}"
+    more = f"task.features={folder.name}{_classes(index)}{_shown(index)}"
     console.print(f"train on it: rankbench run ucf11-features {more}", soft_wrap=True)
     return DONE
 
@@ -154,7 +155,7 @@ def _conclude(console: Console, name: str, stored: Ingested) -> int:
     table.add_row(name, *(f"{count:,}" for count in (*counts, *rest)), told["data_hash"])
     console.print(table)
     console.print(f"stored: {stored.folder}", soft_wrap=True)
-    more = f"task.frames={name}{_classes(stored.index)}"
+    more = f"task.frames={name}{_classes(stored.index)}{_shown(stored.index)}"
     console.print(f"train on it: rankbench run ucf11 {more}", soft_wrap=True)
     return FAILED if skipped else DONE
 
@@ -167,6 +168,14 @@ def _classes(index: pa.Table) -> str:
     """The override that a study of UCF11 needs for the classes of a set."""
     classes = 1 + max(index["label"].to_pylist())
     return "" if classes == len(UCF11_CLASSES) else f" task.classes={classes}"
+
+
+def _shown(index: pa.Table) -> str:
+    """The override that a study needs where clips differ in length: the papers' six frames."""
+    counts = index["frames"].to_pylist()
+    if min(counts) == max(counts):
+        return ""
+    return f" task.time_steps={min(_SHOWN, *counts)} task.sampling=random"
 
 
 def _stopped(console: Console) -> int:

@@ -216,16 +216,12 @@ def test_altered_sizes_are_told() -> None:
         open_set("tiny")
 
 
-def test_altered_frames_are_found_by_their_hash_and_the_set_is_withdrawn() -> None:
+def test_altered_frames_are_found_by_their_hash() -> None:
     path = write() / "frames.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     assert sets.altered(*open_set("tiny")) == ["clip_005"]
-    sets.withdraw("tiny")
-    assert sets.names() == []
-    with pytest.raises(ValueError, match="no set 'tiny' is cached"):
-        open_set("tiny")
 
 
 def test_an_index_of_another_array_is_refused() -> None:

@@ -32,7 +32,6 @@ __all__ = [
     "sets_folder",
     "skipped",
     "unknown",
-    "withdraw",
 ]
 
 
@@ -81,14 +80,14 @@ def altered(array: np.memmap[Any, Any], index: pa.Table) -> list[str]:
 _PLACED = ("clip_id", "first", "frames", "frames_hash")
 
 
-def withdraw(name: str) -> None:
-    """Take a damaged set's index away, so that the set is not read until it is built again."""
-    (set_folder(name) / INDEX).replace(set_folder(name) / f"{INDEX}.damaged")
-
-
-def unknown(name: str) -> str:
+def unknown(name: str, kind: str = "frames") -> str:
     """The one line on a set that is not there: what is, and how to make it."""
     cached = ", ".join(names()) or "none"
+    if kind == "features":
+        return (
+            f"no set {name!r} is cached (cached: {cached});"
+            " `rankbench data features NAME --extractor ...` makes it of the frames of a set"
+        )
     where = f"; {ORIGINS[name]}" if name in ORIGINS else ""
     return (
         f"no set {name!r} is cached (cached: {cached});"

@@ -48,7 +48,8 @@ class Features(ClipTask):
                 "task.features is not set: give a set of features of `rankbench data list`,"
                 " e.g. task.features=NAME"
             )
-        return None if self.features in sets.names() else sets.unknown(self.features)
+        known = self.features in sets.names()
+        return None if known else sets.unknown(self.features, "features")
 
     def clips(self) -> Clips:
         missing = self.missing()

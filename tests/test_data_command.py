@@ -69,7 +69,8 @@ def test_features_are_made_and_listed(
     assert main(asked) == 0
     out = capsys.readouterr().out
     assert "tiny-mixing: 13 frames of 6 clips, 4 features each, hash " in out
-    assert "rankbench run ucf11-features task.features=tiny-mixing task.classes=2 task.time_steps=1 task" in out
+    hint = "run ucf11-features task.features=tiny-mixing task.classes=2 task.time_steps=1 "
+    assert f"{hint}task.sampling=random" in out
     assert main(asked) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert main(["data", "list"]) == 0

@@ -90,7 +90,7 @@ def test_it_is_a_task_of_the_table() -> None:
     ("settings", "message"),
     [
         ({"features": ""}, "task.features is not set: give a set of features of `rankbench data"),
-        ({"features": "none"}, "no set 'none' is cached (cached: cnn); `rankbench data features NAME"),
+        ({"features": "none"}, "no set 'none' is cached (cached: cnn); `rankbench data features"),
         ({"size": 9}, "task.size must be 12, as in the set cnn, got 9"),
         ({"time_steps": 5}, "task.time_steps must be at most 4, the frames of clip clip_00, got 5"),
     ],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.data.split import (
     assign_folds,
-    assign_numbered_groups,
+    assign_groups_in_turn,
     hold_out,
     sides_of_column,
     sides_of_fold,
@@ -166,19 +166,23 @@ def test_what_is_held_out_shares_no_group_with_what_is_left(
 
 def test_groups_are_numbered_by_the_end_of_their_names() -> None:
     groups = ["v_biking_02", "v_diving_10", "v_diving_2", "v_biking_01"]
-    assert assign_numbered_groups(groups).tolist() == [1, 2, 1, 0]
+    assert assign_groups_in_turn(groups).tolist() == [1, 2, 1, 0]
     message = (
-        "task.split=leave_one_group_out needs groups whose names end in a number, got 'daria';"
-        " choose split group"
+        "task.split=leave_one_group_out needs groups whose names all end in a number, or none,"
+        " got 'daria' and 'v_biking_02'; choose split group"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        assign_numbered_groups([*groups, "daria"])
+        assign_groups_in_turn([*groups, "daria"])
+    assert assign_groups_in_turn(["ira", "daria", "ira", "moshe"]).tolist() == [1, 0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("marks", "message"),
     [
-        ([1, 2, 3], "column 's' must hold 1 (train), 2 (test), 0 (in neither); it holds 3"),
+        (
+            [1, 2, 3],
+            "column 's' must hold 1 (train), 2 (test), 0 (in neither), -1 (not listed); it holds 3",
+        ),
         ([1, 1, 0], "column 's' has 2 clips to train on, 0 to test"),
     ],
 )

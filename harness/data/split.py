@@ -6,13 +6,19 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 TRAIN = "train"  # what a split column says of a clip on the training side
-OFFICIAL = {1: "train", 2: "test", 0: "in neither"}  # what HMDB51's split files say of a clip
+OFFICIAL = {
+    1: "train",
+    2: "test",
+    0: "in neither",
+    -1: "not listed",
+}  # what HMDB51's split files say of a clip
 OFFICIAL_SPLITS = 3
 
 
@@ -83,30 +89,34 @@ def sides_of_column(name: str, values: Sequence[object]) -> tuple[Indices, Indic
     return np.flatnonzero(train), np.flatnonzero(~train)
 
 
-def assign_numbered_groups(groups: Sequence[str]) -> Indices:
-    """The fold of every clip by the number its group's name ends in: one group of every class.
+def assign_groups_in_turn(groups: Sequence[str]) -> Indices:
+    """The fold of every clip, to leave one group out in each.
 
-    That is UCF11's own protocol, leave one group out: `v_biking_07` and `v_diving_07` share a
-    fold. Folds are numbered from 0 in the order of the numbers.
+    Where names of groups end in a number it is that number's rank: UCF11's own protocol, in which
+    `v_biking_07` and `v_diving_07` share a fold. Where none does it is the rank of the name.
 
-    Raises ValueError for a group whose name ends in no number.
+    Raises ValueError where some names end in a number and others do not.
     """
     ends = [re.search(r"\d+$", str(group)) for group in groups]
-    for group, end in zip(groups, ends, strict=True):
-        if end is None:
-            raise ValueError(
-                "task.split=leave_one_group_out needs groups whose names end in a number,"
-                f" got {group!r}; choose split group"
-            )
     numbers = [int(end.group()) for end in ends if end is not None]
-    _, folds = np.unique(numbers, return_inverse=True)
+    if numbers and len(numbers) < len(groups):
+        odd, numbered = (
+            next(group for group, end in zip(groups, ends, strict=True) if (end is None) is bare)
+            for bare in (True, False)
+        )
+        raise ValueError(
+            "task.split=leave_one_group_out needs groups whose names all end in a number, or none,"
+            f" got {odd!r} and {numbered!r}; choose split group"
+        )
+    order: list[Any] = numbers or list(groups)
+    _, folds = np.unique(order, return_inverse=True)
     return folds.astype(np.int64)
 
 
 def sides_of_official(name: str, values: Sequence[int]) -> tuple[Indices, Indices]:
     """Indices of the clips that column `name` marks 1, to train on, and 2, to test on.
 
-    Source: the three splits that HMDB51 is distributed with; clips marked 0 are in neither.
+    Source: the three splits that HMDB51 is distributed with; clips marked 0 or -1 are in neither.
 
     Raises ValueError for another mark, or when a side is empty.
     """

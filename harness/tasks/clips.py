@@ -24,7 +24,7 @@ from harness.data.split import (
     Indices,
     Sides,
     assign_folds,
-    assign_numbered_groups,
+    assign_groups_in_turn,
     hold_out,
     sides_of_column,
     sides_of_fold,
@@ -67,9 +67,9 @@ class ClipTask(Task):
     `split`: what never is on both sides, `group` (the same scene), `supergroup` (groups that show
     the same footage, where the data has that column) or `clip`, in `folds` folds stratified by
     class of which `fold` is held out, drawn with `split_seed`; `leave_one_group_out`: UCF11's own,
-    the groups with the number of rank `fold`; `official`: HMDB51's, its column
-    hmdb_split1, 2 or 3 for `fold` 0, 1 or 2; or `column`: the clips whose `split_column` says
-    "train" are trained on, all others tested on.
+    the groups with the number of rank `fold`, or the group of that rank where names have no number;
+    `official`: HMDB51's, its column hmdb_split1, 2 or 3 for `fold` 0, 1 or 2; or `column`: the
+    clips whose `split_column` says "train" are trained on, all others tested on.
     `validation`: hold a part of the training side out, by whose accuracy a run may stop early;
     one of `folds` parts, of whole groups (of clips, where the split is by clip).
 
@@ -223,7 +223,7 @@ class ClipTask(Task):
             name = f"hmdb_split{self.fold + 1}"
             return sides_of_official(name, clips.column(name).tolist())
         if self.split == "leave_one_group_out":
-            folds = assign_numbered_groups(clips.column("group").tolist())
+            folds = assign_groups_in_turn(clips.column("group").tolist())
             return sides_of_fold(folds, self.fold)
         groups = clips.column(UNITS[self.split]).tolist()
         labels = clips.column("label").tolist()

@@ -18,6 +18,7 @@ from harness.data.feature_files import import_features
 from harness.data.framing import Framing
 from harness.data.ingest import Ingested, Source, ingest
 from harness.data.layout import UCF11_CLASSES
+from harness.data.official import column
 from harness.data_progress import DataProgress, FeatureProgress
 from harness.exits import DONE, FAILED
 
@@ -47,6 +48,12 @@ def frames(arguments: argparse.Namespace) -> int:
         console.print(f"decoded {progress.frames} frames, {progress.rate:.0f} a second")
     elif not progress.fresh:
         console.print("nothing to do: the set is stored already, of these very clips")
+    if arguments.layout == "hmdb51" and column(1) not in stored.index.column_names:
+        console.print(
+            "no official splits were found (CLASS_test_split1.txt, ...), so task.split=official"
+            " cannot be used; give their folder or archive by --splits",
+            soft_wrap=True,
+        )
     return _conclude(console, name, stored)
 
 

@@ -22,7 +22,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         else:
             command.add_argument("--as", dest="name", default=layout, help="name of the set")
         command.add_argument("path", type=Path, help="folder, archive or Parquet file")
-        command.add_argument("--splits", type=Path, help="folder of HMDB51's official split files")
+        command.add_argument(
+            "--splits", type=Path, help="folder or archive of HMDB51's official split files"
+        )
         _add_framing(command)
         command.set_defaults(ask="frames", layout=layout)
     made = commands.add_parser("features", help="turn a set's frames into features of a CNN")

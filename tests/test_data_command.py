@@ -88,6 +88,18 @@ def test_features_of_a_file_are_stored(tmp_path: Path, capsys: pytest.CaptureFix
     assert "mine: 3 frames of 2 clips, 4 features each" in capsys.readouterr().out
 
 
+def test_missing_official_splits_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_folder(tmp_path / "data", 2)
+    assert main(["data", "hmdb51", str(data), *SIZE]) == 0
+    assert "no official splits were found" in capsys.readouterr().out
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "biking_test_split1.txt").write_text("v_01.avi 1\n")
+    assert main(["data", "hmdb51", str(data), "--splits", str(tmp_path / "lists"), *SIZE]) == 0
+    assert "no official splits" not in capsys.readouterr().out
+
+
 def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "list"]) == 0
     assert "no set is stored" in capsys.readouterr().out
@@ -101,6 +113,7 @@ def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
         (["frames", "-x", "."], "the name of a set must be"),
         (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
         (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
+        (["ucf11", ".", "--splits", "."], "--splits is for hmdb51, not for ucf11"),
         (["frames", "mine", ".", "--where", "x"], "--where must be COLUMN=VALUE, got 'x'"),
     ],
 )

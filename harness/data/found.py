@@ -43,7 +43,7 @@ class Found:
         """What its row says before it is decoded."""
         names = ("clip_id", "cls", "label", "group", "source", "ordered")
         known = {name: getattr(self, name) for name in names}
-        return {**known, "source_hash": source_hash}
+        return {**known, **self.extras, "source_hash": source_hash}
 
 
 def clips_in(roots: Iterable[Path], layout: Layout) -> list[Found]:

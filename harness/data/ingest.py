@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,8 @@ class Source:
             if path is not None and not path.exists():
                 where = f"; {ORIGINS[self.layout]}" if self.layout in ORIGINS else ""
                 raise ValueError(f"{path} does not exist{where}")
+        if self.splits is not None and self.layout != "hmdb51":
+            raise ValueError(f"--splits is for hmdb51, not for {self.layout}")
         if self.path.is_file() and not (self.is_parquet or is_archive(self.path)):
             kinds = ", ".join((".parquet", *ARCHIVES))
             raise ValueError(f"{self.path} must be a folder or a file of {kinds}")
@@ -122,8 +124,11 @@ def _clips(source: Source, scratch: Path, watch: Watch) -> list[Found]:
         clips = clips_in(roots, LAYOUTS[source.layout])
     except ValueError as error:
         raise ValueError(f"{source.path}: {error}") from error
-    listed = roots if source.splits is None else [source.splits]
-    splits = read_splits(listed) if source.layout == "hmdb51" else {}
+    if source.layout != "hmdb51":
+        return clips
+    if source.splits is not None:
+        roots = roots_of(source.splits, scratch / "splits", watch.unpacking)
+    splits = read_splits(roots)
     if not splits:
         return clips
     return [replace(clip, extras=sides(splits, clip.clip_id)) for clip in clips]
@@ -137,26 +142,26 @@ def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:
         array, index = sets.open_set(spec.name)
     except ValueError:
         return False
-    rows = index.select(["clip_id", "source_hash"]).to_pylist()
-    stored = {row["clip_id"]: row["source_hash"] for row in (*rows, *sets.skipped(index))}
-    same = sets.metadata(index) == spec.metadata(index.to_pylist())
-    return (
-        same
-        and stored.keys() == {clip.clip_id for clip in clips}
-        and all(stored[clip.clip_id] == _digest(clip) for clip in clips)
-        and not sets.altered(array, index)
+    if sets.metadata(index) != spec.metadata(index.to_pylist()) or sets.altered(array, index):
+        return False
+    stored = {row["clip_id"]: row for row in (*sets.skipped(index), *index.to_pylist())}
+    return stored.keys() == {clip.clip_id for clip in clips} and all(
+        _is_of(stored[clip.clip_id], clip) for clip in clips
     )
+
+
+def _is_of(entry: Mapping[str, Any], clip: Found) -> bool:
+    """Whether a stored row, or one of a skipped clip, is of this clip as it is now."""
+    told = clip.row(_digest(clip))
+    names = ("clip_id", "source_hash") if "reason" in entry else told
+    return all(entry.get(name) == told[name] for name in names)
 
 
 def _still_there(writer: SetWriter, clips: Sequence[Found]) -> int:
     """How many entries, from the first, are of the clips that are there now."""
-    pairs = zip(writer.entries, clips, strict=False)
-    count = 0
-    for entry, clip in pairs:
-        if (entry["clip_id"], entry["source_hash"]) != (clip.clip_id, _digest(clip)):
-            break
-        count += 1
-    return count
+    pairs = enumerate(zip(writer.entries, clips, strict=False))
+    changed = (at for at, (entry, clip) in pairs if not _is_of(entry, clip))
+    return next(changed, min(len(writer.entries), len(clips)))
 
 
 def _store(
@@ -192,7 +197,7 @@ def _note(writer: SetWriter, clip: Found, job: Job, decoded: Decoded) -> None:
         return
     shape = (decoded.frames, writer.spec.features)
     frames = np.memmap(job.target, np.uint8, "r", shape=shape)
-    writer.append({**row, "clip_len": decoded.clip_len, **clip.extras}, frames)
+    writer.append({"clip_len": decoded.clip_len, **row}, frames)
 
 
 def _digest(clip: Found) -> str:

@@ -20,12 +20,15 @@ CONDITION: dict[str, str] = {
     "split": "{}",
     "dataset": "{}",
     "time_steps": "{} frames",
-    "sampling": "{} frames",
+    "sampling": "{}",
     "ordered": "{}",
     "in_features": "{} features",
 }
 SPLITS = ("clip", "group", "supergroup", "official")
-ORDERED = {"True": "in order of time", "False": "in no known order"}
+WORDS = {
+    "sampling": {"even": "evenly spread", "random": "drawn at random"},
+    "ordered": {"True": "in order of time", "False": "in no known order"},
+}
 # A row from before a setting existed was trained with its default.
 _TRAINING = dataclasses.asdict(Training())
 # Columns that labels would tell points apart by, and that belong to the data or the machine.
@@ -96,7 +99,8 @@ def condition_of(row: Row, columns: Iterable[str]) -> str:
     """The values of `columns` in words: 'clip, 6 frames, in order of time'."""
     values = {column: text(row, column) for column in columns}
     known = {column: value for column, value in values.items() if value}
-    return ", ".join(CONDITION[c].format(ORDERED.get(value, value)) for c, value in known.items())
+    words = {c: WORDS.get(c, {}).get(value, value) for c, value in known.items()}
+    return ", ".join(CONDITION[c].format(word) for c, word in words.items())
 
 
 def condition_order(names: Iterable[str]) -> list[str]:

@@ -185,8 +185,8 @@ def decode(job: Job, framing: Framing) -> Decoded:
             return Decoded(problem="it holds no frame")
         return Decoded(frames=_choose(job.target, framing, kept), clip_len=seen)
     except OSError as error:
-        reason = error.strerror or str(error)
-        return Decoded(problem=f"it cannot be read: {reason}", full=error.errno in _FULL)
+        reason, full = error.strerror or str(error), error.errno in _FULL
+        return Decoded(problem=reason if full else f"it cannot be read: {reason}", full=full)
     except (ValueError, MemoryError) as error:
         return Decoded(problem=str(error) or "there is not enough memory for it")
 

@@ -77,11 +77,20 @@ def unfinished_seeds(study: Study, point: Point, rows: Mapping[str, Row]) -> lis
 
     A point that was pruned has none, unless the study has no pruner any more.
     """
-    status = {seed: rows.get(point.run_id(seed), {}).get("status") for seed in study.seeds}
-    ended = finished(study)
-    if PRUNED in ended and PRUNED in status.values():
+    return open_seeds(study, point_rows(study, point, rows))
+
+
+def open_seeds(study: Study, runs: Sequence[Row]) -> list[int]:
+    """Seeds that are to be run, given the rows of a point's other ones."""
+    if is_pruned(study, runs):
         return []
-    return [seed for seed in study.seeds if status[seed] not in ended]
+    ended = {row["seed"] for row in runs if row["status"] in finished(study)}
+    return [seed for seed in study.seeds if seed not in ended]
+
+
+def settled(study: Study, rows: Iterable[Row]) -> int:
+    """How many runs of the points in `rows` are not to come: ended, or spared by a pruner."""
+    return sum(len(study.seeds) - len(open_seeds(study, runs)) for runs in _by_point(rows))
 
 
 def finished(study: Study) -> tuple[str, ...]:
@@ -96,14 +105,14 @@ def point_rows(study: Study, point: Point, rows: Mapping[str, Row]) -> list[Row]
     return [rows[run_id] for run_id in ids if run_id in rows]
 
 
-def is_pruned(runs: Iterable[Row]) -> bool:
-    """Whether a point was given up; its other seeds are then not run."""
-    return any(row["status"] == PRUNED for row in runs)
+def is_pruned(study: Study, runs: Iterable[Row]) -> bool:
+    """Whether the study's pruner gave a point up; its other seeds are then not run."""
+    return PRUNED in finished(study) and any(row["status"] == PRUNED for row in runs)
 
 
 def told(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] | None]:
     """What Optuna is told of a point whose runs have ended."""
-    if is_pruned(runs):
+    if is_pruned(study, runs):
         return TrialState.PRUNED, None
     values = objective_values(study, runs)
     return (TrialState.FAIL if values is None else TrialState.COMPLETE), values
@@ -192,13 +201,11 @@ class TrialQueue:
             stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
             distributions = branch_distributions(self.study, stored)
             params = {name: stored[name] for name in distributions}
-            ended = {row["seed"] for row in runs if row["status"] in finished(self.study)}
-            pruned = is_pruned(runs) and PRUNED in finished(self.study)
-            if set(self.study.seeds) <= ended or pruned:
-                known += self._add_finished(params, distributions, runs, attributes)
-            else:
+            if open_seeds(self.study, runs):
                 self._create.enqueue_trial(params)
                 known += 1
+            else:
+                known += self._add_finished(params, distributions, runs, attributes)
         assert self.study.search.trials is not None
         for _ in range(self.study.search.trials - known):
             self._create.enqueue_trial({})

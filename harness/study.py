@@ -37,6 +37,7 @@ from harness.queue import (
     is_pruned,
     point_rows,
     sampled_rows,
+    settled,
     suggest,
     told,
     unfinished_seeds,
@@ -99,7 +100,7 @@ class StudyRun:
         """The number of runs to come; of a sampled search at most."""
         if self.study.search.trials is None or self.grid is not None:
             return len(self.pending())
-        ended = sum(row["status"] in finished(self.study) for row in self.own_rows())
+        ended = settled(self.study, self.own_rows())
         return max(0, self.study.search.trials * len(self.study.seeds) - ended)
 
     def own_rows(self) -> list[Row]:
@@ -171,7 +172,7 @@ class StudyRun:
             group = seeds[first : first + self.study.replicates]
             judged = judge if self.study.seeds[0] in group else None
             self._run_seeds(point, group, trial.params, worker, watcher, judged)
-            if is_pruned(point_rows(self.study, point, self.rows)):
+            if is_pruned(self.study, point_rows(self.study, point, self.rows)):
                 watcher.spared(point, len(seeds) - first - len(group))
                 break
         state, values = told(self.study, point_rows(self.study, point, self.rows))
@@ -179,7 +180,7 @@ class StudyRun:
         trial.study.tell(trial, values, state)
 
     def _judge(self, trial: Trial, point: Point) -> Judge | None:
-        """What judges the run of the first seed; told its curve where it was run before."""
+        """What judges the run of the first seed; told its curve where that is not run again."""
         monitor = point.task.monitor()
         if self.study.search.pruner == "none" or monitor is None or point.training is None:
             return None
@@ -188,12 +189,15 @@ class StudyRun:
         return judge
 
     def _stored_curves(self) -> dict[str, Curve]:
-        """The validation curve of every run by run_id, for a pruner."""
+        """The validation curve of every run that is not run again by run_id, for a pruner."""
         monitor = self.study.monitor() if self.study.search.pruner != "none" else None
         if monitor is None:
             return {}
-        columns = ["run_id", "epoch", monitor[0]]
-        return curves(self.store.read("epochs").select(columns).to_pylist(), monitor[0])
+        rows = self.store.read("epochs", ["run_id", "epoch", monitor[0]]).to_pylist()
+        return curves((row for row in rows if self._has_ended(row["run_id"])), monitor[0])
+
+    def _has_ended(self, run_id: str) -> bool:
+        return self.rows.get(run_id, {}).get("status") in finished(self.study)
 
     def _run_seeds(
         self,
@@ -254,7 +258,7 @@ class StudyRun:
         """Delete what a crash left: checkpoints of finished runs, files that were being written."""
         remove(self._checkpoints.glob(".tmp*"))
         for path in self._checkpoints.glob("*.json"):
-            if self.rows.get(path.stem, {}).get("status") in FINISHED:
+            if self._has_ended(path.stem):
                 self._checkpoint(path.stem).drop()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from harness import load
@@ -129,6 +131,57 @@ def test_the_history_of_the_pruner_survives_a_lost_journal(tmp_path: Path, prune
     trials = journal(tmp_path)
     assert all(trial.intermediate_values for trial in trials)
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def stop_early(study: Study, value: int, epochs: int, status: str) -> None:
+    """Store the first seed of a value as if it had ended after so many epochs."""
+    point, seed = study.point({"task.value": value}), study.seeds[0]
+    params = json.dumps({"task.value": value})
+    facts = {"point_id": point.point_id, "seed": seed, "status": status, "params": params}
+    curve = [{"epoch": epoch, "rmse": 99.0} for epoch in range(1, epochs + 1)]
+    run = {"run_id": point.run_id(seed), "noise": float(value), **facts}
+    StudyRun(study).store.write_run({"runs": [run], "epochs": curve})
+
+
+@pytest.mark.parametrize("status", ["interrupted", "timeout"])
+def test_a_run_that_is_run_again_is_judged_by_its_new_curve(tmp_path: Path, status: str) -> None:
+    execute(make(tmp_path, (1, 2)))
+    stop_early(make(tmp_path), 0, 3, status)
+    execute(make(tmp_path, (1, 2, 0)))
+    assert statuses(tmp_path)[(0.0, 0)] == "done"
+    told = {trial.params["task.value"]: trial for trial in journal(tmp_path)}
+    assert told[0].intermediate_values == dict.fromkeys(range(1, EPOCHS + 1), 0.0)
+
+
+def test_without_a_pruner_every_seed_of_a_pruned_point_is_run(tmp_path: Path) -> None:
+    stop_early(make(tmp_path, seeds=(1,)), 9, 1, "pruned")
+    study = make(tmp_path, (9,), search={"pruner": "none"})
+    _, watcher = execute(study)
+    assert statuses(tmp_path) == {(9.0, 0): "done", (9.0, 1): "done"}
+    assert watcher.runs == 0
+    assert [trial.state for trial in journal(tmp_path)] == [TrialState.COMPLETE]
+
+
+def test_spared_runs_of_a_sampled_search_are_not_to_come(tmp_path: Path) -> None:
+    search = {"sampler": "random", "trials": 1}
+    study = make(tmp_path, (8, 9), search=search)
+    assert StudyRun(study).planned() == 2
+    stop_early(study, 9, 1, "pruned")
+    assert StudyRun(study).planned() == 0
+
+
+def test_a_checkpoint_of_a_pruned_run_is_kept_once_the_pruner_is_gone(tmp_path: Path) -> None:
+    study = make(tmp_path, (9,), search={"pruner": "none"}, seeds=(0,))
+    stop_early(study, 9, 1, "pruned")
+    execution = StudyRun(study)
+    run_id = study.point({"task.value": 9}).run_id(0)
+    checkpoint = execution._checkpoint(run_id)
+    checkpoint.write({"w": torch.zeros(1)}, {"epoch": 1})
+    execution._drop_leftovers()
+    assert checkpoint.path.exists()
+    pruning = StudyRun(make(tmp_path, (9,), seeds=(0,)))
+    pruning._drop_leftovers()
+    assert not checkpoint.path.exists()
 
 
 def test_warm_up_epochs_are_run(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.trial import Trial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from harness.config import Search
 from harness.label import metric
@@ -28,6 +29,29 @@ def build_pruner(search: Search) -> BasePruner:
             return HyperbandPruner(search.min_epochs, reduction_factor=search.reduction_factor)
         case _:
             return NopPruner()
+
+
+def add_told(study: Study, trial: FrozenTrial) -> None:
+    """Add a finished trial, with what the pruner of `study` would have noted on it.
+
+    Hyperband notes on a running trial how it stood at each rung, and compares others with that.
+    """
+    if not isinstance(study.pruner, HyperbandPruner):
+        study.add_trial(trial)
+        return
+    running = create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+    )
+    study.add_trial(running)
+    again = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
+    for epoch, value in sorted(trial.intermediate_values.items()):
+        again.report(value, epoch)
+        again.should_prune()
+    values = trial.values if trial.state is TrialState.COMPLETE else None
+    study.tell(again, values, trial.state)
 
 
 class Judge:

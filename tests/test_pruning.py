@@ -133,6 +133,26 @@ def test_the_history_of_the_pruner_survives_a_lost_journal(tmp_path: Path, prune
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
+def rungs(folder: Path) -> dict[int, dict[str, Any]]:
+    """What Hyperband noted on each trial, by its number."""
+    return {
+        trial.number: {k: v for k, v in trial.system_attrs.items() if k.startswith("completed")}
+        for trial in journal(folder)
+    }
+
+
+def test_hyperband_goes_by_the_rungs_that_earlier_runs_reached(tmp_path: Path) -> None:
+    search = {"pruner": "hyperband", "reduction_factor": 2}
+    study = make(tmp_path, (1, 5, 2, 8, 3, 9, 4, 7), search=search, seeds=(0,))
+    execute(study)
+    noted, found = rungs(tmp_path), statuses(tmp_path)
+    assert set(found.values()) == {"done", "pruned"}
+    assert any(noted.values())
+    (tmp_path / "results" / "pruning" / JOURNAL).unlink()
+    assert execute(study)[0].measured == []
+    assert rungs(tmp_path) == noted
+
+
 def stop_early(study: Study, value: int, epochs: int, status: str) -> None:
     """Store the first seed of a value as if it had ended after so many epochs."""
     point, seed = study.point({"task.value": value}), study.seeds[0]

@@ -34,7 +34,7 @@ RUNS = (
     Column("point_id", _TEXT, "", "content hash of the point, everything but the seed"),
     Column("seed", _INT, "", "seed of initialisation, sampling and order of the data"),
     Column("status", _TEXT, "", "one of: " + ", ".join(STATUSES)),
-    Column("error", _TEXT, "", "one line: what went wrong; null when done"),
+    Column("error", _TEXT, "", "one line: what went wrong, or why it was pruned; null when done"),
     Column("traceback", _TEXT, "", "Python traceback of an error; null otherwise"),
     # What was measured: the point.
     Column("task", _TEXT, "", "name in TASKS, or bench"),

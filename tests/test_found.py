@@ -66,6 +66,24 @@ def test_names_that_two_clips_share_become_paths(tmp_path: Path) -> None:
     assert ids == ["jump/g/2.avi", "run/g/1.avi", "run/h/1.avi"]
 
 
+@pytest.mark.parametrize("unpacked", ["UCF", "."])
+def test_a_clip_in_an_archive_and_beside_it_counts_once(tmp_path: Path, unpacked: str) -> None:
+    beside = touch(tmp_path / "data", f"{unpacked}/run/g/a.avi", "UCF/jump/g/a.avi")
+    archive = touch(tmp_path / "scratch/UCF", "run/g/a.avi")
+    clips = clips_in([beside, archive], LAYOUTS["frames"])
+    assert [(clip.clip_id, clip.cls) for clip in clips] == [
+        ("UCF/jump/g/a.avi", "jump"),
+        (Path(unpacked, "run/g/a.avi").as_posix(), "run"),
+    ]
+
+
+def test_clips_that_differ_but_have_one_path_are_told(tmp_path: Path) -> None:
+    roots = [touch(tmp_path / name, "run/g/a.avi") for name in ("data", "unpacked")]
+    (roots[1] / "run/g/a.avi").write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"^run/g/a\.avi is there twice, as a file and in an arch"):
+        clips_in(roots, LAYOUTS["frames"])
+
+
 @pytest.mark.parametrize(
     ("cls", "clip", "group"),
     [

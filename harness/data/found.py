@@ -50,20 +50,41 @@ def clips_in(roots: Iterable[Path], layout: Layout) -> list[Found]:
     """Every clip below `roots`, sorted by clip_id.
 
     A clip is a video file or a folder of JPEG files. Its id is its name; where two share a name,
-    every id is a path. Folders named Annotation are left out.
+    every id is a path. Folders named Annotation are left out. A clip that lies there twice, in an
+    archive and unpacked beside it, counts once.
 
-    Raises ValueError for a clip that lies in no class, and where there is none.
+    Raises ValueError for a clip that lies in no class, for two that differ and have the same path,
+    and where there is none.
     """
     files = [(place, media) for root in roots for place, media in _media(root)]
     if not files:
         raise ValueError(f"holds no video ({', '.join(sorted(VIDEOS))}) and no JPEG file")
-    clips = [_found(place, media, layout) for place, media in files]
+    clips = _once([_found(place, media, layout) for place, media in files])
     if layout.classes is None:
         number = {name: at for at, name in enumerate(sorted({clip.cls for clip in clips}))}
         clips = [replace(clip, label=number[clip.cls]) for clip in clips]
     if max(Counter(clip.clip_id for clip in clips).values()) > 1:
         clips = [replace(clip, clip_id=clip.source) for clip in clips]
     return sorted(clips, key=lambda clip: clip.clip_id)
+
+
+def _once(clips: list[Found]) -> list[Found]:
+    """The first of those that have the same class, group, name and bytes."""
+    names = [(clip.cls, clip.group, clip.clip_id) for clip in clips]
+    copies, kept = Counter(names), dict[tuple[Any, ...], Found]()
+    for name, clip in zip(names, clips, strict=True):
+        kept.setdefault((*name, _content(clip.media) if copies[name] > 1 else ""), clip)
+    source, count = Counter(clip.source for clip in kept.values()).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{source} is there twice, as a file and in an archive, and they differ")
+    return list(kept.values())
+
+
+def _content(media: Media) -> str:
+    try:
+        return media.digest()
+    except OSError:  # decoding will tell
+        return ""
 
 
 def _media(root: Path) -> Iterator[tuple[Place, Media]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.data.found import clips_in
 from harness.data.layout import LAYOUTS, UCF11_CLASSES, hmdb51_group
-from harness.data.media import JpegFiles
+from harness.data.media import JpegFiles, VideoFile
 from harness.data.official import read_splits
 
 
@@ -75,6 +76,20 @@ def test_a_clip_in_an_archive_and_beside_it_counts_once(tmp_path: Path, unpacked
         ("UCF/jump/g/a.avi", "jump"),
         (Path(unpacked, "run/g/a.avi").as_posix(), "run"),
     ]
+
+
+def test_files_that_a_mac_leaves_are_no_clips(tmp_path: Path) -> None:
+    root = touch(tmp_path, "run/a.avi", "run/._a.avi", "run/b/1.jpg", "run/b/._1.jpg")
+    first, second = clips_in([root], LAYOUTS["frames"])
+    assert (first.clip_id, second.clip_id) == ("a", "b")
+    assert second.media == JpegFiles((root / "run/b/1.jpg",))
+
+
+def test_names_of_other_alphabets_and_of_no_text_can_be_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"run/\xff.avi")
+    clips = clips_in([touch(tmp_path, name, "run/\u00b2/\u00b21.jpg")], LAYOUTS["frames"])
+    assert [clip.clip_id for clip in clips] == ["\\udcff", "\u00b2"]
+    assert clips[0].media == VideoFile(tmp_path / name)
 
 
 def test_clips_that_differ_but_have_one_path_are_told(tmp_path: Path) -> None:

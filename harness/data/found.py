@@ -18,6 +18,7 @@ VIDEOS = frozenset(
 )
 PICTURES = frozenset((".jpg", ".jpeg"))
 IGNORED = re.compile(r"annotations?|__macosx|\..*", re.IGNORECASE)  # names of folders
+HIDDEN = "."  # begins the names of files that are no clips: a Mac leaves ._a.avi beside a.avi
 
 Place = tuple[str, ...]  # the parts of a path below what was given, the name of that before them
 
@@ -92,6 +93,7 @@ def _media(root: Path) -> Iterator[tuple[Place, Media]]:
         folders[:] = sorted(name for name in folders if not IGNORED.fullmatch(name))
         here = Path(folder)
         place = (root.resolve().name, *here.relative_to(root).parts)
+        names = [name for name in names if not name.startswith(HIDDEN)]
         for name in sorted(names):
             if Path(name).suffix.lower() in VIDEOS:
                 yield (*place, name), VideoFile(here / name)
@@ -103,10 +105,11 @@ def _media(root: Path) -> Iterator[tuple[Place, Media]]:
 def _natural(name: str) -> tuple[Any, ...]:
     """frame_2 before frame_10."""
     parts = re.split(r"(\d+)", name)
-    return (*((int(part), part) if part.isdigit() else part for part in parts),)
+    return (*((int(part), part) if part.isdecimal() else part for part in parts),)
 
 
 def _found(place: Place, media: Media, layout: Layout) -> Found:
+    place = tuple(_printable(name) for name in place)
     source = "/".join(place[1:])
     clip = Path(place[-1]).stem if isinstance(media, VideoFile) else place[-1]
     cls, group = _home(place, layout, clip)
@@ -121,6 +124,11 @@ def _found(place: Place, media: Media, layout: Layout) -> Found:
             " `rankbench data frames NAME PATH` takes any classes"
         )
     return Found(clip_id=clip, cls=cls, label=label, group=group, source=source, media=media)
+
+
+def _printable(name: str) -> str:
+    # A file's name may hold bytes that are no UTF-8; an index and a screen would refuse them.
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _home(place: Place, layout: Layout, clip: str) -> tuple[str, str]:

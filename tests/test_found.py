@@ -10,7 +10,7 @@ import pytest
 from harness.data.found import clips_in
 from harness.data.layout import LAYOUTS, UCF11_CLASSES, hmdb51_group
 from harness.data.media import JpegFiles, VideoFile
-from harness.data.official import read_splits
+from harness.data.official import read_splits, sides
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -110,6 +110,18 @@ def test_clips_that_differ_but_have_one_path_are_told(tmp_path: Path) -> None:
 )
 def test_groups_of_hmdb51_are_its_source_videos(cls: str, clip: str, group: str) -> None:
     assert hmdb51_group(cls, clip) == group
+
+
+def test_splits_are_read_as_windows_and_a_mac_write_them(tmp_path: Path) -> None:
+    (tmp_path / "wave_test_split1.txt").write_bytes(b"\xef\xbb\xbfa #1 b;.avi 1\r\nc.avi 2\r\n")
+    (tmp_path / "run_test_split1.txt").write_bytes(b"c.avi 1\n")
+    (tmp_path / "._wave_test_split1.txt").write_bytes(b"\0\1 of a Mac")
+    splits = read_splits([tmp_path])
+    told = [sides(splits, *clip)["hmdb_split1"] for clip in CLIPS]
+    assert told == [1, 2, 1, 0]
+
+
+CLIPS = (("wave", "a #1 b;"), ("wave", "c"), ("run", "c"), ("run", "a #1 b;"))
 
 
 def test_a_line_that_is_no_split_is_told(tmp_path: Path) -> None:

@@ -239,6 +239,15 @@ def test_official_splits_become_columns(tmp_path: Path) -> None:
     assert {row["group"] for row, _ in rows().values()} == {"April_09"}
 
 
+def test_clips_that_share_a_name_have_their_own_official_side(tmp_path: Path) -> None:
+    for number, cls in enumerate(("run", "wave"), 1):
+        write_video(tmp_path / "data" / cls / "a.avi", number)
+        (tmp_path / "data" / f"{cls}_test_split1.txt").write_text(f"a.avi {number}\n")
+    store(tmp_path / "data", "hmdb51")
+    told = {clip: row["hmdb_split1"] for clip, (row, _) in rows().items()}
+    assert told == {"run/a.avi": 1, "wave/a.avi": 2}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

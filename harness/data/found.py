@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.data.layout import Layout
@@ -39,6 +39,12 @@ class Found:
     media: Media
     ordered: bool = True
     extras: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of its file without the suffix, or of its folder."""
+        last = PurePosixPath(self.source)
+        return last.stem if isinstance(self.media, VideoFile) else last.name
 
     def row(self, source_hash: str) -> dict[str, Any]:
         """What its row says before it is decoded."""

@@ -131,7 +131,7 @@ def _clips(source: Source, scratch: Path, watch: Watch) -> list[Found]:
     splits = read_splits(roots)
     if not splits:
         return clips
-    return [replace(clip, extras=sides(splits, clip.clip_id)) for clip in clips]
+    return [replace(clip, extras=sides(splits, clip.cls, clip.name)) for clip in clips]
 
 
 def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:

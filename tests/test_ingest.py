@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import random
 import shutil
@@ -213,6 +214,46 @@ def test_only_the_rows_asked_for_are_stored(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "clips.parquet", pictures)
     store(path, "frames", where=(("draw", "b"),))
     assert {len(frames) for _, frames in rows().values()} == {2}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "stored"),
+    [
+        ("cls", None, "0"),
+        ("clip_len", 240, 240),
+        ("clip_len", None, 2),
+        ("clip_len", "long", 2),
+        ("source", "raw_avi", "raw_avi"),
+        ("source", 3, "0"),
+        ("ordered", "yes", True),
+        ("first", 7, 0),
+        ("day", datetime.date(2026, 1, 2), "2026-01-02"),
+        ("raw", b"x", "b'x'"),
+        ("box", [1, 2], None),
+        ("reason", "for fun", None),
+        ("empty", None, None),
+    ],
+)
+def test_any_column_of_a_parquet_file_can_be_there(
+    tmp_path: Path, column: str, value: Any, stored: Any
+) -> None:
+    pictures = clip_rows(classes=1, groups=1, clips=1, frames=2)
+    path = tmp_path / "clips.parquet"
+    write_rows(path, [{**row, "clip_id": 0, column: value} for row in pictures])
+    store(path, "frames")
+    assert rows()["0"][0].get(column) == stored
+    watch = Silent()
+    store(path, "frames", watch=watch)
+    assert (watch.stored, watch.clips) == (1, [])
+
+
+def test_a_clip_of_two_classes_is_told(tmp_path: Path) -> None:
+    pictures = [row | {"label": row["slot"]} for row in clip_rows(clips=1)]
+    path = write_rows(tmp_path / "clips.parquet", pictures)
+    with pytest.raises(
+        ValueError, match=r"column 'label' has more than one value in clip c0_g00_0$"
+    ):
+        store(path, "frames")
 
 
 def test_a_picture_that_is_no_jpeg_costs_its_clip(tmp_path: Path) -> None:

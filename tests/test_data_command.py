@@ -10,6 +10,7 @@ import pytest
 from harness.cli import main
 from harness.data.extractors import EXTRACTORS
 from harness.data.sets import set_folder
+from tests.clips import clip_rows, write_rows
 from tests.stored import mixing, save_mixing, write_frames
 from tests.videos import write_folder
 
@@ -100,6 +101,25 @@ def test_missing_official_splits_are_told(
     assert "no official splits" not in capsys.readouterr().out
 
 
+def test_several_columns_choose_rows_wherever_they_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_rows(tmp_path / "clips.PARQUET", clip_rows(classes=2, groups=2, clips=1)))
+    asked = ["--where", "label=1", path, "--where", "slot=2"]
+    assert main(["data", "frames", "mine", *asked, *SIZE]) == 0
+    assert "decoded 2 frames" in capsys.readouterr().out
+
+
+def test_brackets_in_the_name_of_the_cache_are_no_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "c[" / "x]"))
+    data = str(write_folder(tmp_path / "data", 2))
+    assert main(["data", "frames", "mine", data, *SIZE]) == 0
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out.count(str(tmp_path / "c[" / "x]" / "sets")) == 2
+
+
 def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "list"]) == 0
     assert "no set is stored" in capsys.readouterr().out
@@ -114,6 +134,8 @@ def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
         (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
         (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
         (["ucf11", ".", "--splits", "."], "--splits is for hmdb51, not for ucf11"),
+        (["hmdb51", ".", "--splits", "a.txt"], "--splits must be a folder or a file of .zip, .rar"),
+        (["hmdb51", "a.PARQUET", "--splits", "."], "--splits is not for a Parquet file as a.PARQ"),
         (["frames", "mine", ".", "--where", "x"], "--where must be COLUMN=VALUE, got 'x'"),
     ],
 )
@@ -125,6 +147,8 @@ def test_mistakes_are_told_in_a_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "a.PARQUET"):
+        (tmp_path / name).touch()
     if arguments[1] == "-x":
         arguments = [arguments[0], "--", *arguments[1:]]
     assert main(["data", *arguments]) == 2

@@ -49,6 +49,14 @@ class Source:
                 raise ValueError(f"{path} does not exist{where}")
         if self.splits is not None and self.layout != "hmdb51":
             raise ValueError(f"--splits is for hmdb51, not for {self.layout}")
+        if self.splits is not None and self.is_parquet:
+            raise ValueError(
+                f"--splits is not for a Parquet file as {self.path}: its columns count"
+            )
+        if self.splits is not None and self.splits.is_file() and not is_archive(self.splits):
+            raise ValueError(
+                f"--splits must be a folder or a file of {', '.join(ARCHIVES)}, got {self.splits}"
+            )
         if self.path.is_file() and not (self.is_parquet or is_archive(self.path)):
             kinds = ", ".join((".parquet", *ARCHIVES))
             raise ValueError(f"{self.path} must be a folder or a file of {kinds}")
@@ -56,7 +64,7 @@ class Source:
     @property
     def is_parquet(self) -> bool:
         """Whether it is a Parquet file."""
-        return self.path.is_file() and self.path.suffix == ".parquet"
+        return self.path.is_file() and self.path.suffix.lower() == ".parquet"
 
 
 class Watch(Protocol):

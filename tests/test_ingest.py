@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import random
 import shutil
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from harness.data import sets
+from harness.data import decoders, sets
 from harness.data.framing import Framing
 from harness.data.ingest import Ingested, Source, ingest
 from tests.clips import clip_rows, write_rows
@@ -105,6 +106,20 @@ def test_chosen_frames(tmp_path: Path, settings: dict[str, int], chosen: list[in
         assert row["clip_len"] == FRAMES
 
 
+def test_names_of_any_characters_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["http:", "a #1;@%03d [b] x", "\u00e9", "a\nb", "n" * 250]
+    for number, name in enumerate(names):
+        plain = write_video(tmp_path / "subfile,,x:y" / "plain.avi", number)
+        plain.rename(plain.with_name(f"{name}.avi"))
+    monkeypatch.chdir(tmp_path)
+    stored = store(Path("subfile,,x:y"), "frames")
+    assert not stored.skipped
+    for number, name in enumerate(names):
+        assert levels(rows()[name][1])[0] == pytest.approx(level(number, 0), abs=2)
+
+
 def test_what_is_stored_already_is_left_alone(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data")
     folder = store(data).folder
@@ -145,6 +160,17 @@ def test_clips_that_cannot_be_decoded_are_skipped_and_told(tmp_path: Path) -> No
     assert list(rows()) == ["v_02", "v_03"]
     assert [clip for clip, _, problem in watch.clips if problem] == ["v_00", "v_01"]
     assert all(skipped["reason"].startswith("it ") for skipped in stored.skipped)
+
+
+def test_decoders_that_cannot_be_started_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(process: Any) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(decoders._processes.Process, "start", full)
+    with pytest.raises(OSError, match="no more processes"):
+        store(write_folder(tmp_path / "data", 2))
 
 
 def test_without_one_good_clip_nothing_is_stored(tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ class VideoFile:
 
     def _decoded(self) -> Iterator[Shot]:
         options = {"format_whitelist": FORMATS}
-        with av.open(str(self.path), options=options, metadata_errors="replace") as container:
+        path = str(self.path.absolute())  # FFmpeg takes "a:b/c.avi" for a protocol
+        with av.open(path, options=options, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ValueError("it holds no video")
             stream = container.streams.video[0]

@@ -9,7 +9,7 @@ import pytest
 
 from harness.cli import main
 from harness.data.extractors import EXTRACTORS
-from harness.data.sets import set_folder
+from harness.data.sets import open_set, set_folder
 from tests.clips import clip_rows, write_rows
 from tests.stored import mixing, save_mixing, write_frames
 from tests.videos import write_folder
@@ -87,6 +87,22 @@ def test_features_of_a_file_are_stored(tmp_path: Path, capsys: pytest.CaptureFix
     np.savez(tmp_path / "made.npz", feat=features, clip_id=ids, **arrays)
     assert main(["data", "features", "mine", "--from", str(tmp_path / "made.npz")]) == 0
     assert "mine: 3 frames of 2 clips, 4 features each" in capsys.readouterr().out
+
+
+def test_features_never_replace_the_frames_of_their_name_nor_frames_features(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames("tiny")
+    ids = np.array(["a", "b"])
+    arrays = {"label": np.array([0, 1]), "group": ids, "slot": np.array([0, 0]), "clip_id": ids}
+    np.savez(tmp_path / "made.npz", feat=np.ones((2, 4), np.float16), **arrays)
+    made = str(tmp_path / "made.npz")
+    assert main(["data", "features", "tiny", "--from", made]) == 2
+    assert "the set tiny holds frames; choose another name" in capsys.readouterr().err
+    assert main(["data", "features", "made", "--from", made]) == 0
+    assert main(["data", "frames", "made", str(write_folder(tmp_path / "data", 2)), *SIZE]) == 2
+    assert "the set made holds features; choose another name" in capsys.readouterr().err
+    assert open_set("tiny")[1].num_rows == 6
 
 
 def test_missing_official_splits_are_told(

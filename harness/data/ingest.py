@@ -150,12 +150,13 @@ def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:
         array, index = sets.open_set(spec.name)
     except ValueError:
         return False
-    if sets.metadata(index) != spec.metadata(index.to_pylist()) or sets.altered(array, index):
+    if sets.metadata(index) != spec.metadata(index.to_pylist()):
         return False
     stored = {row["clip_id"]: row for row in (*sets.skipped(index), *index.to_pylist())}
-    return stored.keys() == {clip.clip_id for clip in clips} and all(
+    same = stored.keys() == {clip.clip_id for clip in clips} and all(
         _is_of(stored[clip.clip_id], clip) for clip in clips
     )
+    return same and not sets.altered(array, index)  # the array is read last: it may be large
 
 
 def _is_of(entry: Mapping[str, Any], clip: Found) -> bool:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -118,6 +120,36 @@ def test_names_of_any_characters_are_stored(
     assert not stored.skipped
     for number, name in enumerate(names):
         assert levels(rows()[name][1])[0] == pytest.approx(level(number, 0), abs=2)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_video_that_says_it_is_turned_is_stored_upright(tmp_path: Path, degrees: int) -> None:
+    path = tmp_path / "data/run/a.mp4"
+    path.parent.mkdir(parents=True)
+    upright = np.zeros((64, 64, 3), np.uint8)
+    upright[:20] = 200  # light above
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        turned = np.ascontiguousarray(np.rot90(upright, -degrees // 90))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(turned, "rgb24")))
+        container.mux(stream.encode(None))
+    _say_turned(path, degrees)
+    store(tmp_path / "data", "frames", Framing(height=16, width=16, channels=1))
+    picture = rows()["a"][1][0].reshape(16, 16)
+    assert picture[:4].min() > 150
+    assert picture[6:].max() < 50
+
+
+def _say_turned(path: Path, degrees: int) -> None:
+    """Write the matrix of a turn counterclockwise into a track's header."""
+    content, one = bytearray(path.read_bytes()), 1 << 16
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[degrees // 90]
+    matrix = (cos * one, -sin * one, 0, sin * one, cos * one, 0, 0, 0, 1 << 30)
+    at = content.index(b"tkhd") + 44  # version 0: flags, times, id, duration, layer, volume
+    content[at : at + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(content)
 
 
 def test_what_is_stored_already_is_left_alone(tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def test_files_that_a_mac_leaves_are_no_clips(tmp_path: Path) -> None:
     assert second.media == JpegFiles((root / "run/b/1.jpg",))
 
 
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    root = touch(tmp_path / "data", "run/a.avi")
+    (root / "jump").symlink_to(touch(tmp_path / "elsewhere", "b.avi"))
+    (root / "run/up").symlink_to(root)
+    (root / "hike").symlink_to(root / "run")
+    clips = clips_in([root], LAYOUTS["frames"])
+    assert [(clip.clip_id, clip.cls) for clip in clips] == [("a", "run"), ("b", "jump")]
+
+
 def test_names_of_other_alphabets_and_of_no_text_can_be_written(tmp_path: Path) -> None:
     name = os.fsdecode(b"run/\xff.avi")
     clips = clips_in([touch(tmp_path, name, "run/\u00b2/\u00b21.jpg")], LAYOUTS["frames"])

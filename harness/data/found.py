@@ -95,9 +95,10 @@ def _content(media: Media) -> str:
 
 
 def _media(root: Path) -> Iterator[tuple[Place, Media]]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not IGNORED.fullmatch(name))
+    entered = {root.resolve()}
+    for folder, folders, names in os.walk(root, followlinks=True):
         here = Path(folder)
+        folders[:] = _to_enter(here, folders, entered)
         place = (root.resolve().name, *here.relative_to(root).parts)
         names = [name for name in names if not name.startswith(HIDDEN)]
         for name in sorted(names):
@@ -106,6 +107,17 @@ def _media(root: Path) -> Iterator[tuple[Place, Media]]:
         pictures = [name for name in names if Path(name).suffix.lower() in PICTURES]
         if pictures:
             yield place, JpegFiles(tuple(here / name for name in sorted(pictures, key=_natural)))
+
+
+def _to_enter(here: Path, folders: list[str], entered: set[Path]) -> list[str]:
+    """Links come last; one to a folder entered before is left out, so one to its parent ends."""
+    chosen = []
+    for name in sorted(folders, key=lambda name: ((here / name).is_symlink(), name)):
+        real = (here / name).resolve()
+        if not IGNORED.fullmatch(name) and real not in entered:
+            entered.add(real)
+            chosen.append(name)
+    return chosen
 
 
 def _natural(name: str) -> tuple[Any, ...]:

@@ -46,6 +46,7 @@ def test_archives_in_a_folder_and_in_archives_are_unpacked(tmp_path: Path) -> No
     folder = tmp_path / "download"
     (folder / "inner").mkdir(parents=True)
     zipped(folder / "inner/diving.zip", data / "diving")
+    (folder / "inner/._diving.zip").write_bytes(b"what a Mac leaves beside it")
     zipped(tmp_path / "outer.zip", folder)
     told: list[Path] = []
     for path in (folder, tmp_path / "outer.zip"):

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harness.data.found import PICTURES, VIDEOS
+from harness.data.found import HIDDEN, PICTURES, VIDEOS
 
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 WANTED = VIDEOS | PICTURES | {".txt", *(suffix for suffix in ARCHIVES if suffix.count(".") == 1)}
@@ -85,7 +85,7 @@ def _write(target: Path, name: PurePosixPath, blocks: Iterable[bytes]) -> None:
 
 def _archives_below(folder: Path) -> list[Path]:
     found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if is_archive(path))
+    return sorted(path for path in found if is_archive(path) and not path.name.startswith(HIDDEN))
 
 
 def _zipped(archive: Path) -> Iterator[Entry]:

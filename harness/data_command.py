@@ -76,7 +76,7 @@ def features(arguments: argparse.Namespace) -> int:
     what = f"{rows:,} frames of {len(index):,} clips, {size:,} features each"
     line = f"{folder.name}: {what}, hash {told['data_hash']}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"stored: {folder}", soft_wrap=True)
+    console.print(f"stored: {folder}", markup=False, soft_wrap=True)
     more = f"task.features={folder.name}{_classes(index)}{_shown(index)}"
     console.print(f"train on it: rankbench run ucf11-features {more}", soft_wrap=True)
     return DONE
@@ -110,7 +110,7 @@ def listing(arguments: argparse.Namespace) -> int:
         except ValueError as error:
             problems.append(str(error))
     console.print(table if table.row_count else "no set is stored")
-    console.print(f"folder: {sets.sets_folder()}", soft_wrap=True)
+    console.print(f"folder: {sets.sets_folder()}", markup=False, soft_wrap=True)
     for problem in problems:
         console.print(problem, markup=False, soft_wrap=True)
     return FAILED if problems else DONE
@@ -161,7 +161,7 @@ def _conclude(console: Console, name: str, stored: Ingested) -> int:
     rest = (told["shape"][0], len(skipped))
     table.add_row(name, *(f"{count:,}" for count in (*counts, *rest)), told["data_hash"])
     console.print(table)
-    console.print(f"stored: {stored.folder}", soft_wrap=True)
+    console.print(f"stored: {stored.folder}", markup=False, soft_wrap=True)
     more = f"task.frames={name}{_classes(stored.index)}{_shown(stored.index)}"
     console.print(f"train on it: rankbench run ucf11 {more}", soft_wrap=True)
     return FAILED if skipped else DONE

@@ -46,7 +46,11 @@ def _add_framing(command: argparse.ArgumentParser) -> None:
         "--frames", type=int, metavar="N", help="N of a clip, evenly spread (default: all)"
     )
     command.add_argument(
-        "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="rows of a Parquet file"
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="rows of a Parquet file; may be given several times",
     )
     command.add_argument("--workers", type=int, help="processes (default: one a core)")
 

@@ -29,6 +29,7 @@ from harness.tasks.classifier import Classifier, Lesson
 from harness.tasks.clips import UNITS
 from harness.train import Diverged, Training
 from tests.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
+from tests.stored import write_frames
 
 FEATURES = HEIGHT * WIDTH * 3
 MODES = {"in_modes": (8, 9, 8), "out_modes": (2, 2, 2)}
@@ -597,6 +598,21 @@ def test_a_stored_set_is_read_by_its_name(stored: Clips) -> None:
     for clip, (first, count) in enumerate(zip(stored.first, stored.count, strict=True)):
         frames = stored.rows[first : first + count]
         assert frames[:, :2].tolist() == [[clip, step] for step in range(count)]
+
+
+def test_a_set_is_found_whatever_its_name_and_the_files_here(
+    stored: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_frames("tiny-1.5")
+    monkeypatch.chdir(tmp_path)
+    write_clips(tmp_path / "tiny")
+    dotted = action("tiny-1.5", height=6, width=8)
+    assert (dotted.missing(), dotted.dataset(), len(dotted.clips())) == (None, "tiny-1.5", 6)
+    assert action("tiny").clips().data_hash == stored.data_hash
+    assert action("./tiny").clips().data_hash != stored.data_hash
+    assert action("~nobody-is-named-so/x").missing() == (
+        "frames file ~nobody-is-named-so/x does not exist"
+    )
 
 
 @pytest.mark.parametrize("sampling", ["even", "random"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -45,6 +46,7 @@ def test_archives_in_a_folder_and_in_archives_are_unpacked(tmp_path: Path) -> No
     folder = tmp_path / "download"
     (folder / "inner").mkdir(parents=True)
     zipped(folder / "inner/diving.zip", data / "diving")
+    (folder / "inner/._diving.zip").write_bytes(b"what a Mac leaves beside it")
     zipped(tmp_path / "outer.zip", folder)
     told: list[Path] = []
     for path in (folder, tmp_path / "outer.zip"):
@@ -73,6 +75,28 @@ def test_a_damaged_zip_is_told(tmp_path: Path, keep: int) -> None:
     archive.write_bytes(archive.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"^the archive .*data\.zip cannot be read: [^\n]+$"):
         unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_zip_damaged_within_a_clip_is_told(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w", method) as file:
+        file.writestr("biking/a.avi", bytes(range(256)) * 40)
+    content = bytearray((tmp_path / "data.zip").read_bytes())
+    content[80:120] = b"\xff" * 40
+    (tmp_path / "data.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^the archive .*data\.zip cannot be read: [^\n]+$"):
+        unpack(tmp_path / "data.zip", tmp_path / "out")
+
+
+def test_a_tar_damaged_within_a_clip_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("libarchive", exc_type=(ImportError, OSError), reason="no libarchive")
+    (tmp_path / "a.avi").write_bytes(random.Random(0).randbytes(50_000))
+    with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as file:
+        file.add(tmp_path / "a.avi", "biking/a.avi")
+    content = (tmp_path / "data.tar.gz").read_bytes()
+    (tmp_path / "data.tar.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"^the archive .*data\.tar\.gz cannot be read: [^\n]+$"):
+        unpack(tmp_path / "data.tar.gz", tmp_path / "out")
 
 
 def test_a_damaged_rar_is_told(tmp_path: Path) -> None:

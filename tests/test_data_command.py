@@ -9,7 +9,8 @@ import pytest
 
 from harness.cli import main
 from harness.data.extractors import EXTRACTORS
-from harness.data.sets import set_folder
+from harness.data.sets import open_set, set_folder
+from tests.clips import clip_rows, write_rows
 from tests.stored import mixing, save_mixing, write_frames
 from tests.videos import write_folder
 
@@ -88,6 +89,22 @@ def test_features_of_a_file_are_stored(tmp_path: Path, capsys: pytest.CaptureFix
     assert "mine: 3 frames of 2 clips, 4 features each" in capsys.readouterr().out
 
 
+def test_features_never_replace_the_frames_of_their_name_nor_frames_features(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames("tiny")
+    ids = np.array(["a", "b"])
+    arrays = {"label": np.array([0, 1]), "group": ids, "slot": np.array([0, 0]), "clip_id": ids}
+    np.savez(tmp_path / "made.npz", feat=np.ones((2, 4), np.float16), **arrays)
+    made = str(tmp_path / "made.npz")
+    assert main(["data", "features", "tiny", "--from", made]) == 2
+    assert "the set tiny holds frames; choose another name" in capsys.readouterr().err
+    assert main(["data", "features", "made", "--from", made]) == 0
+    assert main(["data", "frames", "made", str(write_folder(tmp_path / "data", 2)), *SIZE]) == 2
+    assert "the set made holds features; choose another name" in capsys.readouterr().err
+    assert open_set("tiny")[1].num_rows == 6
+
+
 def test_missing_official_splits_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +115,25 @@ def test_missing_official_splits_are_told(
     (tmp_path / "lists" / "biking_test_split1.txt").write_text("v_01.avi 1\n")
     assert main(["data", "hmdb51", str(data), "--splits", str(tmp_path / "lists"), *SIZE]) == 0
     assert "no official splits" not in capsys.readouterr().out
+
+
+def test_several_columns_choose_rows_wherever_they_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_rows(tmp_path / "clips.PARQUET", clip_rows(classes=2, groups=2, clips=1)))
+    asked = ["--where", "label=1", path, "--where", "slot=2"]
+    assert main(["data", "frames", "mine", *asked, *SIZE]) == 0
+    assert "decoded 2 frames" in capsys.readouterr().out
+
+
+def test_brackets_in_the_name_of_the_cache_are_no_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "c[" / "x]"))
+    data = str(write_folder(tmp_path / "data", 2))
+    assert main(["data", "frames", "mine", data, *SIZE]) == 0
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out.count(str(tmp_path / "c[" / "x]" / "sets")) == 2
 
 
 def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +150,8 @@ def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
         (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
         (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
         (["ucf11", ".", "--splits", "."], "--splits is for hmdb51, not for ucf11"),
+        (["hmdb51", ".", "--splits", "a.txt"], "--splits must be a folder or a file of .zip, .rar"),
+        (["hmdb51", "a.PARQUET", "--splits", "."], "--splits is not for a Parquet file as a.PARQ"),
         (["frames", "mine", ".", "--where", "x"], "--where must be COLUMN=VALUE, got 'x'"),
     ],
 )
@@ -125,6 +163,8 @@ def test_mistakes_are_told_in_a_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "a.PARQUET"):
+        (tmp_path / name).touch()
     if arguments[1] == "-x":
         arguments = [arguments[0], "--", *arguments[1:]]
     assert main(["data", *arguments]) == 2

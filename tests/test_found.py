@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.data.found import clips_in
 from harness.data.layout import LAYOUTS, UCF11_CLASSES, hmdb51_group
-from harness.data.media import JpegFiles
-from harness.data.official import read_splits
+from harness.data.media import JpegFiles, VideoFile
+from harness.data.official import read_splits, sides
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -66,6 +67,47 @@ def test_names_that_two_clips_share_become_paths(tmp_path: Path) -> None:
     assert ids == ["jump/g/2.avi", "run/g/1.avi", "run/h/1.avi"]
 
 
+@pytest.mark.parametrize("unpacked", ["UCF", "."])
+def test_a_clip_in_an_archive_and_beside_it_counts_once(tmp_path: Path, unpacked: str) -> None:
+    beside = touch(tmp_path / "data", f"{unpacked}/run/g/a.avi", "UCF/jump/g/a.avi")
+    archive = touch(tmp_path / "scratch/UCF", "run/g/a.avi")
+    clips = clips_in([beside, archive], LAYOUTS["frames"])
+    assert [(clip.clip_id, clip.cls) for clip in clips] == [
+        ("UCF/jump/g/a.avi", "jump"),
+        (Path(unpacked, "run/g/a.avi").as_posix(), "run"),
+    ]
+
+
+def test_files_that_a_mac_leaves_are_no_clips(tmp_path: Path) -> None:
+    root = touch(tmp_path, "run/a.avi", "run/._a.avi", "run/b/1.jpg", "run/b/._1.jpg")
+    first, second = clips_in([root], LAYOUTS["frames"])
+    assert (first.clip_id, second.clip_id) == ("a", "b")
+    assert second.media == JpegFiles((root / "run/b/1.jpg",))
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    root = touch(tmp_path / "data", "run/a.avi")
+    (root / "jump").symlink_to(touch(tmp_path / "elsewhere", "b.avi"))
+    (root / "run/up").symlink_to(root)
+    (root / "hike").symlink_to(root / "run")
+    clips = clips_in([root], LAYOUTS["frames"])
+    assert [(clip.clip_id, clip.cls) for clip in clips] == [("a", "run"), ("b", "jump")]
+
+
+def test_names_of_other_alphabets_and_of_no_text_can_be_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"run/\xff.avi")
+    clips = clips_in([touch(tmp_path, name, "run/\u00b2/\u00b21.jpg")], LAYOUTS["frames"])
+    assert [clip.clip_id for clip in clips] == ["\\udcff", "\u00b2"]
+    assert clips[0].media == VideoFile(tmp_path / name)
+
+
+def test_clips_that_differ_but_have_one_path_are_told(tmp_path: Path) -> None:
+    roots = [touch(tmp_path / name, "run/g/a.avi") for name in ("data", "unpacked")]
+    (roots[1] / "run/g/a.avi").write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"^run/g/a\.avi is there twice, as a file and in an arch"):
+        clips_in(roots, LAYOUTS["frames"])
+
+
 @pytest.mark.parametrize(
     ("cls", "clip", "group"),
     [
@@ -77,6 +119,18 @@ def test_names_that_two_clips_share_become_paths(tmp_path: Path) -> None:
 )
 def test_groups_of_hmdb51_are_its_source_videos(cls: str, clip: str, group: str) -> None:
     assert hmdb51_group(cls, clip) == group
+
+
+def test_splits_are_read_as_windows_and_a_mac_write_them(tmp_path: Path) -> None:
+    (tmp_path / "wave_test_split1.txt").write_bytes(b"\xef\xbb\xbfa #1 b;.avi 1\r\nc.avi 2\r\n")
+    (tmp_path / "run_test_split1.txt").write_bytes(b"c.avi 1\n")
+    (tmp_path / "._wave_test_split1.txt").write_bytes(b"\0\1 of a Mac")
+    splits = read_splits([tmp_path])
+    told = [sides(splits, *clip)["hmdb_split1"] for clip in CLIPS]
+    assert told == [1, 2, 1, 0]
+
+
+CLIPS = (("wave", "a #1 b;"), ("wave", "c"), ("run", "c"), ("run", "a #1 b;"))
 
 
 def test_a_line_that_is_no_split_is_told(tmp_path: Path) -> None:

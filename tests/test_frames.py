@@ -444,6 +444,7 @@ def test_clips_with_too_few_frames(tmp_path: Path) -> None:
             " it has: clip_id, label, group, slot, side",
         ),
         ((("label", "golf"),), "task.where: column 'label' holds int64, which 'golf' is not"),
+        ((("label", 2**64),), f"task.where: column 'label' holds int64, which {2**64} is not"),
         (
             (("side", "dev"), ("label", 1)),
             "the frames file has no row with task.where side=dev, label=1",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import errno
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from harness.data import sets
+from harness.data import decoders, sets
 from harness.data.framing import Framing
 from harness.data.ingest import Ingested, Source, ingest
 from tests.clips import clip_rows, write_rows
@@ -104,6 +108,50 @@ def test_chosen_frames(tmp_path: Path, settings: dict[str, int], chosen: list[in
         assert row["clip_len"] == FRAMES
 
 
+def test_names_of_any_characters_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["http:", "a #1;@%03d [b] x", "\u00e9", "a\nb", "n" * 250]
+    for number, name in enumerate(names):
+        plain = write_video(tmp_path / "subfile,,x:y" / "plain.avi", number)
+        plain.rename(plain.with_name(f"{name}.avi"))
+    monkeypatch.chdir(tmp_path)
+    stored = store(Path("subfile,,x:y"), "frames")
+    assert not stored.skipped
+    for number, name in enumerate(names):
+        assert levels(rows()[name][1])[0] == pytest.approx(level(number, 0), abs=2)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_video_that_says_it_is_turned_is_stored_upright(tmp_path: Path, degrees: int) -> None:
+    path = tmp_path / "data/run/a.mp4"
+    path.parent.mkdir(parents=True)
+    upright = np.zeros((64, 64, 3), np.uint8)
+    upright[:20] = 200  # light above
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        turned = np.ascontiguousarray(np.rot90(upright, -degrees // 90))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(turned, "rgb24")))
+        container.mux(stream.encode(None))
+    _say_turned(path, degrees)
+    store(tmp_path / "data", "frames", Framing(height=16, width=16, channels=1))
+    picture = rows()["a"][1][0].reshape(16, 16)
+    assert picture[:4].min() > 150
+    assert picture[6:].max() < 50
+
+
+def _say_turned(path: Path, degrees: int) -> None:
+    """Write the matrix of a turn counterclockwise into a track's header."""
+    content, one = bytearray(path.read_bytes()), 1 << 16
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[degrees // 90]
+    matrix = (cos * one, -sin * one, 0, sin * one, cos * one, 0, 0, 0, 1 << 30)
+    at = content.index(b"tkhd") + 44  # version 0: flags, times, id, duration, layer, volume
+    content[at : at + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(content)
+
+
 def test_what_is_stored_already_is_left_alone(tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data")
     folder = store(data).folder
@@ -144,6 +192,17 @@ def test_clips_that_cannot_be_decoded_are_skipped_and_told(tmp_path: Path) -> No
     assert list(rows()) == ["v_02", "v_03"]
     assert [clip for clip, _, problem in watch.clips if problem] == ["v_00", "v_01"]
     assert all(skipped["reason"].startswith("it ") for skipped in stored.skipped)
+
+
+def test_decoders_that_cannot_be_started_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(process: Any) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(decoders._processes.Process, "start", full)
+    with pytest.raises(OSError, match="no more processes"):
+        store(write_folder(tmp_path / "data", 2))
 
 
 def test_without_one_good_clip_nothing_is_stored(tmp_path: Path) -> None:
@@ -215,6 +274,46 @@ def test_only_the_rows_asked_for_are_stored(tmp_path: Path) -> None:
     assert {len(frames) for _, frames in rows().values()} == {2}
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "stored"),
+    [
+        ("cls", None, "0"),
+        ("clip_len", 240, 240),
+        ("clip_len", None, 2),
+        ("clip_len", "long", 2),
+        ("source", "raw_avi", "raw_avi"),
+        ("source", 3, "0"),
+        ("ordered", "yes", True),
+        ("first", 7, 0),
+        ("day", datetime.date(2026, 1, 2), "2026-01-02"),
+        ("raw", b"x", "b'x'"),
+        ("box", [1, 2], None),
+        ("reason", "for fun", None),
+        ("empty", None, None),
+    ],
+)
+def test_any_column_of_a_parquet_file_can_be_there(
+    tmp_path: Path, column: str, value: Any, stored: Any
+) -> None:
+    pictures = clip_rows(classes=1, groups=1, clips=1, frames=2)
+    path = tmp_path / "clips.parquet"
+    write_rows(path, [{**row, "clip_id": 0, column: value} for row in pictures])
+    store(path, "frames")
+    assert rows()["0"][0].get(column) == stored
+    watch = Silent()
+    store(path, "frames", watch=watch)
+    assert (watch.stored, watch.clips) == (1, [])
+
+
+def test_a_clip_of_two_classes_is_told(tmp_path: Path) -> None:
+    pictures = [row | {"label": row["slot"]} for row in clip_rows(clips=1)]
+    path = write_rows(tmp_path / "clips.parquet", pictures)
+    with pytest.raises(
+        ValueError, match=r"column 'label' has more than one value in clip c0_g00_0$"
+    ):
+        store(path, "frames")
+
+
 def test_a_picture_that_is_no_jpeg_costs_its_clip(tmp_path: Path) -> None:
     pictures = clip_rows()
     pictures[1]["jpeg"] = b"no picture"
@@ -237,6 +336,15 @@ def test_official_splits_become_columns(tmp_path: Path) -> None:
     told = [[row[f"hmdb_split{n}"] for n in (1, 2, 3)] for row, _ in rows().values()]
     assert told == [[1, 2, 0], [2, 0, 1], [0, 0, 0]]
     assert {row["group"] for row, _ in rows().values()} == {"April_09"}
+
+
+def test_clips_that_share_a_name_have_their_own_official_side(tmp_path: Path) -> None:
+    for number, cls in enumerate(("run", "wave"), 1):
+        write_video(tmp_path / "data" / cls / "a.avi", number)
+        (tmp_path / "data" / f"{cls}_test_split1.txt").write_text(f"a.avi {number}\n")
+    store(tmp_path / "data", "hmdb51")
+    told = {clip: row["hmdb_split1"] for clip, (row, _) in rows().items()}
+    assert told == {"run/a.avi": 1, "wave/a.avi": 2}
 
 
 @pytest.mark.parametrize(

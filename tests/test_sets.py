@@ -167,6 +167,27 @@ def test_entries_are_kept_up_to_where_the_source_changed() -> None:
     assert contents(write()) == whole
 
 
+@pytest.mark.parametrize("clips", [6, 8])
+def test_a_set_published_while_it_is_read_is_never_mixed(
+    monkeypatch: pytest.MonkeyPatch, clips: int
+) -> None:
+    write()
+    other = SetSpec(name="tiny", kind="frames", features=FEATURES, settings={"every": 2})
+    load, begun = np.load, list[bool]()
+
+    def late(*arguments: Any, **settings: Any) -> Any:
+        if not begun:
+            begun.append(True)
+            write(other, clips)
+        return load(*arguments, **settings)
+
+    monkeypatch.setattr(np, "load", late)
+    array, index = open_set("tiny")
+    assert metadata(index)["every"] == 2
+    assert len(index) == clips - 1
+    assert not sets.altered(array, index)
+
+
 def test_discarding_leaves_what_is_published() -> None:
     old = contents(write())
     with SetWriter(SPEC) as writer:

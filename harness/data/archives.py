@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import lzma
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from harness.data.found import PICTURES, VIDEOS
+from harness.data.found import HIDDEN, PICTURES, VIDEOS
 
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 WANTED = VIDEOS | PICTURES | {".txt", *(suffix for suffix in ARCHIVES if suffix.count(".") == 1)}
 BLOCK = 2**20  # bytes
 
 Entry = tuple[str, Iterable[bytes]]
+
+_BROKEN_ZIP: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,  # it is encrypted
+    NotImplementedError,
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -47,51 +59,51 @@ def unpack(archive: Path, target: Path) -> None:
 
     Raises ValueError for an archive that is damaged, OSError when it cannot be written.
     """
-    entries = _zipped if archive.suffix.lower() == ".zip" else _by_libarchive
-    for name, blocks in entries(archive):
-        relative = PurePosixPath(name)
-        if (
-            relative.suffix.lower() not in WANTED
-            or relative.is_absolute()
-            or ".." in relative.parts
-        ):
-            continue
-        path = target / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            for block in blocks:
-                file.write(block)
+    if archive.suffix.lower() == ".zip":
+        entries, broken = _zipped(archive), _BROKEN_ZIP
+    else:
+        library = _libarchive(archive)
+        entries, broken = _by_libarchive(library, archive), (library.exception.ArchiveError,)
+    try:  # what is damaged is met while an entry is read, too
+        for name, blocks in entries:
+            _write(target, PurePosixPath(name), blocks)
+    except broken as error:
+        reason = getattr(error, "msg", error)
+        raise ValueError(f"the archive {archive} cannot be read: {reason}") from error
     target.mkdir(parents=True, exist_ok=True)
+
+
+def _write(target: Path, name: PurePosixPath, blocks: Iterable[bytes]) -> None:
+    if name.suffix.lower() not in WANTED or name.is_absolute() or ".." in name.parts:
+        return
+    path = target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for block in blocks:
+            file.write(block)
 
 
 def _archives_below(folder: Path) -> list[Path]:
     found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if is_archive(path))
+    return sorted(path for path in found if is_archive(path) and not path.name.startswith(HIDDEN))
 
 
 def _zipped(archive: Path) -> Iterator[Entry]:
-    try:
-        with zipfile.ZipFile(archive) as file:
-            for info in file.infolist():
-                if not info.is_dir():
-                    with file.open(info) as stream:
-                        yield info.filename, iter(partial(stream.read, BLOCK), b"")
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"the archive {archive} cannot be read: {error}") from error
+    with zipfile.ZipFile(archive) as file:
+        for info in file.infolist():
+            if not info.is_dir():
+                with file.open(info) as stream:
+                    yield info.filename, iter(partial(stream.read, BLOCK), b"")
 
 
-def _by_libarchive(archive: Path) -> Iterator[Entry]:
-    library = _libarchive(archive)
-    try:
-        with library.file_reader(str(archive)) as entries:
-            for entry in entries:
-                if entry.isfile:
-                    yield entry.pathname, entry.get_blocks()
-    except library.exception.ArchiveError as error:
-        raise ValueError(f"the archive {archive} cannot be read: {error.msg}") from error
+def _by_libarchive(library: Any, archive: Path) -> Iterator[Entry]:
+    with library.file_reader(str(archive)) as entries:
+        for entry in entries:
+            if entry.isfile:
+                yield entry.pathname, entry.get_blocks()
 
 
-def _libarchive(archive: Path):  # type: ignore[no-untyped-def]  # a module without types
+def _libarchive(archive: Path) -> Any:  # a module without types
     try:
         return importlib.import_module("libarchive")
     except (ImportError, OSError, AttributeError) as error:

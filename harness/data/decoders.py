@@ -138,8 +138,9 @@ class _Worker:
         self.pipe, theirs = _processes.Pipe()
         leash, self._leash = _processes.Pipe(duplex=False)
         arguments = (theirs, leash, self._framing)
-        self._process = _processes.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        process = _processes.Process(target=_serve, args=arguments, daemon=True)
+        process.start()
+        self._process = process
         theirs.close()
         leash.close()
 

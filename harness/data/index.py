@@ -115,7 +115,7 @@ def matching(table: pa.Table, where: Where, what: str = "the frames file") -> ND
         column = table.column(name)
         try:
             equal = pc.equal(column, pa.scalar(value).cast(column.type))
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OverflowError) as error:
             raise ValueError(
                 f"task.where: column {name!r} holds {column.type}, which {value!r} is not"
             ) from error

@@ -49,6 +49,14 @@ class Source:
                 raise ValueError(f"{path} does not exist{where}")
         if self.splits is not None and self.layout != "hmdb51":
             raise ValueError(f"--splits is for hmdb51, not for {self.layout}")
+        if self.splits is not None and self.is_parquet:
+            raise ValueError(
+                f"--splits is not for a Parquet file as {self.path}: its columns count"
+            )
+        if self.splits is not None and self.splits.is_file() and not is_archive(self.splits):
+            raise ValueError(
+                f"--splits must be a folder or a file of {', '.join(ARCHIVES)}, got {self.splits}"
+            )
         if self.path.is_file() and not (self.is_parquet or is_archive(self.path)):
             kinds = ", ".join((".parquet", *ARCHIVES))
             raise ValueError(f"{self.path} must be a folder or a file of {kinds}")
@@ -56,7 +64,7 @@ class Source:
     @property
     def is_parquet(self) -> bool:
         """Whether it is a Parquet file."""
-        return self.path.is_file() and self.path.suffix == ".parquet"
+        return self.path.is_file() and self.path.suffix.lower() == ".parquet"
 
 
 class Watch(Protocol):
@@ -131,7 +139,7 @@ def _clips(source: Source, scratch: Path, watch: Watch) -> list[Found]:
     splits = read_splits(roots)
     if not splits:
         return clips
-    return [replace(clip, extras=sides(splits, clip.clip_id)) for clip in clips]
+    return [replace(clip, extras=sides(splits, clip.cls, clip.name)) for clip in clips]
 
 
 def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:
@@ -142,12 +150,13 @@ def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:
         array, index = sets.open_set(spec.name)
     except ValueError:
         return False
-    if sets.metadata(index) != spec.metadata(index.to_pylist()) or sets.altered(array, index):
+    if sets.metadata(index) != spec.metadata(index.to_pylist()):
         return False
     stored = {row["clip_id"]: row for row in (*sets.skipped(index), *index.to_pylist())}
-    return stored.keys() == {clip.clip_id for clip in clips} and all(
+    same = stored.keys() == {clip.clip_id for clip in clips} and all(
         _is_of(stored[clip.clip_id], clip) for clip in clips
     )
+    return same and not sets.altered(array, index)  # the array is read last: it may be large
 
 
 def _is_of(entry: Mapping[str, Any], clip: Found) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,12 @@ from harness.data.framing import pixel_aspect
 FORMATS = "avi,mpeg,mpegvideo,mpegts,mov,mp4,matroska,webm,asf,flv,ogg,m4v"
 MAX_PIXELS = 2**26  # of a frame; more is a damaged header
 COMPLETE = 0.9  # a video with fewer of the frames its header counts is cut short
+
+_TURNS = {
+    1: Image.Transpose.ROTATE_90,
+    2: Image.Transpose.ROTATE_180,
+    3: Image.Transpose.ROTATE_270,
+}
 
 # Makes the picture; a frame that is not used is not converted. The aspect of its pixels.
 Shot = tuple[Callable[[], Image.Image], float]
@@ -54,7 +61,8 @@ class VideoFile:
 
     def _decoded(self) -> Iterator[Shot]:
         options = {"format_whitelist": FORMATS}
-        with av.open(str(self.path), options=options, metadata_errors="replace") as container:
+        path = str(self.path.absolute())  # FFmpeg takes "a:b/c.avi" for a protocol
+        with av.open(path, options=options, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ValueError("it holds no video")
             stream = container.streams.video[0]
@@ -65,9 +73,16 @@ class VideoFile:
                 seen += 1
                 stated = stream.sample_aspect_ratio
                 pixel = pixel_aspect(frame.width, frame.height, float(stated) if stated else None)
-                yield frame.to_image, pixel
+                turn = round(frame.rotation / 90) % 4
+                yield partial(_upright, frame, turn), 1 / pixel if turn % 2 else pixel
             if seen < COMPLETE * stream.frames:
                 raise ValueError(f"it is cut short: {seen} of {stream.frames} frames")
+
+
+def _upright(frame: av.VideoFrame, turn: int) -> Image.Image:
+    """The picture as a player shows it, `turn` quarters counterclockwise."""
+    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+    return image.transpose(_TURNS[turn]) if turn else image
 
 
 @dataclass(frozen=True)

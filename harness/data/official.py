@@ -9,10 +9,10 @@ from pathlib import Path
 from harness.data.split import OFFICIAL_SPLITS
 
 UNLISTED = 0  # of split.OFFICIAL
-_NAME = re.compile(rf".+_test_split([1-{OFFICIAL_SPLITS}])\.txt")
+_NAME = re.compile(rf"([^.].*)_test_split([1-{OFFICIAL_SPLITS}])\.txt")
 _LINE = re.compile(r"(\S.*?)\.\w+\s+([012])")
 
-Splits = dict[str, dict[str, int]]  # clip -> column -> side
+Splits = dict[tuple[str, str], dict[str, int]]  # class and clip -> column -> side
 
 
 def column(number: int) -> str:
@@ -31,7 +31,8 @@ def read_splits(roots: Iterable[Path]) -> Splits:
         named = _NAME.fullmatch(path.name)
         if named is None:
             continue
-        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
             if not line.strip():
                 continue
             told = _LINE.fullmatch(line.strip())
@@ -39,13 +40,13 @@ def read_splits(roots: Iterable[Path]) -> Splits:
                 raise ValueError(
                     f"{path}, line {number}: must be a clip and 0, 1 or 2, got {line.strip()!r:.80}"
                 )
-            found.setdefault(told[1], {})[column(int(named[1]))] = int(told[2])
+            found.setdefault((named[1], told[1]), {})[column(int(named[2]))] = int(told[2])
     return found
 
 
-def sides(splits: Splits, clip: str) -> dict[str, int]:
-    """The columns of one clip; a clip in no list is on no side."""
-    listed = splits.get(clip, {})
+def sides(splits: Splits, cls: str, clip: str) -> dict[str, int]:
+    """The columns of the clip of this class and name; one in no list is on no side."""
+    listed = splits.get((cls, clip), {})
     return {
         column(number): listed.get(column(number), UNLISTED)
         for number in range(1, OFFICIAL_SPLITS + 1)

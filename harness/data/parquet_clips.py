@@ -7,24 +7,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_hashable
 
 from harness.data.found import Found
 from harness.data.frames import pictures
 from harness.data.index import KEYS, Where, every_frame
 from harness.data.media import JpegSpans, Span
+from harness.data.set_file import SCHEMA
 
 _TAKEN = frozenset((*KEYS, "cls", "true_frame"))
+# What an index says of a clip; of these a file may know better than the pictures it holds.
+_OWN, _TOLD = frozenset((*SCHEMA, "reason")), {"source": str, "clip_len": int}
 
 
 def clips_of_parquet(path: Path, scratch: Path, where: Where = ()) -> list[Found]:
     """Every clip of the file, sorted by clip_id; its pictures are copied into `scratch`.
 
-    Columns that are the same throughout each clip (supergroup, official splits) are kept.
+    Columns that are the same throughout each clip (supergroup, official splits) are kept; one of
+    lists or the like is not.
 
-    Raises ValueError for a file or columns that cannot be used.
+    Raises ValueError for a file or columns that cannot be used, and for a clip of two classes.
     """
     index = every_frame(path, where)
     index["clip_id"] = index["clip_id"].astype(str)
+    _check_one_class(path, index)
     unpacked = scratch / "pictures"
     spans = _copied(path, unpacked)
     kept = _constant(index)
@@ -46,30 +52,52 @@ def _copied(path: Path, target: Path) -> list[Span]:
     return spans
 
 
+def _check_one_class(path: Path, index: pd.DataFrame) -> None:
+    names = [name for name in ("label", "group", "cls") if name in index.columns]
+    values = index.groupby("clip_id")[names].nunique(dropna=False)
+    for name in names:
+        mixed = values.index[values[name] > 1]
+        if len(mixed):
+            raise ValueError(
+                f"frames file {path}: column {name!r} has more than one value in clip {mixed[0]}"
+            )
+
+
 def _constant(index: pd.DataFrame) -> list[str]:
-    clips = index.groupby("clip_id")
-    others = [name for name in index.columns if name not in _TAKEN]
-    values = clips[others].nunique(dropna=False).max()
+    others = [
+        name
+        for name in index.columns
+        if name not in _TAKEN
+        and (name not in _OWN or name in _TOLD)
+        and index[name].map(is_hashable).all()
+    ]
+    values = index.groupby("clip_id")[others].nunique(dropna=False).max()
     return [name for name in others if values[name] == 1]
 
 
 def _found(clip: str, rows: pd.DataFrame, media: JpegSpans, kept: list[str]) -> Found:
     first = rows.iloc[0]
     label = int(first["label"])
+    told = {name: _plain(first[name]) for name in kept}
     return Found(
         clip_id=clip,
-        cls=str(first["cls"]) if "cls" in rows else str(label),
+        cls=str(label) if pd.isna(first.get("cls")) else str(first["cls"]),
         label=label,
         group=str(first["group"]),
         source=clip,
         media=media,
         ordered="true_frame" not in rows or bool((rows["true_frame"] >= 0).all()),
-        extras={name: _plain(first[name]) for name in kept},
+        extras={
+            name: value
+            for name, value in told.items()
+            if name not in _TOLD or isinstance(value, _TOLD[name])
+        },
     )
 
 
 def _plain(value: Any) -> Any:
-    """As JSON takes it: NumPy's scalars as Python's, what is missing as None."""
+    """As JSON takes it: NumPy's scalars as Python's, missing as None, a date or bytes as text."""
     if pd.isna(value):
         return None
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, str | int | float) else str(value)

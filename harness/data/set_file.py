@@ -145,6 +145,27 @@ def read_set(folder: Path) -> tuple[np.memmap[Any, Any], pa.Table]:
     Raises FileNotFoundError when there is none, and ValueError saying what is wrong with one
     that was truncated or altered.
     """
+    stamp = _stamp(folder)
+    try:
+        found = _read_both(folder)
+    except ValueError:
+        if _stamp(folder) == stamp:
+            raise
+    else:
+        if _stamp(folder) == stamp:
+            return found
+    return read_set(folder)  # it was published anew meanwhile: never the array of another index
+
+
+def _stamp(folder: Path) -> tuple[int, int, int]:
+    path = folder / INDEX
+    if not path.exists():
+        raise FileNotFoundError(path)
+    told = path.stat()
+    return told.st_ino, told.st_mtime_ns, told.st_size
+
+
+def _read_both(folder: Path) -> tuple[np.memmap[Any, Any], pa.Table]:
     table = read_index(folder)
     try:
         meta = json.loads(table.schema.metadata[META])

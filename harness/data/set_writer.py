@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.set_file import ARRAY, INDEX, Row, SetSpec, index_table, set_folder, short_hash
+from harness.data.set_file import (
+    ARRAY,
+    INDEX,
+    META,
+    Row,
+    SetSpec,
+    index_table,
+    read_index,
+    set_folder,
+    short_hash,
+)
 from harness.fragments import make_folder, publish, stage
 
 HEADER = 128  # bytes; numpy leaves room in it for any number of rows
@@ -29,7 +39,8 @@ class SetWriter:
     journal's, in order: the row of a clip, or of one skipped (`reason` instead of `first`).
     `scratch`: a folder for what is needed until `close`. Append clips in the order of clip_id.
 
-    Raises OSError when the cache cannot be written or another process writes the same set.
+    Raises ValueError when what has its name is of another kind, OSError when the cache cannot be
+    written or another process writes the same set.
     """
 
     def __init__(self, spec: SetSpec) -> None:
@@ -38,6 +49,7 @@ class SetWriter:
         self.entries: list[Row] = []
         self._array_path = self.folder / f"{ARRAY}.part"
         self._journal_path = self.folder / "journal.jsonl"
+        self._check_kind()
         with self._writing():
             make_folder(self.folder)
             self._lock = (self.folder / "lock").open("w")
@@ -138,6 +150,15 @@ class SetWriter:
         self._journal.close()
         self._clear_scratch()
         self._lock.close()
+
+    def _check_kind(self) -> None:
+        """Frames took hours and are not to be lost to features of the same name."""
+        try:
+            kind = json.loads(read_index(self.folder).schema.metadata[META])["kind"]
+        except (OSError, ValueError, KeyError):  # there is none, or it is damaged
+            return
+        if kind != self.spec.kind:
+            raise ValueError(f"the set {self.spec.name} holds {kind}; choose another name")
 
     def _take_lock(self) -> None:
         try:

@@ -32,9 +32,10 @@ class Action(ClipTask):
     """Name the class of a clip from its pictures.
 
     `frames`: the name of a set that `rankbench data` stored, or the path of a Parquet file with
-    columns `clip_id, label, group, slot, jpeg`; a point is the same wherever the file lies, as
-    long as its name is. `height`, `width` in pixels, `channels` 1 or 3; `normalise`: a name in
-    NORMALISE. Of a Parquet file, all clips must have as many frames where `sampling` is random.
+    columns `clip_id, label, group, slot, jpeg`; what names both is the set, and ./NAME the file.
+    A point is the same wherever the file lies, as long as its name is. `height`, `width` in
+    pixels, `channels` 1 or 3; `normalise`: a name in NORMALISE. Of a Parquet file, all clips must
+    have as many frames where `sampling` is random.
 
     Raises ValueError for a value out of its range. Source: BT Fig. 6, TR Table 1.
     """
@@ -62,7 +63,7 @@ class Action(ClipTask):
         return self.height * self.width * self.channels, None
 
     def dataset(self) -> str:
-        return self._path.stem
+        return self.frames if self._is_set else self._path.stem
 
     def scaling(self) -> tuple[float, float]:
         return NORMALISE[self.normalise]
@@ -73,17 +74,17 @@ class Action(ClipTask):
                 "task.frames is not set: give a set of `rankbench data list` or a Parquet of JPEG"
                 " frames, e.g. task.frames=PATH"
             )
-        if self._path.is_file():
+        if self._is_set or self._path.is_file():
             return None
         if self._path.name != self.frames or self._path.suffix:
             return f"frames file {self.frames} does not exist"
-        return None if self.frames in sets.names() else sets.unknown(self.frames)
+        return sets.unknown(self.frames)
 
     def clips(self) -> Clips:
         missing = self.missing()
         if missing:
             raise ValueError(missing)
-        if not self._path.is_file():
+        if self._is_set:
             size = {name: getattr(self, name) for name in ("height", "width", "channels")}
             return load_stored(self.frames, "frames", size, self.where)
         decoding = Decoding(
@@ -96,5 +97,12 @@ class Action(ClipTask):
         return load_clips(self._path, decoding)
 
     @property
+    def _is_set(self) -> bool:
+        return self.frames in sets.names()
+
+    @property
     def _path(self) -> Path:
-        return Path(self.frames).expanduser()
+        try:
+            return Path(self.frames).expanduser()
+        except RuntimeError:  # ~NAME of a user who is not there
+            return Path(self.frames)

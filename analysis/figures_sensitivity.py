@@ -58,7 +58,8 @@ def sensitivity(runs: pd.DataFrame) -> Figure:
         axes[1, 0].set_ylabel("parameters")
         figure.suptitle(style.sentence(condition(chosen)), fontsize=style.FONT + 1)
         pale = "pale: one setting of the others, bold: mean over those with every value"
-        notes = [_seed_note(panels), pale if bold else "", left_out(finished, runs)]
+        cut = "bars end where the panel does" if _leave(axes[0, 0], panels) else ""
+        notes = [_seed_note(panels), cut, pale if bold else "", left_out(finished, runs)]
         style.caption(figure, notes)
     return figure
 
@@ -130,6 +131,20 @@ def _scales(top: Axes, bottom: Axes, panels: list[pd.DataFrame], metric: Metric)
     if metric.less_is_better and style.spans_decades(points["mean"]):
         top.set_yscale("log")
         style.log_axis(top.yaxis, points["mean"].min(), points["mean"].max())
+    if not metric.less_is_better:
+        top.set_ylim(*_range(points["mean"]))
+
+
+def _leave(top: Axes, panels: dict[str, pd.DataFrame]) -> bool:
+    """Whether a bar leaves its panel."""
+    points, (low, high) = pd.concat(list(panels.values())), top.get_ylim()
+    return bool(((points["low"] < low) | (points["high"] > high)).any())
+
+
+def _range(means: pd.Series[float]) -> tuple[float, float]:
+    """Where shares are drawn: an interval over two runs may be wider than all of 0 to 1."""
+    room = max(0.1, 0.5 * (means.max() - means.min()))
+    return max(0.0, means.min() - room), min(1.0, means.max() + room)
 
 
 def _seed_note(panels: dict[str, pd.DataFrame]) -> str:
@@ -138,4 +153,5 @@ def _seed_note(panels: dict[str, pd.DataFrame]) -> str:
     if most == 1:
         bar = ", bar: 95% Wilson interval over the test clips"
         return f"one run a point{bar if points['low'].notna().any() else ''}"
-    return f"{most if least == most else f'{least} to {most}'} runs a point, bar: 95% t interval"
+    runs = f"{most if least == most else f'{least} to {most}'} runs a point"
+    return f"{runs}, bar: 95% t interval"

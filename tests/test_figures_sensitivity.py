@@ -127,3 +127,13 @@ def test_sensitivity_refuses_what_does_not_vary() -> None:
     text = r"^sensitivity: no hyperparameter of a decomposition has two values$"
     with pytest.raises(ValueError, match=text):
         sensitivity(frame("runs", [ring(2, num_params=4, rmse=0.1)]))
+
+
+def test_wide_intervals_of_an_accuracy_do_not_stretch_the_panel() -> None:
+    rows = [
+        bt_lstm(R, 100 * R, 0.6 + 0.02 * R + 0.1 * seed, seed) for R in (1, 2, 4) for seed in (0, 1)
+    ]
+    figure = drawn(sensitivity(frame("runs", rows)))
+    low, high = figure.axes[0].get_ylim()
+    assert (low, high) == pytest.approx((0.57, 0.83))
+    assert "bars end where the panel does" in caption_of(figure)

@@ -1,7 +1,8 @@
-"""Shared by tests: hypothesis without a clock, and a store of results."""
+"""Shared by tests: hypothesis without a clock, signals, and a store of results."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from harness.store import Store
 # How long an example takes says nothing of it being right.
 settings.register_profile("rankbench", deadline=None)
 settings.load_profile("rankbench")
+
+# A background job of a script ignores SIGINT, and so would every process a test stops by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -1,83 +1,78 @@
-"""Run a study: workers claim trials, run their seeds, write Parquet, then tell Optuna."""
+"""Run a study: what is stored and what is missing, and the workers of this machine."""
 
 from __future__ import annotations
 
-import datetime
 import fcntl
-import json
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
 import optuna
-import torch
-from optuna.trial import Trial, TrialState
 
-from harness.checkpoint import Checkpoint
 from harness.config import Study
-from harness.engine import run_in_child
 from harness.fragments import remove
-from harness.machine import provenance
 from harness.merge import Listing
 from harness.point import Point
-from harness.pruning import Curve, Judge, curves
+from harness.pruning import Curve, curves
 from harness.queue import (
     Grid,
     Row,
     TrialQueue,
-    branch_distribution,
-    branch_of,
     enumerate_grid,
-    finished,
-    is_pruned,
     point_rows,
     sampled_rows,
     settled,
-    suggest,
-    told,
     unfinished_seeds,
 )
-from harness.run import Outcome, point_facts
-from harness.schema import FINISHED
 from harness.store import Store
-from harness.tasks.base import Context
+from harness.worker import Ledger, Watcher, Worker, checkpoints, threads
 
 _POLL_S = 0.1
 _COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
 
 
-class Watcher(Protocol):
-    """Is told what happens; called from worker threads."""
-
-    def started(self, worker: int, point: Point, seed: int) -> None: ...
-    def progressed(self, worker: int, table: str, row: Row) -> None: ...
-    def finished(self, worker: int, row: Row) -> None: ...
-    def spared(self, point: Point, runs: int) -> None: ...
-
-
 class StudyRun:
     """One execution of a study on this machine.
 
-    `grid`: the enumerated points, None for a sampled search; `rows`: run_id -> row of every run,
-    stored or new; `measured`: the new ones; `skipped`: reason -> count of invalid points.
+    `grid`: the enumerated points, None for a sampled search; `ledger`: what its workers share.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.store = Store(Path(study.results), study.name)
         self.grid: Grid | None = enumerate_grid(study) if study.search.sampler == "grid" else None
-        self.skipped: Counter[str] = Counter(self.grid.skipped if self.grid else {})
-        self.rows: dict[str, Row] = self._stored_rows()
-        self.measured: list[Row] = []
-        self.stop = threading.Event()
-        self._queue = TrialQueue(study, self.folder)
-        self._curves: dict[str, Curve] = {}
-        self._failure: BaseException | None = None
+        self.ledger = Ledger(
+            study=study,
+            store=self.store,
+            queue=TrialQueue(study, self.folder),
+            grid=self.grid,
+            rows=self._stored_rows(),
+            skipped=Counter(self.grid.skipped if self.grid else {}),
+        )
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """The row of every run, stored or new, by run_id."""
+        return self.ledger.rows
+
+    @property
+    def measured(self) -> list[Row]:
+        """The rows of the runs this execution measured."""
+        return self.ledger.measured
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many points were invalid, by reason."""
+        return self.ledger.skipped
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set it, and nothing more is measured."""
+        return self.ledger.stop
 
     @property
     def folder(self) -> Path:
@@ -118,75 +113,33 @@ class StudyRun:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with _locked(self.folder):
-            self.rows = self._stored_rows()
+            self.ledger.rows = self._stored_rows()
             self._drop_leftovers()
-            self._curves = self._stored_curves()
-            self._queue.build(self.grid, self.rows, self._curves)
+            self.ledger.curves = self._stored_curves()
+            self.ledger.queue.build(self.grid, self.rows, self.ledger.curves)
             self._run_workers(watcher)
             if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
                 self.store.compact()
-        if self._failure is not None:
-            raise self._failure
+        if self.ledger.failure is not None:
+            raise self.ledger.failure
 
     def _run_workers(self, watcher: Watcher) -> None:
-        threads = [
-            threading.Thread(target=self._work, args=(worker, watcher), name=f"worker-{worker}")
-            for worker in range(self.study.workers)
+        workers = [
+            threading.Thread(
+                target=Worker(number, self.ledger, watcher).work, name=f"worker-{number}"
+            )
+            for number in range(self.study.workers)
         ]
-        for thread in threads:
+        for thread in workers:
             thread.start()
         try:
             # A join that Ctrl-C interrupts takes the thread for ended; a sleep does not.
-            while any(thread.is_alive() for thread in threads):
+            while any(thread.is_alive() for thread in workers):
                 time.sleep(_POLL_S)
         except KeyboardInterrupt:
             self.stop.set()
-        for thread in threads:
+        for thread in workers:
             thread.join()
-
-    def _work(self, worker: int, watcher: Watcher) -> None:
-        """The worker loop: claim, run, write, tell; until the queue is empty or `stop` is set."""
-        sampler = self._queue.sampler(worker, len(self.rows))
-        try:
-            while not self.stop.is_set():
-                trial = self._queue.claim(sampler)
-                if trial is None:
-                    return
-                self._run_trial(trial, worker, watcher)
-        except BaseException as failure:
-            # A worker that cannot go on (results that cannot be written) stops the study.
-            self._failure = failure
-            self.stop.set()
-
-    def _run_trial(self, trial: Trial, worker: int, watcher: Watcher) -> None:
-        try:
-            point = self._point(trial)
-        except ValueError as reason:
-            self.skipped[str(reason)] += 1
-            trial.study.tell(trial, state=TrialState.FAIL)
-            return
-        seeds, judge = unfinished_seeds(self.study, point, self.rows), self._judge(trial, point)
-        for first in range(0, len(seeds), self.study.replicates):
-            if self.stop.is_set():
-                return
-            group = seeds[first : first + self.study.replicates]
-            judged = judge if self.study.seeds[0] in group else None
-            self._run_seeds(point, group, trial.params, worker, watcher, judged)
-            if is_pruned(self.study, point_rows(self.study, point, self.rows)):
-                watcher.spared(point, len(seeds) - first - len(group))
-                break
-        state, values = told(self.study, point_rows(self.study, point, self.rows))
-        trial.set_user_attr("point_id", point.point_id)
-        trial.study.tell(trial, values, state)
-
-    def _judge(self, trial: Trial, point: Point) -> Judge | None:
-        """What judges the run of the first seed; told its curve where that is not run again."""
-        monitor = point.task.monitor()
-        if self.study.search.pruner == "none" or monitor is None or point.training is None:
-            return None
-        judge = Judge(trial, monitor, point.training.epochs)
-        judge.report(self._curves.get(point.run_id(self.study.seeds[0]), {}))
-        return judge
 
     def _stored_curves(self) -> dict[str, Curve]:
         """The validation curve of every run that is not run again by run_id, for a pruner."""
@@ -194,120 +147,22 @@ class StudyRun:
         if monitor is None:
             return {}
         rows = self.store.read("epochs", ["run_id", "epoch", monitor[0]]).to_pylist()
-        return curves((row for row in rows if self._has_ended(row["run_id"])), monitor[0])
-
-    def _has_ended(self, run_id: str) -> bool:
-        return self.rows.get(run_id, {}).get("status") in finished(self.study)
-
-    def _run_seeds(
-        self,
-        point: Point,
-        seeds: Sequence[int],
-        params: dict[str, Any],
-        worker: int,
-        watcher: Watcher,
-        judge: Judge | None,
-    ) -> None:
-        """Execute one seed, or several as one program, and write a row for each."""
-
-        def on_row(table: str, row: Row) -> None:
-            watcher.progressed(worker, table, row)
-            if judge is not None:
-                judge.hear(table, row)
-
-        for seed in seeds:
-            watcher.started(worker, point, seed)
-        place = {**provenance(self.device()), "threads": self.threads()}
-        started = datetime.datetime.now(datetime.UTC)
-        outcomes = run_in_child(
-            point,
-            [self._context(point, seed, len(seeds)) for seed in seeds],
-            time_limit_s=self.study.time_limit_s,
-            stop=self.stop,
-            on_row=on_row,
-            verdict=lambda: judge.verdict if judge is not None else None,
-        )
-        duration = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        for seed, outcome in zip(seeds, outcomes, strict=True):
-            row = {
-                **place,
-                "started_at": started,
-                "duration_s": duration / len(seeds),
-                "replicates": len(seeds),
-                "params": json.dumps(params, sort_keys=True),
-                **self._row(point, seed, outcome),
-            }
-            self._write(row, outcome)
-            watcher.finished(worker, row)
-
-    def _context(self, point: Point, seed: int, together: int) -> Context:
-        """What a run is given; only one that is a program of its own keeps a checkpoint."""
-        kept = together == 1 and self.study.checkpoint_s > 0
-        return Context(
-            seed=seed,
-            device=self.device(),
-            threads=self.threads(),
-            checkpoint=self._checkpoint(point.run_id(seed)) if kept else None,
-        )
-
-    def _checkpoint(self, run_id: str) -> Checkpoint:
-        folder = str(self._checkpoints.absolute())
-        return Checkpoint(folder=folder, run_id=run_id, every_s=self.study.checkpoint_s)
+        return curves((row for row in rows if self.ledger.has_ended(row["run_id"])), monitor[0])
 
     def _drop_leftovers(self) -> None:
         """Delete what a crash left: checkpoints of finished runs, files that were being written."""
-        remove(self._checkpoints.glob(".tmp*"))
-        for path in self._checkpoints.glob("*.json"):
-            if self._has_ended(path.stem):
-                self._checkpoint(path.stem).drop()
-
-    @property
-    def _checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    def _row(self, point: Point, seed: int, outcome: Outcome) -> Row:
-        return {
-            "run_id": point.run_id(seed),
-            "seed": seed,
-            "status": outcome.status,
-            "error": outcome.error,
-            "traceback": outcome.traceback,
-            "config": json.dumps(point.config(), sort_keys=True),
-            **point_facts(point),
-            **outcome.facts,
-        }
-
-    def _write(self, row: Row, outcome: Outcome) -> None:
-        self.store.write_run({**outcome.tables, "runs": [row]})
-        self.rows[row["run_id"]] = row
-        self.measured.append(row)
-        if row["status"] in FINISHED:
-            self._checkpoint(row["run_id"]).drop()
-
-    def _point(self, trial: Trial) -> Point:
-        space = self.study.space
-        if self.grid is not None:
-            point_id = trial.user_attrs["point_id"]
-            params = self.grid.params[point_id]
-            suggest(trial, {name: self.grid.distributions[name] for name in params})
-            return self.grid.points[point_id]
-        branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
-        params = suggest(trial, space.narrow(branch))
-        return self.study.point(space.settings(branch, params))
+        folder = checkpoints(self.study)
+        remove(folder.glob(".tmp*"))
+        for path in folder.glob("*.json"):
+            if self.ledger.has_ended(path.stem):
+                self.ledger.checkpoint(path.stem).drop()
 
     def _stored_rows(self) -> dict[str, Row]:
         return {row["run_id"]: row for row in self.store.read("runs").to_pylist()}
 
-    def device(self) -> str:
-        """The torch device of every run of this study."""
-        if self.study.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        return self.study.device
-
     def threads(self) -> int:
-        """Torch threads of one run: those the study sets, or its share of the cores."""
-        cores = len(os.sched_getaffinity(0))
-        return self.study.threads or max(1, cores // self.study.workers)
+        """Torch threads of one run."""
+        return threads(self.study)
 
     def together(self) -> int:
         """The number of runs of a new point that are one program."""

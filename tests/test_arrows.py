@@ -37,6 +37,7 @@ FLOORS = [
     ["config", "engine"],
     ["pruning"],
     ["queue"],
+    ["worker"],
     ["study", "progress", "summary"],
     ["bench"],
     ["commands", "data_command", "data_progress", "data_options"],

@@ -195,7 +195,7 @@ def test_a_checkpoint_of_a_pruned_run_is_kept_once_the_pruner_is_gone(tmp_path: 
     stop_early(study, 9, 1, "pruned")
     execution = StudyRun(study)
     run_id = study.point({"task.value": 9}).run_id(0)
-    checkpoint = execution._checkpoint(run_id)
+    checkpoint = execution.ledger.checkpoint(run_id)
     checkpoint.write({"w": torch.zeros(1)}, {"epoch": 1})
     execution._drop_leftovers()
     assert checkpoint.path.exists()

@@ -12,10 +12,12 @@ from harness.layers.native_kernel import lower
 from harness.layers.plan import elements
 from harness.layers.speed import Target
 
-# The native kernel: bytes/s from the second-level cache, bytes a first- and a second-level cache
-# hold for a weight, seconds to put a number back where T has it.
+# The native kernel: bytes/s from the outer caches, bytes that a first- and a third-level cache hold
+# for a weight, rows of a tile below which a sum waits for itself, seconds to put a number back
+# where T has it.
 _L2_BYTES_S = 40e9
-_L1, _L2 = 24 << 10, 400 << 10
+_L1, _L3 = 24 << 10, 8 << 20
+_LATENCY = 5.0
 _SCATTER_S = 0.6e-9
 _MERGING = 16  # terms in the sums of an einsum of cores at which it has half a product's rate
 _CALLS = (15, 30)  # small operations of a forward and a backward pass, whatever the stages
@@ -97,9 +99,9 @@ def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int)
     """C (m, n) = A B by kernel.c's tiles: blocks of two vectors, one vector, half a vector."""
     blocks, left = divmod(n, 2 * lanes)
     slots = blocks * 2 * lanes + _TAIL[-(-left * 4 // lanes)] * lanes
-    flops = 2 * m * slots * k * (1 + 1.5 / m) * (1 + 3 / k)
+    flops = 2 * m * slots * k * max(1 + 1.5 / m, _LATENCY / m) * (1 + 3 / k)
     stream = size * k * n
-    beyond = 0.0 if stream < _L1 else stream / (_L2_BYTES_S if stream < _L2 else _L2_BYTES_S / 3)
+    beyond = 0.0 if stream < _L1 else stream / (_L2_BYTES_S if stream < _L3 else _L2_BYTES_S / 3)
     return flops / rate + beyond
 
 

@@ -21,15 +21,20 @@ typedef struct {
     const Stage *stage;
 } Program;
 
-static void scatter(const Stage *s, const real *from, real *to)
+/* Put `rows` rows of K reals where the stage has them in T. */
+static void scatter(const Stage *s, const int32_t *fo, long rows, const real *from, real *to)
 {
-    if (s->run == 1)
-        for (long k = 0; k < s->K; k++) to[s->ko[k]] = from[k];
-    else if (s->run % 4 == 0)
-        for (long k = 0; k < s->K; k += 4) memcpy(to + s->ko[k], from + k, 4 * sizeof(real));
+    const long K = s->K;
+    const int32_t *ko = s->ko;
+    if (s->run % 4 == 0)
+        for (long i = 0; i < rows; i++, from += K)
+            for (long k = 0; k < K; k += 4) memcpy(to + fo[i] + ko[k], from + k, 4 * sizeof(real));
+    else if (rows == BLOCK && fo[BLOCK - 1] - fo[0] == BLOCK - 1) /* neighbours: line after line */
+        for (long k = 0; k < K; k++)
+            for (long i = 0; i < BLOCK; i++) to[fo[0] + ko[k] + i] = from[i * K + k];
     else
-        for (long k = 0; k < s->K; k += s->run)
-            memcpy(to + s->ko[k], from + k, (size_t)s->run * sizeof(real));
+        for (long i = 0; i < rows; i++, from += K)
+            for (long k = 0; k < K; k++) to[fo[i] + ko[k]] = from[k];
 }
 
 static void stage_forward(const Stage *s, const real *T, real *U)
@@ -57,8 +62,7 @@ static void stage_input(const Stage *s, const int32_t *count, const real *g, rea
             const long n = s->F - f < BLOCK ? s->F - f : BLOCK;
             product(n, s->K, s->M, g + (h * s->F + f) * s->M, fo, count, s->Wt + h * s->M * s->K,
                     s->K, part, s->K, 0);
-            for (long i = 0; i < n; i++)
-                scatter(s, part + i * s->K, dT + s->ho[h] + s->fo[f + i]);
+            scatter(s, s->fo + f, n, part, dT + s->ho[h]);
         }
 }
 

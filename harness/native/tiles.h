@@ -32,64 +32,65 @@ typedef real half __attribute__((vector_size(16), aligned(sizeof(real)), may_ali
             for (int v = 0; v < NV; v++) *(VEC *)(C + i * ldc + v * L) = acc[i][v];               \
     }
 
-TILE(tile_6x2, wide, 6, 2)
-TILE(tile_5x2, wide, 5, 2)
-TILE(tile_4x2, wide, 4, 2)
-TILE(tile_3x2, wide, 3, 2)
-TILE(tile_2x2, wide, 2, 2)
-TILE(tile_1x2, wide, 1, 2)
-TILE(tile_8x1, wide, 8, 1)
-TILE(tile_2x1, wide, 2, 1)
-TILE(tile_1x1, wide, 1, 1)
-TILE(tile_8xh, half, 8, 1)
-TILE(tile_1xh, half, 1, 1)
-TILE(tile_1xs, real, 1, 1)
+#define TILES(KIND, VEC, NV)                                                                      \
+    TILE(KIND##1, VEC, 1, NV)                                                                     \
+    TILE(KIND##2, VEC, 2, NV)                                                                     \
+    TILE(KIND##3, VEC, 3, NV)                                                                     \
+    TILE(KIND##4, VEC, 4, NV)                                                                     \
+    TILE(KIND##5, VEC, 5, NV)                                                                     \
+    TILE(KIND##6, VEC, 6, NV)
+#define TALL_TILES(KIND, VEC, NV)                                                                 \
+    TILES(KIND, VEC, NV)                                                                          \
+    TILE(KIND##7, VEC, 7, NV)                                                                     \
+    TILE(KIND##8, VEC, 8, NV)                                                                     \
+    TILE(KIND##9, VEC, 9, NV)                                                                     \
+    TILE(KIND##10, VEC, 10, NV)
 
-INLINE const real **rows(const real **a, const real *A, const int32_t *fo, int n)
-{
-    for (int i = 0; i < n; i++) a[i] = A + fo[i];
-    return a;
-}
+TILES(pair_, wide, 2)
+TALL_TILES(wide_, wide, 1)
+TALL_TILES(half_, half, 1)
+TILES(real_, real, 1)
 
-#define SWEEP(NAME, MR)                                                                           \
-    for (; m + MR <= M; m += MR)                                                                  \
-        NAME(K, rows(a, A, fo + m, MR), ko, B + n, ldb, C + m * ldc + n, ldc, add);
+#define SWEEP(KIND, MR)                                                                           \
+    case MR:                                                                                      \
+        for (; m < end; m += MR) {                                                                \
+            for (int i = 0; i < MR; i++) a[i] = A + fo[m + i];                                    \
+            KIND##MR(K, a, ko, B, ldb, C + m * ldc, ldc, add);                                    \
+        }                                                                                         \
+        break;
+#define SWEEPS(KIND)                                                                              \
+    SWEEP(KIND, 1) SWEEP(KIND, 2) SWEEP(KIND, 3) SWEEP(KIND, 4) SWEEP(KIND, 5) SWEEP(KIND, 6)
+#define TALL_SWEEPS(KIND)                                                                         \
+    SWEEPS(KIND) SWEEP(KIND, 7) SWEEP(KIND, 8) SWEEP(KIND, 9) SWEEP(KIND, 10)
+
+/* A product with as many columns as KIND: all tiles about as high, for a low one takes as long. */
+#define COLUMNS(KIND, MOST, SWEEPS_OF)                                                            \
+    static void KIND##columns(long M, long K, const real *A, const int32_t *fo,                   \
+                              const int32_t *ko, const real *B, long ldb, real *C, long ldc,      \
+                              int add)                                                            \
+    {                                                                                             \
+        const long tiles = (M + MOST - 1) / MOST, high = tiles ? (M + tiles - 1) / tiles : 0;     \
+        const real *a[10];                                                                        \
+        long m = 0, end = high * (M - tiles * (high - 1));                                        \
+        for (long rows = high; m < M; rows--, end = M)                                            \
+            switch (rows) { SWEEPS_OF(KIND) }                                                     \
+    }
+
+COLUMNS(pair_, 6, SWEEPS)
+COLUMNS(wide_, (M > 20 ? 8 : 10), TALL_SWEEPS) /* ten need more addresses than there are registers */
+COLUMNS(half_, (M > 20 ? 8 : 10), TALL_SWEEPS)
+COLUMNS(real_, 6, SWEEPS)
 
 static void product(long M, long N, long K, const real *A, const int32_t *fo, const int32_t *ko,
                     const real *B, long ldb, real *C, long ldc, int add)
 {
-    const real *a[8];
     long n = 0;
-    for (; n + 2 * LANES <= N; n += 2 * LANES) {
-        long m = 0;
-        for (long tiles = (M + 5) / 6; tiles; tiles--) { /* all about as high */
-            const long high = (M - m + tiles - 1) / tiles;
-            rows(a, A, fo + m, (int)high);
-            real *to = C + m * ldc + n;
-            switch (high) {
-            case 6: tile_6x2(K, a, ko, B + n, ldb, to, ldc, add); break;
-            case 5: tile_5x2(K, a, ko, B + n, ldb, to, ldc, add); break;
-            case 4: tile_4x2(K, a, ko, B + n, ldb, to, ldc, add); break;
-            case 3: tile_3x2(K, a, ko, B + n, ldb, to, ldc, add); break;
-            case 2: tile_2x2(K, a, ko, B + n, ldb, to, ldc, add); break;
-            default: tile_1x2(K, a, ko, B + n, ldb, to, ldc, add);
-            }
-            m += high;
-        }
-    }
-    for (; n + LANES <= N; n += LANES) {
-        long m = 0;
-        SWEEP(tile_8x1, 8)
-        SWEEP(tile_2x1, 2)
-        SWEEP(tile_1x1, 1)
-    }
-    for (; n + LANES / 2 <= N; n += LANES / 2) {
-        long m = 0;
-        SWEEP(tile_8xh, 8)
-        SWEEP(tile_1xh, 1)
-    }
-    for (; n < N; n++) {
-        long m = 0;
-        SWEEP(tile_1xs, 1)
-    }
+    for (; n + 2 * LANES <= N; n += 2 * LANES)
+        pair_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
+    for (; n + LANES <= N; n += LANES)
+        wide_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
+    for (; n + LANES / 2 <= N; n += LANES / 2)
+        half_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
+    for (; n < N; n++)
+        real_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
 }

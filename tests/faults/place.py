@@ -1,0 +1,141 @@
+"""The study that faults happen to: started in a process of its own, as often as it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.config import Search, Study
+from harness.space import Space
+from harness.tasks import TASKS
+from tests.faults.task import Known
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "RANKBENCH_FAULTS"  # in the environment of every process of a place
+NAME = "faulty"
+_PATIENCE_S = 300.0
+
+
+@dataclass(kw_only=True)
+class Place:
+    """A folder with one study of `points` trivial runs; `settings` are of the study."""
+
+    folder: Path
+    points: int
+    rng: random.Random
+    workers: int = 2
+    sleep_s: float = 0.02
+    settings: dict[str, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def study(self) -> Study:
+        """The study as its processes see it."""
+        return make_study(self.options())
+
+    def options(self) -> dict[str, Any]:
+        """What a process needs to make the study."""
+        task = {"sleep_s": self.sleep_s, **self.settings.get("task", {})}
+        rest = {key: value for key, value in self.settings.items() if key != "task"}
+        return {
+            "results": str(self.folder / "results"),
+            "points": self.points,
+            "workers": self.workers,
+            "task": task,
+            **rest,
+        }
+
+    @property
+    def runs(self) -> Path:
+        """The folder of the fragments of runs."""
+        return self.folder / "results" / NAME / "runs"
+
+    def start(self, **more: Any) -> subprocess.Popen[str]:
+        """Run the study in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.supervisor", json.dumps(self.options() | more)],
+            cwd=ROOT,
+            env={**os.environ, MARK: str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def finish(self, **more: Any) -> int:
+        """Run the study until nothing is left to measure; returns how often it took."""
+        for attempt in range(1, 6):
+            process = self.start(**more)
+            try:
+                told, _ = process.communicate(timeout=_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                told, _ = process.communicate()
+            self.told.append(told)
+            if process.returncode == 0:
+                return attempt
+        raise AssertionError(f"{NAME} does not end: {self.told[-1][-2000:]}")
+
+    def wait_for_more(self, process: subprocess.Popen[str]) -> bool:
+        """Until another run is written; false when the process ends before."""
+        before = self.newest()
+        while process.poll() is None:
+            if self.newest() != before:
+                return True
+            time.sleep(0.002)
+        return False
+
+    def newest(self) -> tuple[int, int]:
+        """What changes whenever a run is written."""
+        try:
+            return self.runs.stat().st_mtime_ns, len(list(self.runs.iterdir()))
+        except FileNotFoundError:
+            return 0, 0
+
+    def left(self) -> Iterator[psutil.Process]:
+        """Processes of this place that are alive, however they were started."""
+        for process in psutil.process_iter():
+            try:
+                if (
+                    process.environ().get(MARK) == str(self.folder)
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    yield process
+            except psutil.Error:
+                continue
+
+    def clear(self) -> int:
+        """Kill what is left; returns how many processes that were, after a short grace."""
+        deadline = time.monotonic() + 5.0
+        while (left := list(self.left())) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for process in left:
+            process.send_signal(signal.SIGKILL)
+        return len(left)
+
+
+def make_study(options: dict[str, Any]) -> Study:
+    """The study of a place's options."""
+    TASKS["known"] = Known
+    options = dict(options)
+    points, task = options.pop("points"), options.pop("task")
+    return Study(
+        name=NAME,
+        task={"name": "known", **task},
+        layer={"decomposition": "dense"},
+        space=Space.parse({"task": {"value": tuple(range(points))}}, {}),
+        search=Search(objectives=(("rmse", "minimize"),)),
+        seeds=(0,),
+        threads=1,
+        checkpoint_s=0,
+        **options,
+    )

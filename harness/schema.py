@@ -119,6 +119,7 @@ RUNS = (
         "backward_peak_mb", _FLOAT, "MB", "peak during forward and backward, gradients included"
     ),
     Column("step_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a training step"),
+    Column("peak_rss_mb", _FLOAT, "MB", "peak of resident memory of the program's process"),
     Column("started_at", pa.timestamp("us", tz="UTC"), "UTC", "when the run started"),
     Column(
         "replicates", _INT, "runs", "runs trained together in this run's program, 1 for one alone"

@@ -34,7 +34,7 @@ FLOORS = [
     ["tasks"],
     ["point"],
     ["run", "space", "estimate"],
-    ["config", "engine"],
+    ["config", "engine", "warden"],
     ["pruning"],
     ["queue"],
     ["worker"],

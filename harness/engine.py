@@ -119,12 +119,14 @@ def _follow(
 
 
 def _take(rows: Connection, outcomes: Sequence[Outcome], on_row: OnRow) -> bool:
-    """Take one message; false where there will be no other."""
+    """Take one message, of those that have not ended; false where there will be no other."""
     try:
         sent = rows.recv()
     except (EOFError, OSError):
         return False
     for place, (table, row) in sent:
+        if not _running([outcomes[place]]):
+            continue
         if table == "end":
             outcomes[place].end(**row)
         else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from threadpoolctl import threadpool_info
 
 from harness.engine import run_in_child
 from harness.layers.settings import LayerSettings
@@ -38,9 +39,18 @@ class Rogue(Probe):
             getattr(self, part)()
         yield "runs", {"rmse": 0.0}
 
-    def note(self, pid: int) -> None:
+    def note(self, what: object) -> None:
         with Path(self.log).open("a") as log:
-            log.write(f"{pid}\n")
+            log.write(f"{what}\n")
+
+    def tells_gpus(self) -> None:
+        self.note(f"gpus {os.environ.get('CUDA_VISIBLE_DEVICES')} {torch.cuda.is_initialized()}")
+
+    def tells_threads(self) -> None:
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        told = [torch.get_num_threads(), *(int(os.environ[name]) for name in names)]
+        pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        self.note(f"threads {sorted({*told, *pools})} interop {torch.get_num_interop_threads()}")
 
     def forever(self) -> None:
         time.sleep(600)

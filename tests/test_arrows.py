@@ -15,7 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # A module may import only from its own line or the lines above it.
 FLOORS = [
     ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
-    ["native"],
+    ["native", "alone"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
     [
@@ -35,7 +35,7 @@ FLOORS = [
     ["point"],
     ["run", "space", "estimate"],
     ["config", "engine", "warden"],
-    ["pruning"],
+    ["placement", "pruning"],
     ["queue"],
     ["worker"],
     ["study", "progress", "summary"],

@@ -55,8 +55,8 @@ def plan(arguments: argparse.Namespace) -> int:
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")
     _announce(console, study, execution)
-    left = sum(seconds[point.point_id] for point, _ in execution.pending()) / study.workers
-    console.print(f"estimated time: {duration(left)} with {study.workers} worker(s), roughly")
+    left = sum(seconds[point.point_id] for point, _ in execution.pending()) / execution.workers()
+    console.print(f"estimated time: {duration(left)} with {execution.workers()} worker(s), roughly")
     return DONE
 
 

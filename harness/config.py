@@ -92,7 +92,10 @@ class Study:
     `seeds`: replicates of every point; `replicates`: how many of them are trained as one
     program, which changes no result beyond rounding; `time_limit_s`: hard limit of one program;
     `threads`: torch threads of one program (None: the cores shared among `workers`);
-    `checkpoint_s`: seconds between two checkpoints of a training, 0 for none.
+    `checkpoint_s`: seconds between two checkpoints of a training, 0 for none;
+    `workers_per_device`: workers of each GPU, in place of `workers` where there are any;
+    `memory_limit_gb`: of a program and all that it starts; `retries`: how often a run that failed
+    is tried again at once; `alone`: whether a run has the machine alone (auto: one that times).
 
     Raises ValueError for a value out of its range or an unknown key.
     """
@@ -114,6 +117,10 @@ class Study:
     threads: int | None = None
     time_limit_s: float = 3600.0
     checkpoint_s: float = 60.0
+    workers_per_device: int | None = None
+    memory_limit_gb: float | None = None
+    retries: int = 0
+    alone: bool | str = "auto"
     results: str = "results"
 
     def __post_init__(self) -> None:
@@ -127,6 +134,12 @@ class Study:
             positive_int("threads", self.threads)
         number("time_limit_s", self.time_limit_s, 0.0, math.inf, open_low=True)
         number("checkpoint_s", self.checkpoint_s, 0.0, math.inf)
+        if self.workers_per_device is not None:
+            positive_int("workers_per_device", self.workers_per_device)
+        if self.memory_limit_gb is not None:
+            number("memory_limit_gb", self.memory_limit_gb, 0.0, math.inf, open_low=True)
+        whole("retries", self.retries, 0)
+        one_of("alone", self.alone, ("auto", True, False))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
         self._check_names()

@@ -66,6 +66,7 @@ class Judge:
         self.name, _ = monitor
         self.verdict: str | None = None
         self._latest: tuple[int, float] | None = None
+        self._reported: set[int] = set()  # a run that is tried again repeats what it told
 
     def hear(self, table: str, row: Mapping[str, Any]) -> None:
         """A row of the run. That of `epochs` comes first, and what `runs` keeps of it next."""
@@ -80,7 +81,9 @@ class Judge:
     def report(self, curve: Curve) -> None:
         """Tell the trial a curve, or a point of it."""
         for epoch, value in curve.items():
-            self.trial.report(value, epoch)
+            if epoch not in self._reported:
+                self._reported.add(epoch)
+                self.trial.report(value, epoch)
 
 
 def curves(epochs: Iterable[Mapping[str, Any]], name: str) -> dict[str, Curve]:

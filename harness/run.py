@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,15 @@ from harness.layers import Layer
 from harness.point import Point
 from harness.tasks.base import Context, Row
 from harness.train import Diverged
+
+# What torch says, in no exception of its own: its allocator on a CPU, a driver, a library.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "out of memory",
+    "STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(kw_only=True)
@@ -126,5 +136,8 @@ def _end(status: str, error: BaseException | None = None, trace: str | None = No
 
 
 def _out_of_memory(error: Exception) -> bool:
-    expected = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return expected or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)

@@ -16,6 +16,7 @@ import optuna
 from harness.config import Study
 from harness.fragments import remove
 from harness.merge import Listing
+from harness.placement import threads, worker_count
 from harness.point import Point
 from harness.pruning import Curve, curves
 from harness.queue import (
@@ -29,7 +30,7 @@ from harness.queue import (
     unfinished_seeds,
 )
 from harness.store import Store
-from harness.worker import Ledger, Watcher, Worker, checkpoints, threads
+from harness.worker import Ledger, Watcher, Worker, checkpoints
 
 _POLL_S = 0.1
 _COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
@@ -128,7 +129,7 @@ class StudyRun:
             threading.Thread(
                 target=Worker(number, self.ledger, watcher).work, name=f"worker-{number}"
             )
-            for number in range(self.study.workers)
+            for number in range(worker_count(self.study))
         ]
         for thread in workers:
             thread.start()
@@ -163,6 +164,10 @@ class StudyRun:
     def threads(self) -> int:
         """Torch threads of one run."""
         return threads(self.study)
+
+    def workers(self) -> int:
+        """Runs at a time."""
+        return worker_count(self.study)
 
     def together(self) -> int:
         """The number of runs of a new point that are one program."""

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from optuna.trial import Trial, TrialState
 
+from harness.alone import machine
 from harness.checkpoint import Checkpoint
 from harness.config import Study
 from harness.engine import run_in_child
 from harness.machine import provenance
+from harness.placement import place
 from harness.point import Point
 from harness.pruning import Curve, Judge
 from harness.queue import (
@@ -35,7 +36,7 @@ from harness.queue import (
     unfinished_seeds,
 )
 from harness.run import Outcome, point_facts
-from harness.schema import FINISHED
+from harness.schema import FINISHED, RETRIED
 from harness.store import Store
 from harness.tasks.base import Context
 
@@ -85,6 +86,7 @@ class Worker:
     def __init__(self, number: int, ledger: Ledger, watcher: Watcher) -> None:
         self.number, self.ledger, self.watcher = number, ledger, watcher
         self.study = ledger.study
+        self.place = place(self.study, number)
 
     def work(self) -> None:
         """Take trials until none waits; a failure stops every worker and is kept in the ledger."""
@@ -135,45 +137,73 @@ class Worker:
     def _run_seeds(
         self, point: Point, seeds: Sequence[int], params: dict[str, Any], judge: Judge | None
     ) -> None:
-        """Execute one seed, or several as one program, and write a row for each."""
+        """Execute one seed, or several as one program, and write a row for each.
+
+        Those that fail are tried again; only the last try is written.
+        """
+        for seed in seeds:
+            self.watcher.started(self.number, point, seed)
+        left = list(seeds)
+        for attempt in range(1, self.study.retries + 2):
+            again = attempt <= self.study.retries
+            measured = self._attempt(point, left, judge)
+            left = []
+            for row, outcome in measured:
+                if again and row["status"] in RETRIED and not self.ledger.stop.is_set():
+                    left.append(row["seed"])
+                    continue
+                row |= {"params": json.dumps(params, sort_keys=True), "attempts": attempt}
+                self._write(row, outcome)
+                self.watcher.finished(self.number, row)
+            if not left:
+                return
+
+    def _attempt(
+        self, point: Point, seeds: Sequence[int], judge: Judge | None
+    ) -> list[tuple[Row, Outcome]]:
+        """Execute seeds as one program; return what each came to, with its row."""
 
         def on_row(table: str, row: Row) -> None:
             self.watcher.progressed(self.number, table, row)
             if judge is not None:
                 judge.hear(table, row)
 
-        for seed in seeds:
-            self.watcher.started(self.number, point, seed)
-        place = {**provenance(device(self.study)), "threads": threads(self.study)}
-        started = datetime.datetime.now(datetime.UTC)
-        outcomes = run_in_child(
-            point,
-            [self._context(point, seed, len(seeds)) for seed in seeds],
-            time_limit_s=self.study.time_limit_s,
-            stop=self.ledger.stop,
-            on_row=on_row,
-            verdict=lambda: judge.verdict if judge is not None else None,
-        )
-        duration = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        for seed, outcome in zip(seeds, outcomes, strict=True):
-            row = {
-                **place,
-                "started_at": started,
-                "duration_s": duration / len(seeds),
-                "replicates": len(seeds),
-                "params": json.dumps(params, sort_keys=True),
-                **self._row(point, seed, outcome),
-            }
-            self._write(row, outcome)
-            self.watcher.finished(self.number, row)
+        with machine(alone=self._is_alone(point), stop=self.ledger.stop):
+            facts = {**self._provenance(), "replicates": len(seeds)}
+            began = time.monotonic()
+            outcomes = run_in_child(
+                point,
+                [self._context(point, seed, len(seeds)) for seed in seeds],
+                time_limit_s=self.study.time_limit_s,
+                memory_limit_gb=self.study.memory_limit_gb,
+                environment=self.place.environment,
+                stop=self.ledger.stop,
+                on_row=on_row,
+                verdict=lambda: judge.verdict if judge is not None else None,
+            )
+        facts["duration_s"] = (time.monotonic() - began) / len(seeds)
+        pairs = zip(seeds, outcomes, strict=True)
+        return [({**facts, **self._row(point, seed, end)}, end) for seed, end in pairs]
+
+    def _is_alone(self, point: Point) -> bool:
+        return point.task.times() if self.study.alone == "auto" else bool(self.study.alone)
+
+    def _provenance(self) -> Row:
+        """Where and when a run is measured that starts now."""
+        return {
+            **provenance(self.place.device, self.place.gpu_index or 0),
+            "gpu_index": self.place.gpu_index,
+            "threads": self.place.threads,
+            "started_at": datetime.datetime.now(datetime.UTC),
+        }
 
     def _context(self, point: Point, seed: int, together: int) -> Context:
         """What a run is given; only one that is a program of its own keeps a checkpoint."""
         kept = together == 1 and self.study.checkpoint_s > 0
         return Context(
             seed=seed,
-            device=device(self.study),
-            threads=threads(self.study),
+            device=self.place.device,
+            threads=self.place.threads,
             checkpoint=self.ledger.checkpoint(point.run_id(seed)) if kept else None,
         )
 
@@ -211,16 +241,3 @@ class Worker:
 def checkpoints(study: Study) -> Path:
     """The folder of a study's checkpoints."""
     return Path(study.results) / study.name / "checkpoints"
-
-
-def device(study: Study) -> str:
-    """The torch device of every run of a study."""
-    if study.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return study.device
-
-
-def threads(study: Study) -> int:
-    """Torch threads of one run: those the study sets, or its share of the cores."""
-    cores = len(os.sched_getaffinity(0))
-    return study.threads or max(1, cores // study.workers)

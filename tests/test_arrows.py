@@ -15,7 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # A module may import only from its own line or the lines above it.
 FLOORS = [
     ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
-    ["native"],
+    ["native", "alone"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
     [
@@ -34,8 +34,8 @@ FLOORS = [
     ["tasks"],
     ["point"],
     ["run", "space", "estimate"],
-    ["config", "engine"],
-    ["pruning"],
+    ["config", "engine", "warden"],
+    ["placement", "pruning"],
     ["queue"],
     ["worker"],
     ["study", "progress", "summary"],

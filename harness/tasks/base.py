@@ -94,6 +94,10 @@ class Task(ABC):
         """
         return None
 
+    def times(self) -> bool:
+        """Whether time is what a run measures, so that it should have the machine alone."""
+        return False
+
     def missing(self) -> str | None:
         """One line on data that is not there, None when a run can start."""
         return None

@@ -73,6 +73,9 @@ class Profile(Task):
         flops = 3.0 * point.layer.cost(self.batch * self.time_steps).flops
         return Work(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
 
+    def times(self) -> bool:
+        return self.timing
+
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         if self.timing:
             yield from self._time(point, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from harness.bounds import Bound
 from harness.cells import CELLS, Cell
 from harness.checks import number, one_of, positive_int, whole
 from harness.compute import PRECISIONS, SWITCHES, Compute
@@ -25,6 +27,7 @@ from harness.layers import LAYERS
 from harness.layers.settings import LayerSettings
 from harness.patience import Monitor
 from harness.point import Point
+from harness.run import KNOWN
 from harness.schema import RUNS
 from harness.space import Settings, Space
 from harness.tasks import TASKS, Task
@@ -45,6 +48,8 @@ class Search:
     `pruner`: what ends a point early whose first seed's validation curve is behind; of `median`,
     `startup_trials` finished points and `warmup_epochs` come first; of `hyperband`, `min_epochs`
     and `reduction_factor`. All have Optuna's meaning and defaults.
+    `limits`: bounds on columns in KNOWN; a point beyond one is never measured.
+    `constraints`: bounds on columns that are measured, which the samplers are told of.
     """
 
     sampler: str = "grid"
@@ -56,6 +61,8 @@ class Search:
     warmup_epochs: int = 0
     min_epochs: int = 1
     reduction_factor: int = 3
+    limits: tuple[Bound, ...] = ()
+    constraints: tuple[Bound, ...] = ()
 
     def __post_init__(self) -> None:
         one_of("search.sampler", self.sampler, SAMPLERS)
@@ -66,7 +73,16 @@ class Search:
         for column, direction in self.objectives:
             one_of("search.objectives", column, [c.name for c in RUNS if c.type in _NUMBERS])
             one_of(f"search.objectives.{column}", direction, ("minimize", "maximize"))
+        for bound in self.limits:
+            one_of("search.limits (known before a run)", bound.column, KNOWN)
+        for bound in self.constraints:
+            one_of("search.constraints", bound.column, [c.name for c in RUNS if c.type in _NUMBERS])
         self._check_pruner()
+
+    def asked(self) -> str:
+        """Objectives and constraints as JSON, for the column `search`."""
+        constraints = {bound.column: bound.plain() for bound in self.constraints}
+        return json.dumps({"objectives": dict(self.objectives), "constraints": constraints})
 
     def _check_pruner(self) -> None:
         one_of("search.pruner", self.pruner, PRUNERS)
@@ -82,6 +98,7 @@ class Search:
             )
 
 
+_BOUNDS = ("limits", "constraints")
 _NUMBERS = {c.type for c in RUNS if c.name in ("num_params", "rmse")}
 
 
@@ -291,7 +308,10 @@ def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
         "training": _defaults(Training) if task.trains else None,
         "compute": _defaults(Compute),
         "space": {"shared": {}, "branches": {}},
-        "search": {k: v for k, v in _defaults(Search).items() if k != "objectives"},
+        "search": {
+            **{k: v for k, v in _defaults(Search).items() if k != "objectives"},
+            **{name: {} for name in _BOUNDS},
+        },
     }
     return _merge({**_defaults(Study), **parts}, written)
 
@@ -317,6 +337,8 @@ def _study(name: str, composed: dict[str, Any]) -> Study:
     objectives = values["search"].get("objectives")
     if isinstance(objectives, dict):
         values["search"]["objectives"] = tuple(objectives.items())
+    for name in _BOUNDS:
+        values["search"][name] = Bound.parse(f"search.{name}", values["search"][name])
     values["search"] = Search(**values["search"])
     if isinstance(values["seeds"], int):
         positive_int("seeds", values["seeds"])

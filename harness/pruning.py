@@ -44,6 +44,7 @@ def add_told(study: Study, trial: FrozenTrial) -> None:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
+        constraints=trial.constraints,
     )
     study.add_trial(running)
     again = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)

@@ -14,7 +14,18 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
+    [
+        "bounds",
+        "cache",
+        "checks",
+        "compute",
+        "schema",
+        "modes",
+        "label",
+        "patience",
+        "exits",
+        "bars",
+    ],
     ["native"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
@@ -35,7 +46,7 @@ FLOORS = [
     ["point"],
     ["run", "space", "estimate"],
     ["config", "engine"],
-    ["pruning"],
+    ["pruning", "feasibility"],
     ["queue"],
     ["worker"],
     ["study", "progress", "summary"],

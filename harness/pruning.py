@@ -9,9 +9,9 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from harness.config import Search
 from harness.label import metric
 from harness.patience import Monitor
+from harness.search import Search
 
 Curve = dict[int, float]  # epoch -> the monitored metric
 
@@ -44,6 +44,7 @@ def add_told(study: Study, trial: FrozenTrial) -> None:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
+        constraints=trial.constraints,
     )
     study.add_trial(running)
     again = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)

@@ -29,6 +29,7 @@ from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from harness.config import Study
+from harness.feasibility import beyond, constraint_violations
 from harness.point import Point
 from harness.pruning import Curve, add_told, build_pruner
 from harness.schema import FINISHED, PRUNED
@@ -36,6 +37,7 @@ from harness.space import encode
 
 Row = dict[str, Any]
 JOURNAL = "optuna.journal"
+POPULATION = 50  # points of a generation, as Optuna has it
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Grid:
 
 
 def enumerate_grid(study: Study) -> Grid:
-    """Every valid point of the grid once; invalid ones counted by reason.
+    """Every valid point of the grid once; those invalid or beyond a limit counted by reason.
 
     Raises ValueError when the space holds no valid point.
     """
@@ -60,6 +62,10 @@ def enumerate_grid(study: Study) -> Grid:
             point = study.point(settings)
         except ValueError as reason:
             grid.skipped[str(reason)] += 1
+            continue
+        outside = beyond(study, point)
+        if outside is not None:
+            grid.skipped[outside] += 1
             continue
         if point.point_id in grid.points:
             grid.duplicates += 1
@@ -136,6 +142,7 @@ class TrialQueue:
         self.study = study
         self.folder = folder
         self._curves: Mapping[str, Curve] = {}
+        self._told = 0
 
     def build(
         self, grid: Grid | None, rows: Mapping[str, Row], curves: Mapping[str, Curve]
@@ -145,7 +152,7 @@ class TrialQueue:
         `curves`: run_id -> validation curve, where a pruner needs them.
         The caller must hold the study's lock: nobody else may have the journal open.
         """
-        self._curves = curves
+        self._curves, self._told = curves, 0
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(f"{JOURNAL}*"):
             stale.unlink()
@@ -189,7 +196,7 @@ class TrialQueue:
             case "tpe":
                 return TPESampler(seed=seed, constant_liar=True)
             case "nsga2":
-                return NSGAIISampler(seed=seed)
+                return NSGAIISampler(seed=seed, population_size=POPULATION)
             case _:
                 return RandomSampler(seed=seed)
 
@@ -231,6 +238,7 @@ class TrialQueue:
         state, values = told(self.study, runs)
         if state is TrialState.PRUNED and curve:
             values = [curve[max(curve)]]  # as Optuna itself does
+        complete = state is TrialState.COMPLETE
         try:
             trial = create_trial(
                 state=state,
@@ -239,11 +247,20 @@ class TrialQueue:
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 user_attrs=attributes,
+                system_attrs=self._generation(),
+                constraints=constraint_violations(self.study, runs) if complete else None,
             )
         except ValueError:
             return False
         add_told(self._create, trial)
+        self._told += complete
         return True
+
+    def _generation(self) -> dict[str, Any]:
+        """What makes a told trial one of a generation; a genetic search knows no other."""
+        if self.study.search.sampler != "nsga2":
+            return {}
+        return {NSGAIISampler._get_generation_key(): self._told // POPULATION}
 
 
 def branch_distribution(study: Study) -> dict[str, BaseDistribution]:
@@ -275,7 +292,7 @@ def _is_sampled(study: Study, row: Row) -> bool:
         point = study.point(study.space.settings(branch, params))
     except (KeyError, ValueError):
         return False
-    return point.point_id == str(row["point_id"])
+    return point.point_id == str(row["point_id"]) and beyond(study, point) is None
 
 
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:

@@ -94,6 +94,29 @@ def point_facts(point: Point) -> dict[str, Any]:
     }
 
 
+# Columns of numbers that a point alone tells.
+KNOWN = (
+    *("num_params", "compression_ratio", "forward_flops", "largest_intermediate", "rows"),
+    *("dense_params", "in_features", "out_features", "core_order", "hidden_size"),
+    *("rank", "cp_rank", "tucker_rank", "tt_rank", "tr_rank"),
+)
+
+
+def known_number(point: Point, column: str) -> float | None:
+    """The value of a column in KNOWN; None where a point has none, such as another layer's rank.
+
+    FLOPs and intermediates are those of `Layer.cost` over the rows of the task's forward pass.
+    """
+    rows = point.task.rows(point)
+    if column == "rows":
+        return rows
+    if column in ("forward_flops", "largest_intermediate"):
+        cost = point.layer.cost(rows)
+        return cost.flops if column == "forward_flops" else cost.largest_intermediate
+    value = point_facts(point).get(column)
+    return None if value is None else float(value)
+
+
 def layer_facts(layer: Layer) -> dict[str, Any]:
     """The `runs` columns that say which layer this is and what it costs."""
     largest = {name: _largest(getattr(layer, name)) for name in layer.RANKS}

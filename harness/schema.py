@@ -73,6 +73,7 @@ RUNS = (
     Column("contraction", _TEXT, "", "the cores that were merged, and the order they joined in"),
     Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training, compute"),
     Column("params", _TEXT, "JSON", "values of the study's search space at this point"),
+    Column("search", _TEXT, "JSON", "objectives and constraints of the study when measured"),
     # Counts.
     Column("num_params", _INT, "parameters", "parameters of the input map, biases excluded"),
     Column("dense_params", _INT, "parameters", "in_features * out_features"),

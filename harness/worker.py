@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from harness.alone import machine
 from harness.checkpoint import Checkpoint
 from harness.config import Study
 from harness.engine import run_in_child
+from harness.feasibility import beyond, constrain, constraint_violations, limit_violations
 from harness.machine import provenance
 from harness.placement import place
 from harness.point import Point
@@ -40,6 +42,8 @@ from harness.schema import FINISHED, RETRIED
 from harness.store import Store
 from harness.tasks.base import Context
 
+MOST_REJECTED = 500  # draws beyond the limits in a row that cost nothing
+
 
 class Watcher(Protocol):
     """Is told what happens; called from worker threads."""
@@ -55,8 +59,9 @@ class Ledger:
     """What the workers of one process share.
 
     `rows`: run_id -> row of every run, stored or new; `measured`: the new ones; `skipped`: reason
-    -> count of invalid points; `curves`: run_id -> validation curve, where a pruner needs them;
-    `stop`: set once nothing more is to be claimed; `failure`: what stopped a worker, if anything.
+    -> count of points invalid or beyond a limit; `curves`: run_id -> validation curve, where a
+    pruner needs them; `rejected`: draws beyond a limit since the last one within; `stop`: set once
+    nothing more is to be claimed; `failure`: what stopped a worker, if anything.
     """
 
     study: Study
@@ -67,6 +72,7 @@ class Ledger:
     measured: list[Row] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     curves: dict[str, Curve] = field(default_factory=dict)
+    rejected: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
 
@@ -110,6 +116,11 @@ class Worker:
             self.ledger.skipped[str(reason)] += 1
             trial.study.tell(trial, state=TrialState.FAIL)
             return
+        outside = beyond(self.study, point)
+        if outside is not None:
+            self._reject(trial, point, outside)
+            return
+        self.ledger.rejected = 0
         seeds = unfinished_seeds(self.study, point, self.ledger.rows)
         judge = self._judge(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
@@ -121,9 +132,27 @@ class Worker:
             if is_pruned(self.study, point_rows(self.study, point, self.ledger.rows)):
                 self.watcher.spared(point, len(seeds) - first - len(group))
                 break
-        state, values = told(self.study, point_rows(self.study, point, self.ledger.rows))
+        runs = point_rows(self.study, point, self.ledger.rows)
+        state, values = told(self.study, runs)
         trial.set_user_attr("point_id", point.point_id)
+        if state is TrialState.COMPLETE:
+            constrain(trial, constraint_violations(self.study, runs))
         trial.study.tell(trial, values, state)
+
+    def _reject(self, trial: Trial, point: Point, reason: str) -> None:
+        """Tell Optuna that a drawn point is beyond a limit, and draw another in its place.
+
+        Nothing is measured: its objectives are the worst there are, its violations say why. After
+        so many in a row a draw uses its trial up, for there may be no point within the limits.
+        """
+        self.ledger.skipped[reason] += 1
+        self.ledger.rejected += 1
+        if self.ledger.rejected <= MOST_REJECTED:
+            trial.study.enqueue_trial({})
+        constrain(trial, limit_violations(self.study, point))
+        trial.set_user_attr("point_id", point.point_id)
+        signs = {"minimize": math.inf, "maximize": -math.inf}
+        trial.study.tell(trial, [signs[way] for _, way in self.study.search.objectives])
 
     def _judge(self, trial: Trial, point: Point) -> Judge | None:
         """What judges the run of the first seed; told its curve where that is not run again."""
@@ -152,7 +181,11 @@ class Worker:
                 if again and row["status"] in RETRIED and not self.ledger.stop.is_set():
                     left.append(row["seed"])
                     continue
-                row |= {"params": json.dumps(params, sort_keys=True), "attempts": attempt}
+                row |= {
+                    "params": json.dumps(params, sort_keys=True),
+                    "search": self.study.search.asked(),
+                    "attempts": attempt,
+                }
                 self._write(row, outcome)
                 self.watcher.finished(self.number, row)
             if not left:

@@ -14,7 +14,18 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
+    [
+        "bounds",
+        "cache",
+        "checks",
+        "compute",
+        "schema",
+        "modes",
+        "label",
+        "patience",
+        "exits",
+        "bars",
+    ],
     ["native", "alone"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
@@ -34,8 +45,9 @@ FLOORS = [
     ["tasks"],
     ["point"],
     ["run", "space", "estimate"],
+    ["search"],
     ["config", "engine", "warden"],
-    ["placement", "pruning"],
+    ["placement", "pruning", "feasibility"],
     ["queue"],
     ["worker"],
     ["study", "progress", "summary"],

@@ -68,6 +68,10 @@ class Task(ABC):
     def work(self, point: Point) -> Work:
         """The size of a run, known without any data."""
 
+    def rows(self, point: Point) -> int:
+        """Rows (batch * time) of a forward pass, by which its cost is known beforehand."""
+        return 1
+
     @abstractmethod
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         """Measure, yielding (table, row) as each is known.

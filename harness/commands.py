@@ -21,6 +21,15 @@ _MOST_POINTS = 60
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what a study has not measured yet."""
+    return _execute(arguments, again=True)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Measure what waits in a storage that machines share, until nothing is left."""
+    return _execute(arguments, again=False)
+
+
+def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
@@ -34,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     weights = estimate(points, execution.threads(), execution.together()) if pending else {}
     work = sum(weights[point.point_id] for point in points) if pending else float(total)
     with StudyProgress(console, study.name, total, weights, work) as progress:
-        execution.run(progress)
+        if again:
+            execution.run(progress)
+        else:
+            execution.join(progress, again=False)
     return _conclude(console, study, execution)
 
 

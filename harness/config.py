@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from harness.address import check_address
 from harness.cells import CELLS, Cell
 from harness.checks import number, one_of, positive_int, whole
 from harness.compute import PRECISIONS, SWITCHES, Compute
@@ -34,6 +35,7 @@ SAMPLERS = ("grid", "tpe", "nsga2", "random")
 PRUNERS = ("none", "median", "hyperband")
 DTYPES = ("float32", "float64", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("local", "ray", "slurm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,9 @@ class Study:
     program, which changes no result beyond rounding; `time_limit_s`: hard limit of one program;
     `threads`: torch threads of one program (None: the cores shared among `workers`);
     `checkpoint_s`: seconds between two checkpoints of a training, 0 for none.
+    `storage`: address of the PostgreSQL database that machines share, empty for a journal;
+    `heartbeat_s`: seconds between two signs of life there, four of which a worker may miss;
+    `engine`: who places the workers; `slurm`: what submitit is told of the jobs.
 
     Raises ValueError for a value out of its range or an unknown key.
     """
@@ -115,6 +120,10 @@ class Study:
     time_limit_s: float = 3600.0
     checkpoint_s: float = 60.0
     results: str = "results"
+    storage: str = dataclasses.field(default="", repr=False)
+    heartbeat_s: int = 15
+    engine: str = "local"
+    slurm: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, DTYPES)
@@ -129,6 +138,7 @@ class Study:
         number("checkpoint_s", self.checkpoint_s, 0.0, math.inf)
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
+        self._check_engine()
         self._check_names()
         Compute(**(self.compute or {}))
         self._check_replicates()
@@ -174,6 +184,16 @@ class Study:
             part, key = name.split(".", 1)
             parts[part][key] = value
         return parts
+
+    def _check_engine(self) -> None:
+        check_address(self.storage)
+        positive_int("heartbeat_s", self.heartbeat_s)
+        one_of("engine", self.engine, ENGINES)
+        if self.engine != "local" and not self.storage:
+            raise ValueError(
+                f"engine={self.engine} needs storage=postgresql://USER@HOST/DATABASE, which its"
+                " workers share; got none"
+            )
 
     def _check_replicates(self) -> None:
         task = self.task["name"]

@@ -73,6 +73,10 @@ class Ledger:
         """Whether a run is not to be measured again."""
         return self.rows.get(run_id, {}).get("status") in finished(self.study)
 
+    def reload(self) -> None:
+        """Learn what others have measured."""
+        self.rows.update({row["run_id"]: row for row in self.store.read("runs").to_pylist()})
+
     def checkpoint(self, run_id: str) -> Checkpoint:
         """Where a run keeps what it needs to go on."""
         folder = str(checkpoints(self.study).absolute())
@@ -102,12 +106,16 @@ class Worker:
             self.ledger.stop.set()
 
     def _run_trial(self, trial: Trial) -> None:
+        queue = self.ledger.queue
         try:
-            point = self._point(trial)
+            point = queue.steadily(lambda: self._point(trial))
         except ValueError as reason:
             self.ledger.skipped[str(reason)] += 1
-            trial.study.tell(trial, state=TrialState.FAIL)
+            queue.tell(trial, None, TrialState.FAIL)
             return
+        queue.identify(trial, point.point_id)
+        if queue.is_repeated(trial):
+            self.ledger.reload()
         seeds = unfinished_seeds(self.study, point, self.ledger.rows)
         judge = self._judge(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
@@ -120,8 +128,7 @@ class Worker:
                 self.watcher.spared(point, len(seeds) - first - len(group))
                 break
         state, values = told(self.study, point_rows(self.study, point, self.ledger.rows))
-        trial.set_user_attr("point_id", point.point_id)
-        trial.study.tell(trial, values, state)
+        queue.tell(trial, values, state)
 
     def _judge(self, trial: Trial, point: Point) -> Judge | None:
         """What judges the run of the first seed; told its curve where that is not run again."""
@@ -190,6 +197,10 @@ class Worker:
         }
 
     def _write(self, row: Row, outcome: Outcome) -> None:
+        if row["status"] not in FINISHED and self.study.storage:
+            self.ledger.reload()
+            if self.ledger.has_ended(row["run_id"]):
+                return  # the trial was given to another worker, who has done it
         self.ledger.store.write_run({**outcome.tables, "runs": [row]})
         self.ledger.rows[row["run_id"]] = row
         self.ledger.measured.append(row)

@@ -14,7 +14,18 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
+    [
+        "cache",
+        "checks",
+        "compute",
+        "schema",
+        "modes",
+        "label",
+        "patience",
+        "exits",
+        "bars",
+        "address",
+    ],
     ["native"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
@@ -34,9 +45,10 @@ FLOORS = [
     ["tasks"],
     ["point"],
     ["run", "space", "estimate"],
-    ["config", "engine"],
+    ["config", "engine", "postgres", "reach"],
     ["pruning"],
     ["queue"],
+    ["shared"],
     ["worker"],
     ["study", "progress", "summary"],
     ["bench"],

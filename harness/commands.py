@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 
 from rich.console import Console
@@ -38,6 +39,9 @@ def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     if missing is not None:
         raise ValueError(missing)
     _announce(console, study, execution)
+    if again and study.engine != "local":
+        _place(execution, arguments)
+        return _conclude(console, study, execution)
     pending, total = execution.pending(), execution.planned()
     points = [point for point, _ in pending]
     weights = estimate(points, execution.threads(), execution.together()) if pending else {}
@@ -48,6 +52,19 @@ def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
         else:
             execution.join(progress, again=False)
     return _conclude(console, study, execution)
+
+
+def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
+    """Fill the storage here, and have workers elsewhere measure."""
+    # Their packages are extras: they are imported only when asked for.
+    engine = importlib.import_module(f"harness.on_{execution.study.engine}")
+    execution.join(None, again=True)
+    before = set(execution.rows)
+    try:
+        engine.place(execution, arguments.study, arguments.overrides)
+    finally:
+        execution.ledger.reload()
+        execution.measured.extend(row for key, row in execution.rows.items() if key not in before)
 
 
 def plan(arguments: argparse.Namespace) -> int:

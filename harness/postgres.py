@@ -6,6 +6,7 @@ in one, 2 000 are added in one transaction. Every clock is the server's, in UTC.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.distributions import distribution_to_json
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, text
@@ -97,15 +98,17 @@ class Postgres:
 
     def __init__(self, address: str, name: str, directions: Sequence[str], threads: int) -> None:
         self.shown, self.name = hidden(address), name
+        first = _engine(address, threads)
         try:
-            self._engine = _engine(address, threads)
-            with self._engine.begin() as connection:
+            with first.begin() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SETUP_LOCK})
                 self._set_up(address, threads, directions)
                 connection.execute(text(_INDEX))
         except OperationalError as error:
             why = str(error.orig).strip().partition("\n")[0]
             raise OSError(f"storage {self.shown} cannot be used: {hidden(why)}") from None
+        finally:
+            first.dispose()
 
     def _set_up(self, address: str, threads: int, directions: Sequence[str]) -> None:
         rdb = optuna.storages.RDBStorage(
@@ -116,6 +119,7 @@ class Postgres:
             .replace("}", "}}"),
             engine_kwargs=_options(threads),
         )
+        self._engine = rdb.engine
         self.optuna = optuna.storages.get_storage(rdb)
         study = optuna.create_study(
             storage=self.optuna,
@@ -226,7 +230,8 @@ class Postgres:
             "numbers": list(range(len(states))),
             "states": list(states),
         }
-        return [trial_id for _, trial_id in sorted(connection.execute(text(_ADD), given).tuples())]
+        added = connection.execute(text(_ADD), given)
+        return [trial_id for _, trial_id in sorted((number, key) for number, key in added)]
 
 
 def is_lost(error: BaseException) -> bool:
@@ -278,7 +283,7 @@ def _rows(table: str, trial: FrozenTrial) -> list[tuple[Any, ...]]:
     match table:
         case "trial_params":
             return [
-                (name, found.to_internal_repr(trial.params[name]), distribution_to_json(found))
+                (name, found.to_internal_repr(trial.params[name]), _written(found))
                 for name, found in trial.distributions.items()
             ]
         case "trial_user_attributes":
@@ -289,6 +294,12 @@ def _rows(table: str, trial: FrozenTrial) -> list[tuple[Any, ...]]:
             return [(n, *_number(value)) for n, value in enumerate(trial.values or ())]
         case _:
             return [(n, *_number(value)) for n, value in trial.intermediate_values.items()]
+
+
+@functools.lru_cache(maxsize=256)
+def _written(found: BaseDistribution) -> str:
+    """A distribution as Optuna writes it; those of a large grid take long, and are few."""
+    return distribution_to_json(found)
 
 
 def _number(value: float) -> tuple[float | None, str]:

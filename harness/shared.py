@@ -103,8 +103,9 @@ class SharedQueue(TrialQueue):
             stored = self._postgres.trials(connection)
             self._check_reach(again and all(t.state is not TrialState.RUNNING for t in stored))
             rows, self._curves = read()
+            self._waiting: list[FrozenTrial] = []
             self._fill(grid, rows)
-            wanted = self._create.get_trials(deepcopy=False)
+            wanted = [*self._create.get_trials(deepcopy=False), *self._waiting]
             self._postgres.add(connection, _missing(wanted, stored, again=again))
             if grid is None:
                 ids = {trial.user_attrs["point_id"] for trial in wanted}
@@ -206,9 +207,13 @@ class SharedQueue(TrialQueue):
     ) -> None:
         """With its parameters set, which spares whoever claims it a dozen statements."""
         found = {name: distributions[name] for name in params}
-        state = TrialState.WAITING
-        self._create.add_trial(
-            create_trial(state=state, params=params, distributions=found, user_attrs=attributes)
+        self._waiting.append(  # not in memory, where each choice of each trial is copied
+            create_trial(
+                state=TrialState.WAITING,
+                params=params,
+                distributions=found,
+                user_attrs=attributes,
+            )
         )
 
     def _beat(self, ended: threading.Event) -> None:
@@ -286,8 +291,11 @@ def _lost(ids: set[str], stored: Sequence[Stored]) -> list[Stored]:
 
 
 def _drawn_besides(ids: set[str], stored: Sequence[Stored]) -> int:
-    """How many live trials are of none of the points `ids`."""
-    return sum(trial.state in _LIVE and trial.point_id not in ids for trial in stored)
+    """How many live trials are of none of the points `ids`, and how many drew one of them again."""
+    others = sum(trial.state in _LIVE and trial.point_id not in ids for trial in stored)
+    told = [trial.point_id for trial in stored if trial.state in _MEASURED]
+    again = [point_id for point_id in told if point_id in ids]
+    return others + len(again) - len(set(again))
 
 
 @contextmanager

@@ -51,7 +51,7 @@ FLOORS = [
     ["shared"],
     ["worker"],
     ["study", "progress", "summary"],
-    ["bench"],
+    ["bench", "on_ray", "on_slurm"],
     ["commands", "data_command", "data_progress", "data_options"],
     ["cli"],
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 
 from rich.console import Console
@@ -21,6 +22,15 @@ _MOST_POINTS = 60
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what a study has not measured yet."""
+    return _execute(arguments, again=True)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Measure what waits in a storage that machines share, until nothing is left."""
+    return _execute(arguments, again=False)
+
+
+def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
@@ -29,13 +39,32 @@ def run(arguments: argparse.Namespace) -> int:
     if missing is not None:
         raise ValueError(missing)
     _announce(console, study, execution)
+    if again and study.engine != "local":
+        _place(execution, arguments)
+        return _conclude(console, study, execution)
     pending, total = execution.pending(), execution.planned()
     points = [point for point, _ in pending]
     weights = estimate(points, execution.threads(), execution.together()) if pending else {}
     work = sum(weights[point.point_id] for point in points) if pending else float(total)
     with StudyProgress(console, study.name, total, weights, work) as progress:
-        execution.run(progress)
+        if again:
+            execution.run(progress)
+        else:
+            execution.join(progress, again=False)
     return _conclude(console, study, execution)
+
+
+def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
+    """Fill the storage here, and have workers elsewhere measure."""
+    # Their packages are extras: they are imported only when asked for.
+    engine = importlib.import_module(f"harness.on_{execution.study.engine}")
+    execution.join(None, again=True)
+    before = set(execution.rows)
+    try:
+        engine.place(execution, arguments.study, arguments.overrides)
+    finally:
+        execution.ledger.reload()
+        execution.measured.extend(row for key, row in execution.rows.items() if key not in before)
 
 
 def plan(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from harness.address import check_address
 from harness.bounds import Bound
 from harness.cells import CELLS, Cell
 from harness.checks import number, one_of, positive_int, whole
@@ -33,6 +34,7 @@ from harness.train import Training
 
 DTYPES = ("float32", "float64", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("local", "ray", "slurm")
 _BOUNDS = ("limits", "constraints")
 
 
@@ -46,7 +48,10 @@ class Study:
     `checkpoint_s`: seconds between two checkpoints of a training, 0 for none;
     `workers_per_device`: workers of each GPU, in place of `workers` where there are any;
     `memory_limit_gb`: of a program and all that it starts; `retries`: how often a run that failed
-    is tried again at once; `alone`: whether a run has the machine alone (auto: one that times).
+    is tried again at once; `alone`: whether a run has the machine alone (auto: one that times);
+    `storage`: address of the PostgreSQL database that machines share, empty for a journal;
+    `heartbeat_s`: seconds between two signs of life there, four of which a worker may miss;
+    `engine`: who places the workers; `slurm`: what submitit is told of the jobs.
 
     Raises ValueError for a value out of its range or an unknown key.
     """
@@ -73,6 +78,10 @@ class Study:
     retries: int = 0
     alone: bool | str = "auto"
     results: str = "results"
+    storage: str = dataclasses.field(default="", repr=False)
+    heartbeat_s: int = 15
+    engine: str = "local"
+    slurm: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, DTYPES)
@@ -93,6 +102,7 @@ class Study:
         one_of("alone", self.alone, ("auto", True, False))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
+        self._check_engine()
         self._check_names()
         Compute(**(self.compute or {}))
         self._check_replicates()
@@ -138,6 +148,16 @@ class Study:
             part, key = name.split(".", 1)
             parts[part][key] = value
         return parts
+
+    def _check_engine(self) -> None:
+        check_address(self.storage)
+        positive_int("heartbeat_s", self.heartbeat_s)
+        one_of("engine", self.engine, ENGINES)
+        if self.engine != "local" and not self.storage:
+            raise ValueError(
+                f"engine={self.engine} needs storage=postgresql://USER@HOST/DATABASE, which its"
+                " workers share; got none"
+            )
 
     def _check_replicates(self) -> None:
         task = self.task["name"]

@@ -10,10 +10,10 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import (
@@ -36,6 +36,7 @@ from harness.schema import FINISHED, PRUNED
 from harness.space import encode
 
 Row = dict[str, Any]
+T = TypeVar("T")
 JOURNAL = "optuna.journal"
 POPULATION = 50  # points of a generation, as Optuna has it
 
@@ -157,13 +158,21 @@ class TrialQueue:
         for stale in self.folder.glob(f"{JOURNAL}*"):
             stale.unlink()
         self._storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
+        known = self._fill(grid, rows)
+        if grid is None:
+            assert self.study.search.trials is not None
+            for _ in range(self.study.search.trials - known):
+                self._create.enqueue_trial({})
+        self._new_study(self._storage).add_trials(self._create.trials)
+
+    def _fill(self, grid: Grid | None, rows: Mapping[str, Row]) -> int:
+        """The trials of all that the grid or `rows` know, in memory; how many there are."""
         # In memory first: there a pruner goes through old curves a hundred times faster.
         self._create = self._new_study(InMemoryStorage())
         if grid is not None:
             self._fill_from_grid(grid, rows)
-        else:
-            self._fill_from_rows(rows)
-        self._new_study(self._storage).add_trials(self._create.trials)
+            return len(grid.points)
+        return self._fill_from_rows(rows)
 
     def _new_study(self, storage: BaseStorage) -> optuna.Study:
         directions = [StudyDirection[name.upper()] for _, name in self.study.search.objectives]
@@ -189,6 +198,22 @@ class TrialQueue:
                 continue
         return None
 
+    def tell(self, trial: Trial, values: Sequence[float] | None, state: TrialState) -> None:
+        """End a trial of this worker."""
+        trial.study.tell(trial, values, state)
+
+    def identify(self, trial: Trial, point_id: str) -> None:
+        """Say which point a trial is."""
+        trial.set_user_attr("point_id", point_id)
+
+    def is_repeated(self, trial: Trial) -> bool:
+        """Whether others may have measured runs of a trial's point since the rows were read."""
+        return False
+
+    def steadily(self, call: Callable[[], T]) -> T:
+        """Do something with a trial, as long as the storage takes."""
+        return call()
+
     def sampler(self, worker: int, told: int) -> BaseSampler:
         """A worker's sampler; `told` trials so far keep a resumed one from repeating itself."""
         seed = hash((self.study.search.seed, worker, told)) % 2**32
@@ -204,26 +229,33 @@ class TrialQueue:
         for point_id, point in grid.points.items():
             params, attributes = grid.params[point_id], {"point_id": point_id}
             if unfinished_seeds(self.study, point, rows):
-                self._create.enqueue_trial(params, user_attrs=attributes)
+                self._enqueue(params, grid.distributions, attributes)
             else:
                 runs = point_rows(self.study, point, rows)
                 self._add_finished(params, grid.distributions, runs, attributes)
 
-    def _fill_from_rows(self, rows: Mapping[str, Row]) -> None:
-        """A sampled search: tell what is known, finish what is partial, leave the rest open."""
+    def _fill_from_rows(self, rows: Mapping[str, Row]) -> int:
+        """A sampled search: tell what is known, finish what is partial; how many there are."""
         known = 0
         for runs in _by_point(sampled_rows(self.study, rows.values())):
             stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
             distributions = branch_distributions(self.study, stored)
             params = {name: stored[name] for name in distributions}
             if open_seeds(self.study, runs):
-                self._create.enqueue_trial(params)
+                self._enqueue(params, distributions, attributes)
                 known += 1
             else:
                 known += self._add_finished(params, distributions, runs, attributes)
-        assert self.study.search.trials is not None
-        for _ in range(self.study.search.trials - known):
-            self._create.enqueue_trial({})
+        return known
+
+    def _enqueue(
+        self,
+        params: dict[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: dict[str, Any],
+    ) -> None:
+        """Let a point wait, whose parameters are drawn from `distributions`."""
+        self._create.enqueue_trial(params, user_attrs=attributes)
 
     def _add_finished(
         self,

@@ -29,6 +29,7 @@ from harness.queue import (
     settled,
     unfinished_seeds,
 )
+from harness.shared import SharedQueue
 from harness.store import Store
 from harness.worker import Ledger, Watcher, Worker, checkpoints
 
@@ -49,11 +50,16 @@ class StudyRun:
         self.ledger = Ledger(
             study=study,
             store=self.store,
-            queue=TrialQueue(study, self.folder),
+            queue=self._queue(),
             grid=self.grid,
             rows=self._stored_rows(),
             skipped=Counter(self.grid.skipped if self.grid else {}),
         )
+
+    def _queue(self) -> TrialQueue:
+        if not self.study.storage:
+            return TrialQueue(self.study, self.folder)
+        return SharedQueue(self.study, self.folder)
 
     @property
     def rows(self) -> dict[str, Row]:
@@ -113,16 +119,54 @@ class StudyRun:
         cannot be written; what was measured before is stored.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        if self.study.storage:
+            self.join(watcher, again=True)
+            return
         with _locked(self.folder):
             self.ledger.rows = self._stored_rows()
             self._drop_leftovers()
             self.ledger.curves = self._stored_curves()
             self.ledger.queue.build(self.grid, self.rows, self.ledger.curves)
             self._run_workers(watcher)
-            if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
-                self.store.compact()
+            self._compact()
         if self.ledger.failure is not None:
             raise self.ledger.failure
+
+    def join(self, watcher: Watcher | None, *, again: bool) -> None:
+        """Add what the shared storage misses, then measure with others until nothing is left.
+
+        `watcher`: None to measure nothing; `again`: failed points are measured again, too.
+
+        Raises ValueError for a storage or results that others do not share, OSError where the
+        server is gone or results cannot be written; what was measured before is stored.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        queue = self.ledger.queue
+        if not isinstance(queue, SharedQueue):
+            raise ValueError(
+                f"work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
+                f" {self.study.name} has a journal, which `rankbench run` alone may use"
+            )
+        queue.stop = self.stop
+        with queue.joined(self.grid):
+            queue.steadily(lambda: queue.sync(self.grid, self._read_known, again=again))
+            if watcher is not None:
+                self._run_workers(watcher)
+        self.ledger.reload()
+        if watcher is not None:
+            self._compact()
+        if self.ledger.failure is not None:
+            raise self.ledger.failure
+
+    def _read_known(self) -> tuple[dict[str, Row], dict[str, Curve]]:
+        """The rows and curves there are now."""
+        self.ledger.rows = self._stored_rows()
+        self.ledger.curves = self._stored_curves()
+        return self.rows, self.ledger.curves
+
+    def _compact(self) -> None:
+        if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
+            self.store.compact()
 
     def _run_workers(self, watcher: Watcher) -> None:
         workers = [

@@ -80,6 +80,10 @@ class Ledger:
         """Whether a run is not to be measured again."""
         return self.rows.get(run_id, {}).get("status") in finished(self.study)
 
+    def reload(self) -> None:
+        """Learn what others have measured."""
+        self.rows.update({row["run_id"]: row for row in self.store.read("runs").to_pylist()})
+
     def checkpoint(self, run_id: str) -> Checkpoint:
         """Where a run keeps what it needs to go on."""
         folder = str(checkpoints(self.study).absolute())
@@ -110,34 +114,43 @@ class Worker:
             self.ledger.stop.set()
 
     def _run_trial(self, trial: Trial) -> None:
+        queue = self.ledger.queue
         try:
-            point = self._point(trial)
+            point = queue.steadily(lambda: self._point(trial))
         except ValueError as reason:
             self.ledger.skipped[str(reason)] += 1
-            trial.study.tell(trial, state=TrialState.FAIL)
+            queue.tell(trial, None, TrialState.FAIL)
             return
         outside = beyond(self.study, point)
         if outside is not None:
             self._reject(trial, point, outside)
             return
         self.ledger.rejected = 0
+        queue.identify(trial, point.point_id)
+        if queue.is_repeated(trial):
+            self.ledger.reload()
+        if not self._measure(trial, point):
+            return
+        runs = point_rows(self.study, point, self.ledger.rows)
+        state, values = told(self.study, runs)
+        if state is TrialState.COMPLETE:
+            queue.steadily(lambda: constrain(trial, constraint_violations(self.study, runs)))
+        queue.tell(trial, values, state)
+
+    def _measure(self, trial: Trial, point: Point) -> bool:
+        """Run the seeds of a point that are missing; false where that was stopped."""
         seeds = unfinished_seeds(self.study, point, self.ledger.rows)
         judge = self._judge(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
             if self.ledger.stop.is_set():
-                return
+                return False
             group = seeds[first : first + self.study.replicates]
             judged = judge if self.study.seeds[0] in group else None
             self._run_seeds(point, group, trial.params, judged)
             if is_pruned(self.study, point_rows(self.study, point, self.ledger.rows)):
                 self.watcher.spared(point, len(seeds) - first - len(group))
                 break
-        runs = point_rows(self.study, point, self.ledger.rows)
-        state, values = told(self.study, runs)
-        trial.set_user_attr("point_id", point.point_id)
-        if state is TrialState.COMPLETE:
-            constrain(trial, constraint_violations(self.study, runs))
-        trial.study.tell(trial, values, state)
+        return True
 
     def _reject(self, trial: Trial, point: Point, reason: str) -> None:
         """Tell Optuna that a drawn point is beyond a limit, and draw another in its place.
@@ -149,10 +162,12 @@ class Worker:
         self.ledger.rejected += 1
         if self.ledger.rejected <= MOST_REJECTED:
             trial.study.enqueue_trial({})
-        constrain(trial, limit_violations(self.study, point))
-        trial.set_user_attr("point_id", point.point_id)
+        queue = self.ledger.queue
+        queue.steadily(lambda: constrain(trial, limit_violations(self.study, point)))
+        queue.identify(trial, point.point_id)
         signs = {"minimize": math.inf, "maximize": -math.inf}
-        trial.study.tell(trial, [signs[way] for _, way in self.study.search.objectives])
+        worst = [signs[way] for _, way in self.study.search.objectives]
+        queue.tell(trial, worst, TrialState.COMPLETE)
 
     def _judge(self, trial: Trial, point: Point) -> Judge | None:
         """What judges the run of the first seed; told its curve where that is not run again."""
@@ -253,6 +268,10 @@ class Worker:
         }
 
     def _write(self, row: Row, outcome: Outcome) -> None:
+        if row["status"] not in FINISHED and self.study.storage:
+            self.ledger.reload()
+            if self.ledger.has_ended(row["run_id"]):
+                return  # the trial was given to another worker, who has done it
         self.ledger.store.write_run({**outcome.tables, "runs": [row]})
         self.ledger.rows[row["run_id"]] = row
         self.ledger.measured.append(row)

@@ -15,6 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # A module may import only from its own line or the lines above it.
 FLOORS = [
     [
+        "address",
         "bounds",
         "cache",
         "checks",
@@ -46,12 +47,13 @@ FLOORS = [
     ["point"],
     ["run", "space", "estimate"],
     ["search"],
-    ["config", "engine", "warden"],
+    ["config", "engine", "warden", "postgres", "reach"],
     ["placement", "pruning", "feasibility"],
     ["queue"],
+    ["shared"],
     ["worker"],
     ["study", "progress", "summary"],
-    ["bench"],
+    ["bench", "on_ray", "on_slurm"],
     ["commands", "data_command", "data_progress", "data_options"],
     ["cli"],
 ]

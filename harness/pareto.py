@@ -6,6 +6,7 @@ Letters: n points, k objectives, all of them costs: the less the better.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 Costs = NDArray[np.float64]
 
 
-def costs_of(values: Sequence[Sequence[float]], directions: Sequence[str]) -> Costs:
+def costs_of(values: Sequence[Sequence[float]] | NDArray[Any], directions: Sequence[str]) -> Costs:
     """Objective values (n, k) as costs: those to maximize change their sign."""
     signs = [1.0 if direction == "minimize" else -1.0 for direction in directions]
     return np.asarray(values, dtype=np.float64).reshape(len(values), len(signs)) * signs

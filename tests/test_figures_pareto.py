@@ -90,7 +90,7 @@ def test_nothing_feasible_is_drawn_hollow() -> None:
 def test_a_study_of_one_objective_has_no_such_figure() -> None:
     runs = frame("runs", [run(rmse=0.5), asked(run(seed=1, rmse=0.5), {"rmse": "minimize"})])
     assert not has_objectives({"runs": runs})
-    with pytest.raises(ValueError, match="^pareto: no run was measured for several objectives$"):
+    with pytest.raises(ValueError, match=r"^pareto: no run was measured for several objectives$"):
         pareto(runs)
     assert has_objectives({"runs": frame("runs", ROWS)})
     assert not has_objectives({"runs": frame("runs", ROWS[:1])})

@@ -5,17 +5,26 @@ from __future__ import annotations
 import argparse
 import importlib
 import signal
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from harness.config import Study, load_study
 from harness.estimate import estimate
 from harness.exits import DONE, FAILED
+from harness.fronts import front_table
 from harness.label import duration
 from harness.progress import StudyProgress
+from harness.queue import Row
 from harness.schema import PRUNED
 from harness.study import StudyRun
-from harness.summary import best_table, plan_table, status_counts
+from harness.summary import (
+    best_table,
+    earlier_note,
+    failure_table,
+    plan_table,
+    status_counts,
+)
 
 _MOST_POINTS = 60
 
@@ -77,6 +86,8 @@ def plan(arguments: argparse.Namespace) -> int:
             f"{study.name}: {study.search.sampler} draws {study.search.trials} points "
             f"x {len(study.seeds)} seeds from {len(study.space.branches)} branches"
         )
+        _say_bounds(console, study)
+        _say_earlier(console, execution, execution.own_rows())
         return DONE
     points = list(execution.grid.points.values())
     seconds = estimate(points, execution.threads(), execution.together())
@@ -95,12 +106,21 @@ def status(arguments: argparse.Namespace) -> int:
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
-    for row in execution.rows.values():
-        if row["status"] != "done":
-            console.print(f"  {row['run_id']} {row['status']}: {row['error']}", markup=False)
-    if execution.grid is not None:
-        console.print(f"{len(execution.pending())} runs to measure")
+    own = execution.own_rows()
+    failures = failure_table(execution.rows.values())
+    if failures is not None:
+        console.print(failures)
+    if len(study.search.objectives) > 1:
+        console.print(front_table(study, own))
+    _say_earlier(console, execution, own)
+    console.print(f"{execution.planned()} runs to measure")
     return DONE
+
+
+def _say_earlier(console: Console, execution: StudyRun, own: Sequence[Row]) -> None:
+    note = earlier_note(len(execution.rows), len(own))
+    if note is not None:
+        console.print(note, markup=False)
 
 
 def _announce(console: Console, study: Study, execution: StudyRun) -> None:
@@ -118,13 +138,29 @@ def _announce(console: Console, study: Study, execution: StudyRun) -> None:
         )
         if grid.duplicates:
             console.print(f"{grid.duplicates} settings are duplicates of a point above")
+    _say_bounds(console, study)
     for reason, number in execution.skipped.items():
         console.print(f"skipped {number}: {reason}", markup=False)
+    _say_earlier(console, execution, execution.own_rows())
+
+
+def _say_bounds(console: Console, study: Study) -> None:
+    for name, bounds in (
+        ("limits", study.search.limits),
+        ("constraints", study.search.constraints),
+    ):
+        if bounds:
+            console.print(f"{name}: {', '.join(map(str, bounds))}", markup=False)
 
 
 def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
     rows = execution.own_rows()
     console.print(best_table(study, rows))
+    if len(study.search.objectives) > 1:
+        console.print(front_table(study, rows))
+    if execution.grid is None:
+        for reason, number in execution.skipped.items():
+            console.print(f"drawn and skipped {number}: {reason}", markup=False)
     console.print(f"measured now: {status_counts(execution.measured)}")
     console.print(f"results: {execution.folder}", soft_wrap=True)
     elsewhere = "" if study.results == "results" else f" --results {study.results}"

@@ -39,7 +39,7 @@ def test_pareto_searches_every_decomposition_within_a_limit_and_a_constraint() -
     found = [smallest(study, branch) for branch in study.space.branches]
     assert {point.layer.name for point in found} == set(LAYERS)
     assert [beyond(study, point) for point in found] == [None] * len(LAYERS)
-    assert [bound.column for bound in study.search.constraints] == ["step_ms"]
+    assert [bound.column for bound in study.search.constraints] == ["step_peak_mb"]
     assert study.missing() is None
 
 

@@ -18,6 +18,11 @@ def check_address(address: str) -> None:
     parts = urlsplit(address) if isinstance(address, str) else None
     if parts is None or parts.scheme not in _SCHEMES or not parts.path.strip("/"):
         raise ValueError(f"{_RULE}; got {hidden(repr(address))}")
+    if "password=" in parts.query:
+        raise ValueError(
+            "storage must have its password as USER:PASSWORD@HOST, or in PGPASSWORD or ~/.pgpass;"
+            f" got {hidden(address)}"
+        )
 
 
 def hidden(text: str) -> str:

@@ -27,7 +27,7 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
     arguments = [
         "work",
         str(find_study(study).resolve()),
-        *overrides,
+        *(each for each in overrides if each.lstrip("+").partition("=")[0] != "storage"),
         f"storage={url!r}",
         "engine=local",
         "workers=1",

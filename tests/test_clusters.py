@@ -129,6 +129,14 @@ def test_another_storage_is_refused(
     assert "hush" not in told
 
 
+def test_a_password_stands_before_the_host(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = "storage='postgresql://me@host/db?password=hush'"
+    assert cli.main(["plan", str(study), storage]) == USAGE
+    told = capsys.readouterr().err
+    assert "storage must have its password as USER:PASSWORD@HOST" in told
+    assert "hush" not in told
+
+
 @pytest.mark.parametrize(
     "address",
     ["postgresql://me:hush@host/db", "postgresql://host/db?user=me&password=hush&x=1"],

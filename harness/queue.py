@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +136,7 @@ class TrialQueue:
         self.study = study
         self.folder = folder
         self._curves: Mapping[str, Curve] = {}
+        self._waiting: deque[int] = deque()
 
     def build(
         self, grid: Grid | None, rows: Mapping[str, Row], curves: Mapping[str, Curve]
@@ -172,15 +173,23 @@ class TrialQueue:
         storage, name = self._storage, self.study.name
         pruner = build_pruner(self.study.search)
         study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-        study_id = storage.get_study_id_from_name(name)
-        for waiting in storage.get_all_trials(study_id, False, (TrialState.WAITING,)):
-            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, waiting.number)
+        while (trial_id := self._next_waiting()) is not None:
             try:
                 if storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                     return Trial(study, trial_id)
             except optuna.exceptions.UpdateFinishedTrialError:
                 continue
         return None
+
+    def _next_waiting(self) -> int | None:
+        """A trial that waited when they were last listed, which takes time linear in the trials."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            study_id = self._storage.get_study_id_from_name(self.study.name)
+            listed = self._storage.get_all_trials(study_id, False, (TrialState.WAITING,))
+            self._waiting.extend(trial._trial_id for trial in listed[1:])
+            return listed[0]._trial_id if listed else None
 
     def sampler(self, worker: int, told: int) -> BaseSampler:
         """A worker's sampler; `told` trials so far keep a resumed one from repeating itself."""

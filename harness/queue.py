@@ -10,7 +10,7 @@ import json
 import math
 import statistics
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
@@ -129,6 +129,19 @@ def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
     return means if all(math.isfinite(mean) for mean in means) else None
 
 
+class Logs(BaseJournalBackend):
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        return iter(self.logs[log_number_from:])
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.logs.extend(logs)
+
+
 class TrialQueue:
     """Optuna's storage of one study: built once, then claimed from by any worker."""
 
@@ -150,14 +163,21 @@ class TrialQueue:
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(f"{JOURNAL}*"):
             stale.unlink()
-        self._storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
         # In memory first: there a pruner goes through old curves a hundred times faster.
         self._create = self._new_study(InMemoryStorage())
         if grid is not None:
             self._fill_from_grid(grid, rows)
         else:
             self._fill_from_rows(rows)
-        self._new_study(self._storage).add_trials(self._create.trials)
+        self._storage = self._journal()
+
+    def _journal(self) -> JournalStorage:
+        """A journal on disk of the trials in memory, written and synced at once, not one by one."""
+        logs = Logs()
+        self._new_study(JournalStorage(logs)).add_trials(self._create.trials)
+        file = JournalFileBackend(str(self.folder / JOURNAL))
+        file.append_logs(logs.logs)
+        return JournalStorage(file)
 
     def _new_study(self, storage: BaseStorage) -> optuna.Study:
         directions = [StudyDirection[name.upper()] for _, name in self.study.search.objectives]

@@ -26,7 +26,7 @@ import pytest
 import torch
 from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from harness.config import Search, Study
@@ -34,7 +34,7 @@ from harness.engine import run_in_child
 from harness.fragments import to_arrow
 from harness.layers.settings import LayerSettings
 from harness.point import Point
-from harness.queue import Row
+from harness.queue import Logs, Row
 from harness.space import Space
 from harness.study import StudyRun
 from harness.tasks import TASKS
@@ -158,19 +158,6 @@ def engine_s(finished: int) -> float:
         clock = Clock(first=10, last=10 + COUNTED)
         execute(study, clock)
         return clock.taken()[0]
-
-
-class Logs(BaseJournalBackend):
-    """A journal in memory: ten thousand trials are added without as many syncs of a disk."""
-
-    def __init__(self) -> None:
-        self.logs: list[dict[str, Any]] = []
-
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        return iter(self.logs[log_number_from:])
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.logs.extend(logs)
 
 
 def optuna_s(sampler: BaseSampler, finished: int, trials: int) -> float:

@@ -226,7 +226,7 @@ class TrialQueue:
         for point_id, point in grid.points.items():
             params, attributes = grid.params[point_id], {"point_id": point_id}
             if unfinished_seeds(self.study, point, rows):
-                self._create.enqueue_trial(params, user_attrs=attributes)
+                self._add_waiting(params, grid.distributions, attributes)
             else:
                 runs = point_rows(self.study, point, rows)
                 self._add_finished(params, grid.distributions, runs, attributes)
@@ -246,6 +246,21 @@ class TrialQueue:
         assert self.study.search.trials is not None
         for _ in range(self.study.search.trials - known):
             self._create.enqueue_trial({})
+
+    def _add_waiting(
+        self,
+        params: dict[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: dict[str, Any],
+    ) -> None:
+        """Let a point wait with its parameters drawn, which saves a write of each later."""
+        trial = create_trial(
+            state=TrialState.WAITING,
+            params=params,
+            distributions={name: distributions[name] for name in params},
+            user_attrs=attributes,
+        )
+        self._create.add_trial(trial)
 
     def _add_finished(
         self,

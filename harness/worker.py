@@ -122,7 +122,8 @@ class Worker:
                 self.watcher.spared(point, len(seeds) - first - len(group))
                 break
         state, values = told(self.study, point_rows(self.study, point, self.ledger.rows))
-        trial.set_user_attr("point_id", point.point_id)
+        if trial.user_attrs.get("point_id") != point.point_id:
+            trial.set_user_attr("point_id", point.point_id)
         trial.study.tell(trial, values, state)
 
     def _judge(self, trial: Trial, point: Point) -> Judge | None:
@@ -230,8 +231,6 @@ class Worker:
         space = self.study.space
         if self.ledger.grid is not None:
             point_id = trial.user_attrs["point_id"]
-            params = self.ledger.grid.params[point_id]
-            suggest(trial, {name: self.ledger.grid.distributions[name] for name in params})
             return self.ledger.grid.points[point_id]
         branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
         params = suggest(trial, space.narrow(branch))

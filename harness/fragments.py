@@ -40,14 +40,16 @@ def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
     Raises ValueError for a key that is no column, and for a value its column cannot hold.
     """
     schema = arrow_schema(table)
-    for row in rows:
-        for key in row:
-            one_of(f"column of the table {table}", key, schema.names)
+    names = dict.fromkeys(schema.names)
+    for key in (key for row in rows for key in row if key not in names):
+        one_of(f"column of the table {table}", key, names)
     return pa.table([_column(table, field, rows) for field in schema], schema=schema)
 
 
 def _column(table: str, field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
     values = [_printable(row.get(field.name)) for row in rows]
+    if all(value is None for value in values):
+        return pa.nulls(len(values), field.type)
     try:
         return _array(values, field.type)
     except _REFUSED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -192,6 +193,7 @@ TABLES = {"runs": RUNS, "epochs": EPOCHS, "samples": SAMPLES, "weights": WEIGHTS
 RENAMED = {"order": "plan"}
 
 
+@functools.cache
 def arrow_schema(table: str) -> pa.Schema:
     """The Arrow schema of a table, with units and meanings as field metadata."""
     fields = [

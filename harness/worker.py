@@ -282,8 +282,6 @@ class Worker:
         space = self.study.space
         if self.ledger.grid is not None:
             point_id = trial.user_attrs["point_id"]
-            params = self.ledger.grid.params[point_id]
-            suggest(trial, {name: self.ledger.grid.distributions[name] for name in params})
             return self.ledger.grid.points[point_id]
         branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
         params = suggest(trial, space.narrow(branch))

@@ -1,4 +1,4 @@
-"""The commands of a study: run, plan, status."""
+"""The commands of a study: run, work, plan, status."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
+    if not again:
+        execution.check_shared()
     missing = execution.missing()
     if missing is not None:
         raise ValueError(missing)
@@ -167,5 +169,9 @@ def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
     console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
     if execution.stop.is_set():
         console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
+        return FAILED
+    missing = len({point.run_id(seed) for point, seed in execution.pending()} - set(execution.rows))
+    if missing:  # in a shared storage: whoever had them died, again and again
+        console.print(f"{missing} runs have no row: see `rankbench status {study.name}`")
         return FAILED
     return DONE if all(row["status"] in ("done", PRUNED) for row in rows) else FAILED

@@ -141,12 +141,7 @@ class StudyRun:
         server is gone or results cannot be written; what was measured before is stored.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        queue = self.ledger.queue
-        if not isinstance(queue, SharedQueue):
-            raise ValueError(
-                f"work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
-                f" {self.study.name} has a journal, which `rankbench run` alone may use"
-            )
+        queue = self.check_shared()
         queue.stop = self.stop
         with queue.joined(self.grid):
             queue.steadily(lambda: queue.sync(self.grid, self._read_known, again=again))
@@ -157,6 +152,15 @@ class StudyRun:
             self._compact()
         if self.ledger.failure is not None:
             raise self.ledger.failure
+
+    def check_shared(self) -> SharedQueue:
+        """The queue that others may join; raises ValueError for a journal."""
+        if isinstance(self.ledger.queue, SharedQueue):
+            return self.ledger.queue
+        raise ValueError(
+            "work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
+            f" {self.study.name} has a journal, which `rankbench run` alone may use"
+        )
 
     def _read_known(self) -> tuple[dict[str, Row], dict[str, Curve]]:
         """The rows and curves there are now."""

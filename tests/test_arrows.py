@@ -46,7 +46,7 @@ FLOORS = [
     ["tasks"],
     ["point"],
     ["run", "space", "estimate"],
-    ["config", "engine"],
+    ["config", "engine", "search"],
     ["pruning", "feasibility"],
     ["queue"],
     ["worker"],

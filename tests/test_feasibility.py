@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bounds import Bound
-from harness.config import Search, Study, load_study
+from harness.config import Study, load_study
 from harness.feasibility import breaches, constraint_violations
 from harness.point import Point
 from harness.queue import JOURNAL, enumerate_grid
 from harness.run import KNOWN, Outcome, execute, known_number, point_facts
 from harness.schema import RUNS
+from harness.search import Search
 from harness.space import Space
 from harness.study import StudyRun
 from harness.tasks import TASKS

@@ -115,7 +115,8 @@ def status(arguments: argparse.Namespace) -> int:
     if len(study.search.objectives) > 1:
         console.print(front_table(study, own))
     _say_earlier(console, execution, own)
-    console.print(f"{execution.planned()} runs to measure")
+    most = "" if execution.grid is not None else "at most "
+    console.print(f"{most}{execution.planned()} runs to measure")
     return DONE
 
 

@@ -17,6 +17,7 @@ from harness.study import StudyRun
 from harness.summary import best_table, plan_table, status_counts
 
 _MOST_POINTS = 60
+_STATUS = ("run_id", "point_id", "seed", "status", "error", "params")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,8 +65,10 @@ def status(arguments: argparse.Namespace) -> int:
     """Show how far a study is."""
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study)
-    console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
+    execution = StudyRun(study, _STATUS)
+    console.print(
+        f"{study.name}: {status_counts(execution.rows.values())} in {execution.store.place}"
+    )
     for row in execution.rows.values():
         if row["status"] != "done":
             console.print(f"  {row['run_id']} {row['status']}: {row['error']}", markup=False)
@@ -97,7 +100,7 @@ def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
     rows = execution.own_rows()
     console.print(best_table(study, rows))
     console.print(f"measured now: {status_counts(execution.measured)}")
-    console.print(f"results: {execution.folder}", soft_wrap=True)
+    console.print(f"results: {execution.store.place}", soft_wrap=True)
     elsewhere = "" if study.results == "results" else f" --results {study.results}"
     console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
     if execution.stop.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -194,3 +195,10 @@ def arrow_schema(table: str) -> pa.Schema:
         for c in TABLES[table]
     ]
     return pa.schema(fields, metadata={"table": table, "schema_version": str(SCHEMA_VERSION)})
+
+
+def narrowed(table: str, columns: Sequence[str]) -> pa.Schema:
+    """The schema of `table` with `columns` only, and the run_id that rows are told apart by."""
+    schema = arrow_schema(table)
+    names = list(dict.fromkeys([*columns, "run_id"]))
+    return pa.schema([schema.field(name) for name in names], metadata=schema.metadata)

@@ -19,6 +19,7 @@ from harness.checkpoint import Checkpoint
 from harness.config import Study
 from harness.engine import run_in_child
 from harness.machine import provenance
+from harness.places import study_folder
 from harness.point import Point
 from harness.pruning import Curve, Judge
 from harness.queue import (
@@ -210,7 +211,7 @@ class Worker:
 
 def checkpoints(study: Study) -> Path:
     """The folder of a study's checkpoints."""
-    return Path(study.results) / study.name / "checkpoints"
+    return study_folder(study.results, study.name) / "checkpoints"
 
 
 def device(study: Study) -> str:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from harness.checks import one_of
-from harness.schema import RENAMED, arrow_schema
+from harness.schema import RENAMED, SCHEMA_VERSION, arrow_schema
 
 # A fragment is a row or a few: reading 1 000 costs a third of what zstd and dictionaries cost.
 FRAGMENT = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
@@ -184,11 +184,20 @@ def read_file(path: Path | pa.NativeFile, schema: pa.Schema) -> pa.Table:
             raise ValueError("it has no column run_id")
         threads = file.metadata.num_rows > _THREADS_FROM
         rows = file.read(columns=[written[name] for name in present], use_threads=threads)
+        version = int((file.schema_arrow.metadata or {}).get(b"schema_version", SCHEMA_VERSION))
         rows = rows.rename_columns([RENAMED.get(name, name) for name in rows.column_names])
     if rows.schema.equals(schema):
         return rows
     columns = {name: rows[name] for name in present}
-    cast = [_cast(columns.get(field.name), field.type, rows.num_rows) for field in schema]
+    try:
+        cast = [_cast(columns.get(field.name), field.type, rows.num_rows) for field in schema]
+    except pa.ArrowException as error:
+        if version <= SCHEMA_VERSION:
+            raise
+        raise ValueError(
+            f"it is of schema version {version}, this Rankbench reads up to {SCHEMA_VERSION}: "
+            f"{error}"
+        ) from error
     return pa.table(cast, schema=schema)
 
 

@@ -39,7 +39,6 @@ class RemoteTables:
 
     def __init__(self, root: str, study: str) -> None:
         self.objects = Objects(root, study)
-        self._seen = 0
 
     def write(self, run_id: str, arrow: dict[str, pa.Table]) -> int:
         """Add an attempt at a run, its row of `runs` last; return how many fragments there are.

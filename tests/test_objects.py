@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import random
 import threading
@@ -17,7 +18,10 @@ from pyarrow.fs import S3FileSystem
 from harness.attempts import Catalog
 from harness.query import load, query, studies
 from harness.store import DamagedFileWarning, Store
+from harness.tasks import TASKS
+from tests.probe import Probe
 from tests.s3 import BUCKET, CREDENTIALS, serving, url
+from tests.test_study import execute, make_study
 
 FORKLESS = multiprocessing.get_context("spawn")
 
@@ -270,3 +274,16 @@ def test_files_of_others_are_no_attempts() -> None:
     assert catalog.plain == ("runs/b.parquet",)
     assert catalog.newest == 7
     assert list(catalog.fragments.values()) == [("a", f"{1:012d}-{token}")]
+
+
+def test_a_study_runs_with_its_results_on_an_object_store(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS, "probe", Probe)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    study = dataclasses.replace(make_study(tmp_path), results=root)
+    assert len(execute(study).measured) == 3
+    again = execute(study)
+    assert again.measured == []
+    assert again.folder.is_relative_to(tmp_path / "cache")
+    assert sorted(load("probing", root=root)["rmse"]) == pytest.approx([1, 2, 3], abs=0.5)

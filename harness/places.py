@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import re
@@ -78,4 +79,6 @@ def failure(done: str, place: str, error: OSError) -> OSError:
     """One line: the results at `place` cannot be read or written, and why."""
     text = " ".join(str(error).split())
     known = (why for pattern, why in _CAUSES.items() if re.search(pattern, text))
-    return OSError(error.errno, f"results cannot be {done}: {next(known, text)}", place)
+    return OSError(
+        error.errno or errno.EIO, f"results cannot be {done}: {next(known, text)}", place
+    )

@@ -19,6 +19,7 @@ from harness.address import hidden
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
 from harness.label import metric
+from harness.places import study_folder
 from harness.query import query
 
 STUDY_COMMANDS = {
@@ -86,7 +87,7 @@ def figures(arguments: argparse.Namespace) -> int:
     # The analysis stands above the harness: it is looked up by name, only when asked for.
     drawing = importlib.import_module("analysis.figures")
     drawn = drawing.draw(arguments.study, root=arguments.results)
-    folder = arguments.out or Path(arguments.results) / arguments.study / "figures"
+    folder = arguments.out or study_folder(arguments.results, arguments.study) / "figures"
     for path in drawing.save(drawn, Path(folder)):
         print(path)
     return DONE
@@ -158,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
     _add_plans(judged)
     for command in (asked, drawn, listed, timed, judged):
-        command.add_argument("--results", default="results", help="results folder")
+        command.add_argument("--results", default="results", help="folder or URL of the results")
     return parser
 
 

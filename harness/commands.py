@@ -27,6 +27,10 @@ from harness.summary import (
 )
 
 _MOST_POINTS = 60
+# Of a million rows `status` reads the columns that it shows: how far, why not, and the front.
+_STATUS = ("run_id", "point_id", "seed", "status", "error", "params")
+_LABEL = ("decomposition", "learner", "core_order", "rank", "tucker_rank", "cp_rank", "tt_rank")
+_FRONT = (*_LABEL, "tr_rank", "compression_ratio")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,8 +110,9 @@ def status(arguments: argparse.Namespace) -> int:
     """Show how far a study is."""
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study)
-    console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
+    execution = StudyRun(study, _status_columns(study))
+    counts = status_counts(execution.rows.values())
+    console.print(f"{study.name}: {counts} in {execution.store.place}")
     own = execution.own_rows()
     failures = failure_table(execution.rows.values())
     if failures is not None:
@@ -118,6 +123,14 @@ def status(arguments: argparse.Namespace) -> int:
     most = "" if execution.grid is not None else "at most "
     console.print(f"{most}{execution.planned()} runs to measure")
     return DONE
+
+
+def _status_columns(study: Study) -> tuple[str, ...]:
+    objectives = [column for column, _ in study.search.objectives]
+    if len(objectives) < 2:
+        return _STATUS
+    bounds = [bound.column for bound in study.search.constraints]
+    return tuple(dict.fromkeys((*_STATUS, *_FRONT, *objectives, *bounds)))
 
 
 def _say_earlier(console: Console, execution: StudyRun, own: Sequence[Row]) -> None:
@@ -165,7 +178,7 @@ def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
         for reason, number in execution.skipped.items():
             console.print(f"drawn and skipped {number}: {reason}", markup=False)
     console.print(f"measured now: {status_counts(execution.measured)}")
-    console.print(f"results: {execution.folder}", soft_wrap=True)
+    console.print(f"results: {execution.store.place}", soft_wrap=True)
     elsewhere = "" if study.results == "results" else f" --results {study.results}"
     console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
     if execution.stop.is_set():

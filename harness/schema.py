@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -201,3 +202,10 @@ def arrow_schema(table: str) -> pa.Schema:
         for c in TABLES[table]
     ]
     return pa.schema(fields, metadata={"table": table, "schema_version": str(SCHEMA_VERSION)})
+
+
+def narrowed(table: str, columns: Sequence[str]) -> pa.Schema:
+    """The schema of `table` with `columns` only, and the run_id that rows are told apart by."""
+    schema = arrow_schema(table)
+    names = list(dict.fromkeys([*columns, "run_id"]))
+    return pa.schema([schema.field(name) for name in names], metadata=schema.metadata)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import optuna
 
 from harness.config import Study
 from harness.fragments import remove
-from harness.merge import Listing
 from harness.placement import threads, worker_count
 from harness.point import Point
 from harness.pruning import Curve, curves
@@ -41,11 +40,12 @@ class StudyRun:
     """One execution of a study on this machine.
 
     `grid`: the enumerated points, None for a sampled search; `ledger`: what its workers share.
+    `columns`: those of `runs` that its rows have, all where None.
     """
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self.store = Store(Path(study.results), study.name)
+    def __init__(self, study: Study, columns: Sequence[str] | None = None) -> None:
+        self.study, self.columns = study, columns
+        self.store = Store(study.results, study.name)
         self.grid: Grid | None = enumerate_grid(study) if study.search.sampler == "grid" else None
         self.ledger = Ledger(
             study=study,
@@ -83,8 +83,8 @@ class StudyRun:
 
     @property
     def folder(self) -> Path:
-        """Where the study's tables and journal are."""
-        return Path(self.study.results) / self.study.name
+        """Where the study's journal is, and its tables unless they are on an object store."""
+        return self.store.folder
 
     def missing(self) -> str | None:
         """One line on data that a point needs and does not find, else None."""
@@ -169,7 +169,7 @@ class StudyRun:
         return self.rows, self.ledger.curves
 
     def _compact(self) -> None:
-        if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
+        if self.store.tables.fragments() > _COMPACT_FROM:
             self.store.compact()
 
     def _run_workers(self, watcher: Watcher) -> None:
@@ -207,7 +207,8 @@ class StudyRun:
                 self.ledger.checkpoint(path.stem).drop()
 
     def _stored_rows(self) -> dict[str, Row]:
-        return {row["run_id"]: row for row in self.store.read("runs").to_pylist()}
+        rows = self.store.read("runs", self.columns).to_pylist()
+        return {row["run_id"]: row for row in rows}
 
     def threads(self) -> int:
         """Torch threads of one run."""

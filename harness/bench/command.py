@@ -145,8 +145,8 @@ def _print(console: Console, rows: Sequence[Row]) -> None:
 
 
 def _conclude(console: Console, rows: Sequence[Row], store: Store, stopped: bool) -> int:
-    console.print(f"results: {store.folder}", soft_wrap=True)
-    elsewhere = "" if str(store.folder.parent) == "results" else f" --results {store.folder.parent}"
+    console.print(f"results: {store.place}", soft_wrap=True)
+    elsewhere = "" if str(store.root) == "results" else f" --results {store.root}"
     console.print(f"figures: rankbench figures {store.study}{elsewhere}", soft_wrap=True)
     if stopped:
         console.print(

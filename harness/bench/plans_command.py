@@ -53,7 +53,7 @@ def plans(arguments: argparse.Namespace) -> int:
     store.compact()
     console.print(table(verdicts))
     console.print(summary(verdicts))
-    console.print(f"results: {store.folder}", soft_wrap=True)
+    console.print(f"results: {store.place}", soft_wrap=True)
     return DONE if len(verdicts) == len(chosen) and not missed(verdicts) else FAILED
 
 

@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | data | query | figures | tables | bench | plans."""
+"""rankbench run | plan | status | doctor | data | query | figures | tables | bench | plans."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ def data_command(arguments: argparse.Namespace) -> int:
     """Store a data set, or list what is stored."""
     commands = importlib.import_module("harness.data_command")
     return int(getattr(commands, arguments.ask)(arguments))
+
+
+def doctor_command(arguments: argparse.Namespace) -> int:
+    """Check stored results, and mend them where asked."""
+    return int(importlib.import_module("harness.doctor_command").doctor(arguments))
 
 
 def bench_command(arguments: argparse.Namespace) -> int:
@@ -134,6 +139,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("study", help="a name in studies/ or a path to a YAML file")
         command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
         command.set_defaults(command=study_command, name=name)
+    checked = commands.add_parser("doctor", help="check stored results, and mend them")
+    checked.add_argument("results", nargs="?", default="results", help="results folder")
+    checked.add_argument("--mend", action="store_true", help="mend what can be without a loss")
+    checked.set_defaults(command=doctor_command)
     data = commands.add_parser("data", help="store a data set's frames, or list what is stored")
     add_data(data)
     data.set_defaults(command=data_command)

@@ -40,7 +40,8 @@ FLOORS = [
     ["worker"],
     ["study", "progress", "summary"],
     ["bench"],
-    ["commands", "data_command", "data_progress", "data_options"],
+    ["findings", "identity", "journal", "doctor", "mend"],
+    ["commands", "doctor_command", "data_command", "data_progress", "data_options"],
     ["cli"],
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

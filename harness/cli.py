@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from rich.console import Console
 from rich.table import Table
 
 from harness import __version__
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
-from harness.label import metric
+from harness.label import metric, plain
 from harness.query import query
+from harness.screen import Screen
 
 STUDY_COMMANDS = {
     "run": "measure what a study has not measured yet",
@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except ValueError as error:
-        print(f"rankbench: error: {error}", file=sys.stderr)
+        print(f"rankbench: error: {plain(str(error))}", file=sys.stderr)
         return USAGE
     except OSError as error:
-        print(f"rankbench: error: {error}", file=sys.stderr)
+        print(f"rankbench: error: {plain(str(error))}", file=sys.stderr)
         return FAILED
 
 
@@ -72,7 +72,7 @@ def query_command(arguments: argparse.Namespace) -> int:
         elif arguments.format == "parquet":
             raise ValueError("--format parquet needs --out FILE")
         else:
-            Console().print(_screen(table))
+            Screen().print(_screen(table))
         return DONE
     if arguments.format == "table":
         raise ValueError("--out needs --format csv or parquet")
@@ -100,7 +100,7 @@ def tables(arguments: argparse.Namespace) -> int:
     written = importlib.import_module("analysis.written")
     found = written.tables_of(arguments.study, arguments.only, root=arguments.results)
     if arguments.out is None:
-        written.show(found, Console())
+        written.show(found, Screen())
     else:
         written.write(found, arguments.out)
         print(arguments.out)

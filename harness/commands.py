@@ -13,6 +13,7 @@ from harness.exits import DONE, FAILED
 from harness.label import duration
 from harness.progress import StudyProgress
 from harness.schema import PRUNED
+from harness.screen import Screen
 from harness.study import StudyRun
 from harness.summary import best_table, plan_table, status_counts
 
@@ -22,7 +23,7 @@ _MOST_POINTS = 60
 def run(arguments: argparse.Namespace) -> int:
     """Measure what a study has not measured yet."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     missing = execution.missing()
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Show what `run` would measure, and for how long."""
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     if execution.grid is None:
@@ -62,7 +63,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show how far a study is."""
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")

@@ -15,13 +15,14 @@ from harness.exits import DONE, FAILED
 from harness.findings import Finding
 from harness.label import plain
 from harness.mend import mend_study
+from harness.screen import Screen
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Check every study of a results folder, and mend it where asked."""
     if "://" in arguments.results:
         raise ValueError(f"results must be a folder of this machine, got {arguments.results}")
-    root, console = Path(arguments.results), Console()
+    root, console = Path(arguments.results), Screen()
     outcomes = [
         _mend(console, folder) if arguments.mend else _check(console, folder)
         for folder in studies_below(root)

@@ -15,6 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # A module may import only from its own line or the lines above it.
 FLOORS = [
     ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
+    ["screen"],
     ["native"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
@@ -33,7 +34,7 @@ FLOORS = [
     ],
     ["tasks"],
     ["point"],
-    ["run", "space", "estimate"],
+    ["run", "space", "estimate", "study_file"],
     ["config", "engine"],
     ["pruning"],
     ["queue"],

@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | doctor | data | query | figures | tables | bench | plans."""
+"""rankbench run, plan, status, doctor, export, data, query, figures, tables, bench, plans."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from harness import __version__
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
+from harness.export import flat
 from harness.label import metric, plain
 from harness.query import query
 from harness.screen import Screen
@@ -58,6 +59,11 @@ def doctor_command(arguments: argparse.Namespace) -> int:
     return int(importlib.import_module("harness.doctor_command").doctor(arguments))
 
 
+def export_command(arguments: argparse.Namespace) -> int:
+    """Write results for other tools."""
+    return int(importlib.import_module("harness.export_command").export(arguments))
+
+
 def bench_command(arguments: argparse.Namespace) -> int:
     """Measure our layers and every installed peer."""
     return int(importlib.import_module("harness.bench.command").bench(arguments))
@@ -68,7 +74,7 @@ def query_command(arguments: argparse.Namespace) -> int:
     table = query(arguments.sql, root=arguments.results)
     if arguments.out is None:
         if arguments.format == "csv":
-            pyarrow.csv.write_csv(_flat(table), sys.stdout.buffer)
+            pyarrow.csv.write_csv(flat(table), sys.stdout.buffer)
         elif arguments.format == "parquet":
             raise ValueError("--format parquet needs --out FILE")
         else:
@@ -77,7 +83,7 @@ def query_command(arguments: argparse.Namespace) -> int:
     if arguments.format == "table":
         raise ValueError("--out needs --format csv or parquet")
     if arguments.format == "csv":
-        pyarrow.csv.write_csv(_flat(table), arguments.out)
+        pyarrow.csv.write_csv(flat(table), arguments.out)
     else:
         pyarrow.parquet.write_table(table, arguments.out)
     print(f"{table.num_rows} rows in {arguments.out}")
@@ -112,15 +118,6 @@ def plans_command(arguments: argparse.Namespace) -> int:
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
 
 
-def _flat(table: pa.Table) -> pa.Table:
-    """CSV has no lists: they are written as text."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
-            text = pa.array([None if v is None else str(v) for v in table[index].to_pylist()])
-            table = table.set_column(index, field.name, text)
-    return table
-
-
 def _screen(table: pa.Table) -> Table:
     shown = Table(*table.column_names)
     for row in table.to_pylist():
@@ -139,10 +136,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("study", help="a name in studies/ or a path to a YAML file")
         command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
         command.set_defaults(command=study_command, name=name)
+        if name == "status":
+            command.add_argument("--dashboard", action="store_true", help="serve it to a browser")
+            command.add_argument("--port", type=int, default=8080, help="of the dashboard")
     checked = commands.add_parser("doctor", help="check stored results, and mend them")
     checked.add_argument("results", nargs="?", default="results", help="results folder")
     checked.add_argument("--mend", action="store_true", help="mend what can be without a loss")
     checked.set_defaults(command=doctor_command)
+    _add_export(commands.add_parser("export", help="write results for other tools"))
     data = commands.add_parser("data", help="store a data set's frames, or list what is stored")
     add_data(data)
     data.set_defaults(command=data_command)
@@ -167,6 +168,16 @@ def _parser() -> argparse.ArgumentParser:
     for command in (asked, drawn, listed, timed, judged):
         command.add_argument("--results", default="results", help="results folder")
     return parser
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("studies", nargs="+", metavar="STUDY", help="and overrides, for optuna")
+    command.add_argument("--to", required=True, help="a file, .csv or .parquet, or optuna")
+    command.add_argument("--table", default="runs", help="runs, epochs, samples or weights")
+    command.add_argument("--columns", type=lambda text: text.split(","), help="e.g. run_id,rmse")
+    command.add_argument("--storage", help="for optuna: sqlite:///study.db, or a journal's path")
+    command.add_argument("--results", help="results folder (default: the study's)")
+    command.set_defaults(command=export_command)
 
 
 def _add_bench(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import signal
 from rich.console import Console
 
 from harness.config import Study, load_study
+from harness.dashboard import serve
 from harness.estimate import estimate
 from harness.exits import DONE, FAILED
 from harness.label import duration
@@ -62,7 +63,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how far a study is."""
+    """Show how far a study is; with --dashboard, serve it."""
     console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
@@ -72,6 +73,8 @@ def status(arguments: argparse.Namespace) -> int:
             console.print(f"  {row['run_id']} {row['status']}: {row['error']}", markup=False)
     if execution.grid is not None:
         console.print(f"{len(execution.pending())} runs to measure")
+    if getattr(arguments, "dashboard", False):
+        serve(execution, arguments.port, lambda line: print(line, flush=True))
     return DONE
 
 

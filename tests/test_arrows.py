@@ -40,9 +40,18 @@ FLOORS = [
     ["queue"],
     ["worker"],
     ["study", "progress", "summary"],
+    ["export", "trials"],
+    ["dashboard"],
     ["bench"],
     ["findings", "identity", "journal", "doctor", "mend"],
-    ["commands", "doctor_command", "data_command", "data_progress", "data_options"],
+    [
+        "commands",
+        "doctor_command",
+        "export_command",
+        "data_command",
+        "data_progress",
+        "data_options",
+    ],
     ["cli"],
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

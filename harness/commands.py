@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from harness.config import Study, load_study
+from harness.dashboard import serve
 from harness.estimate import estimate
 from harness.exits import DONE, FAILED
 from harness.fronts import front_table
@@ -17,6 +18,7 @@ from harness.label import duration
 from harness.progress import StudyProgress
 from harness.queue import Row
 from harness.schema import PRUNED
+from harness.screen import Screen
 from harness.study import StudyRun
 from harness.summary import (
     best_table,
@@ -45,7 +47,7 @@ def work(arguments: argparse.Namespace) -> int:
 
 def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     if not again:
@@ -84,7 +86,7 @@ def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Show what `run` would measure, and for how long."""
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     if execution.grid is None:
@@ -107,10 +109,10 @@ def plan(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how far a study is."""
-    console = Console()
+    """Show how far a study is; with --dashboard, serve it."""
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study, _status_columns(study))
+    execution = StudyRun(study, None if arguments.dashboard else _status_columns(study))
     counts = status_counts(execution.rows.values())
     console.print(f"{study.name}: {counts} in {execution.store.place}")
     own = execution.own_rows()
@@ -122,6 +124,8 @@ def status(arguments: argparse.Namespace) -> int:
     _say_earlier(console, execution, own)
     most = "" if execution.grid is not None else "at most "
     console.print(f"{most}{execution.planned()} runs to measure")
+    if arguments.dashboard:
+        serve(execution, arguments.port, lambda line: print(line, flush=True))
     return DONE
 
 

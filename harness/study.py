@@ -122,7 +122,7 @@ class StudyRun:
         if self.study.storage:
             self.join(watcher, again=True)
             return
-        with _locked(self.folder):
+        with locked(self.folder):
             self.ledger.rows = self._stored_rows()
             self._drop_leftovers()
             self.ledger.curves = self._stored_curves()
@@ -224,7 +224,7 @@ class StudyRun:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the study for this process; the lock goes with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".run.lock").open("a+") as lock:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,12 +22,11 @@ CREDENTIALS = {
 
 
 def command() -> str:
-    """The command moto_server: RANKBENCH_MOTO_SERVER, beside this Python, or on the PATH."""
+    """The command moto_server beside this Python."""
     beside = Path(sys.executable).with_name("moto_server")
-    found = os.environ.get("RANKBENCH_MOTO_SERVER") or shutil.which("moto_server")
-    if beside.is_file() or found:
-        return str(beside) if beside.is_file() else str(found)
-    pytest.skip("no S3 server: install moto[s3] and flask, or set RANKBENCH_MOTO_SERVER")
+    if not beside.is_file():
+        pytest.skip("no S3 server: pip install -c constraints.txt -e '.[dev]'")
+    return str(beside)
 
 
 @contextmanager

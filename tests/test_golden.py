@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,27 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return Path(shutil.copytree(GOLDEN / request.param, tmp_path / "results"))
 
 
+@pytest.fixture
+def later_schema(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Gives a table one more column until the test is over."""
+
+    def add(table: str) -> None:
+        new = Column("added_later", pa.float64(), "ms", "a column of a later release")
+        monkeypatch.setitem(schema.TABLES, table, (*TABLES[table], new))
+        schema.arrow_schema.cache_clear()
+
+    yield add
+    monkeypatch.undo()
+    schema.arrow_schema.cache_clear()
+
+
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("added", [False, True])
 def test_every_value_of_an_old_file_is_read(
-    root: Path, table: str, added: bool, monkeypatch: pytest.MonkeyPatch
+    root: Path, table: str, added: bool, later_schema: Callable[[str], None]
 ) -> None:
     if added:
-        new = Column("added_later", pa.float64(), "ms", "a column of a later release")
-        monkeypatch.setitem(schema.TABLES, table, (*TABLES[table], new))
+        later_schema(table)
     written = pq.read_schema(root / "golden" / table / "c.parquet")
     for store in (Store(root, "golden"), compacted(root)):
         rows = store.read(table).to_pylist()

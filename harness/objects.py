@@ -45,6 +45,19 @@ class Objects:
         except FileNotFoundError:
             raise
         except OSError as error:
+            if not self.exists(name):  # gone since it was looked up, which has errors of its own
+                raise FileNotFoundError(name) from error
+            raise failure("read", self.url(name), error) from error
+
+    def exists(self, name: str) -> bool:
+        """Whether an object is there now.
+
+        Raises OSError in one line where that cannot be told.
+        """
+        files, path = self._at(name)
+        try:
+            return bool(files.get_file_info(path).type is FileType.File)
+        except OSError as error:
             raise failure("read", self.url(name), error) from error
 
     def put(self, name: str, content: pa.Buffer) -> None:

@@ -146,7 +146,7 @@ class RemoteTables:
                 rows = read_file(content, columns if name in catalog.compacts else every)
                 return catalog.checked(name, rows.select(asked))
             except _DAMAGED as error:
-                return error
+                return error if self.objects.exists(name) else FileNotFoundError(name)
 
         names = list(catalog.sizes)
         return dict(zip(names, self._each(read, names), strict=True))

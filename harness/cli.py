@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | data | query | figures | tables | bench | plans."""
+"""rankbench run | plan | status | data | query | figures | tables | claims | bench | plans."""
 
 from __future__ import annotations
 
@@ -102,6 +102,17 @@ def tables(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def claims_command(arguments: argparse.Namespace) -> int:
+    """Put every claim of the papers beside the results present."""
+    judged = importlib.import_module("analysis.claims").claims(arguments.results, arguments.only)
+    written = importlib.import_module("analysis.claims_written")
+    written.write(judged, arguments.format, Console())
+    if arguments.figure is not None:
+        for path in written.draw(judged, arguments.figure):
+            print(path, file=sys.stderr)
+    return DONE
+
+
 def plans_command(arguments: argparse.Namespace) -> int:
     """Compare the planner's choices with the fastest measured."""
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
@@ -151,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--only", metavar="TABLE", help="one table by name, e.g. accuracy")
     listed.add_argument("--out", type=Path, help="file to write, .md or .csv")
     listed.set_defaults(command=tables)
+    claimed = commands.add_parser("claims", help="judge every claim of the papers by the results")
+    claimed.add_argument("--only", metavar="ID|PAPER", help="one claim, or BT, or TR")
+    claimed.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    claimed.add_argument("--figure", type=Path, metavar="FOLDER", help="draw them there, too")
+    claimed.add_argument("--results", default="results/reference", help="results folder")
+    claimed.set_defaults(command=claims_command)
     timed = commands.add_parser("bench", help="time our layers and every installed peer")
     _add_bench(timed)
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.claims_entry import PAPERS, Claim, Ledger, read
 from analysis.claims_measure import Measured, Results, measure
-from analysis.claims_rules import VERDICTS, Judged, holm, judge, p_value
+from analysis.claims_rules import VERDICTS, Judged, judge
+from analysis.paired import holm, p_value
 from harness.checks import one_of
 
 
@@ -25,8 +27,8 @@ def claims(root: Path | str, only: str | None = None, ledger: Ledger | None = No
     known = ledger or read()
     if only is not None:
         one_of("--only", only, [*PAPERS, *(claim.id for claim in known.claims)])
-    results = Results(root)
-    found = [measure(claim, known.rows, results) for claim in known.claims]
+    with closing(Results(root)) as results:
+        found = [measure(claim, known.rows, results) for claim in known.claims]
     corrected = _corrected(known.claims, found)
     judged = map(judge, known.claims, found, corrected)
     return [one for one in judged if only in (None, one.claim.id, one.claim.paper)]

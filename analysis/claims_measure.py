@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.accuracy import test_clips
-from analysis.claims_calc import CALCS, Fact
+from analysis.claims_calc import CALCS
 from analysis.claims_entry import Claim
+from analysis.claims_facts import Fact
 from analysis.comparisons import differences, published_data
 from analysis.published import PROTOCOLS
 from analysis.rows import records, whole
@@ -60,6 +61,10 @@ class Results:
         for table in _TABLES:
             rows = query(f"select * from {table}", root) if there else _empty(table)
             self._connection.register(table, rows)
+
+    def close(self) -> None:
+        """Let the rows go."""
+        self._connection.close()
 
     def ask(self, sql: str, asking: str) -> pd.DataFrame:
         """The answer to `sql`; raises ValueError, naming `asking`, for SQL that is refused."""

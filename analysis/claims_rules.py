@@ -6,14 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import stats
-
-from analysis import labels
-from analysis.claims_calc import Fact
 from analysis.claims_entry import Claim
+from analysis.claims_facts import Fact
 from analysis.claims_measure import Measured
-from analysis.statistics import mean_interval, wilson
+from analysis.claims_ours import Ours, exactly, summary
+from analysis.paired import p_value
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
@@ -25,23 +22,6 @@ VERDICTS = (REPRODUCED, NOT_REPRODUCED, CONTRADICTED, NOT_COMPARABLE, NOT_MEASUR
 LEVEL = 0.05
 _ROUNDING = 1e-9  # relative: what two ways of writing a number may differ by
 _NAN = math.nan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ours:
-    """What we have beside a published value: a number with its interval, and as a text.
-
-    Of an order it is the mean of left less right over seeds, with `effect` (that over its
-    standard deviation, Cohen's d of pairs) and `p` (Holm's); else these are NaN.
-    """
-
-    value: float = _NAN
-    low: float = _NAN
-    high: float = _NAN
-    seeds: int = 0
-    effect: float = _NAN
-    p: float = _NAN
-    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +62,7 @@ def _arithmetic(claim: Claim, found: Measured) -> tuple[str, str]:
     if isinstance(found.exact, Fact):
         agrees, says = found.exact.holds, found.exact.says
     else:
-        agrees, says = near(found.exact, claim), f"a formula gives {_exactly(found.exact)}"
+        agrees, says = near(found.exact, claim), f"a formula gives {exactly(found.exact)}"
     if not agrees:
         return CONTRADICTED, says
     return ("", "") if claim.of or claim.order or claim.sql else (REPRODUCED, "")
@@ -124,7 +104,9 @@ def _but(failing: Sequence[str], cases: int) -> str:
 def _not_seen(claim: Claim, found: Measured, ours: Ours) -> str:
     sign = claim.sides[1]
     if sign == "=":
-        return f"not shown to be within {claim.tolerance:g}"
+        apart = ours.low > claim.tolerance or ours.high < -claim.tolerance
+        words = "they differ by more than" if apart else "not shown to be within"
+        return f"{words} {claim.tolerance:g}"
     other = p_value(sign.translate(str.maketrans("<>", "><")), found.differences, 0)
     against = ours.value > 0 if sign == "<" else ours.value < 0
     return "the other way round" if against and other <= LEVEL else "no difference is shown"
@@ -136,96 +118,3 @@ def near(value: float, claim: Claim) -> bool:
         return False
     slack = _ROUNDING * max(abs(value), abs(claim.published))
     return abs(value - claim.published) < max(claim.unit - slack, slack)
-
-
-def p_value(sign: str, differences: Sequence[float], tolerance: float) -> float:
-    """One-sided p of a paired t test that left less right is below ('<') or above 0 ('>').
-
-    '=': the larger p of both tests that it is within `tolerance` (two one-sided tests). NaN for
-    fewer than two pairs; where all differences are alike the test decides without doubt.
-    """
-    if len(differences) < 2:
-        return _NAN
-    if sign == "=":
-        return max(
-            _one_sided(differences, -tolerance, "greater"),
-            _one_sided(differences, tolerance, "less"),
-        )
-    return _one_sided(differences, 0, "less" if sign == "<" else "greater")
-
-
-def _one_sided(differences: Sequence[float], centre: float, side: str) -> float:
-    found = np.asarray(differences)
-    if np.ptp(found) <= _ROUNDING * max(1.0, float(np.abs(found).max())):
-        beyond = found[0] < centre if side == "less" else found[0] > centre
-        return 0.0 if beyond else 1.0
-    return float(stats.ttest_1samp(found, centre, alternative=side).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's corrected p of tests that are made together; NaN where there was no test."""
-    tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
-    corrected, largest = [_NAN] * len(p_values), 0.0
-    for passed, (p, place) in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - passed) * p))
-        corrected[place] = largest
-    return corrected
-
-
-def summary(claim: Claim, found: Measured, p: float) -> Ours:
-    """Our number beside the published one, with its interval."""
-    if found.pairs:
-        return _order(claim, found, p)
-    if found.values:
-        return _values(found, counted=bool(claim.of) or "seed" in claim.sql)
-    if found.holds:
-        good = sum(found.holds.values())
-        return Ours(text=f"{good} of {len(found.holds)} cases")
-    if isinstance(found.exact, Fact):
-        return Ours(text=found.exact.says)
-    return Ours() if found.exact is None else Ours(value=found.exact, text=_exactly(found.exact))
-
-
-def _exactly(number: float) -> str:
-    return f"{number:.0f}" if number == round(number) else labels.value(number)
-
-
-def _values(found: Measured, *, counted: bool) -> Ours:
-    """Mean over seeds; the interval holds Student's of the mean and Wilson's over test clips."""
-    over = mean_interval(found.values)
-    ends = list(wilson(over.mean, found.clips)) if found.clips else []
-    ends += [end for end in (over.low, over.high) if not math.isnan(end)]
-    low, high = (min(ends), max(ends)) if ends else (_NAN, _NAN)
-    span = f" {_span(low, high)}" if ends else ""
-    text = f"{labels.value(over.mean)}{span}" + (f", {_seeds(over.count)}" if counted else "")
-    return Ours(value=over.mean, low=low, high=high, seeds=over.count, text=text)
-
-
-def _order(claim: Claim, found: Measured, p: float) -> Ours:
-    over = mean_interval(found.differences)
-    left, right = (float(np.mean(side)) for side in zip(*found.pairs, strict=True))
-    text = f"{labels.value(left)} against {labels.value(right)}, {_seeds(over.count)}"
-    if over.count == 1:
-        return Ours(value=over.mean, seeds=1, text=text)
-    effect = (
-        over.mean / over.sd if over.sd else math.copysign(math.inf, over.mean) * bool(over.mean)
-    )
-    span = f"difference {labels.value(over.mean)} {_span(over.low, over.high)}"
-    tested = f"d={effect:.1f}" + ("" if math.isnan(p) else f", p={p:.2g}")
-    return Ours(
-        value=over.mean,
-        low=over.low,
-        high=over.high,
-        seeds=over.count,
-        effect=effect,
-        p=p,
-        text=f"{text}: {span}, {tested}",
-    )
-
-
-def _span(low: float, high: float) -> str:
-    return f"[{labels.value(low)}, {labels.value(high)}]"
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"

@@ -15,6 +15,7 @@ from analysis import figures_claims
 from analysis.claims import claims, table
 from analysis.claims_entry import LEDGER, Claim, Ledger, complexity, published, read
 from analysis.claims_rules import NOT_COMPARABLE, NOT_MEASURED, VERDICTS, Judged
+from analysis.claims_written import summary
 from analysis.published import PUBLISHED, PUBLISHED_COMPLEXITY, PUBLISHED_RESULTS
 from harness.cli import main
 from tests.figure_checks import drawn
@@ -88,6 +89,11 @@ def test_a_reference_names_one_number() -> None:
         published(("ucf11", "TT-LSTM", "top_accuracy"))
     said = "ref must name one published result, ['ucf11', 'TT-LSTM', 'top_accuracy'] names 3"
     assert str(caught.value) == said
+
+
+def test_the_readme_says_how_many_of_each(judged: dict[str, Judged]) -> None:
+    readme = (LEDGER.parent.parent / "README.md").read_text()
+    assert summary(list(judged.values())) in " ".join(readme.split())
 
 
 def test_verdicts_are_not_typed() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.claims import claims, counts
-from analysis.claims_calc import Fact
 from analysis.claims_entry import Claim, Ledger
+from analysis.claims_facts import Fact
 from analysis.claims_measure import Measured
 from analysis.claims_rules import (
     CONTRADICTED,
@@ -23,11 +23,10 @@ from analysis.claims_rules import (
     REPRODUCED,
     VERDICTS,
     Judged,
-    holm,
     judge,
     near,
-    p_value,
 )
+from analysis.paired import holm, p_value
 from harness.store import Store
 from tests.frames import bt_lstm, lstm, ring, run
 
@@ -177,6 +176,8 @@ def test_alike_means_shown_to_be_near() -> None:
     wide = Measured(pairs=((0.80, 0.70), (0.72, 0.82), (0.81, 0.80)))
     p = p_value("=", wide.differences, 0.05)
     assert judge(alike, wide, p).why == "not shown to be within 0.05"
+    far = Measured(pairs=((0.80, 0.70), (0.82, 0.71), (0.79, 0.70)))
+    assert judge(alike, far, 1.0).why == "they differ by more than 0.05"
 
 
 def test_p_is_that_of_a_paired_t_test() -> None:
@@ -188,8 +189,8 @@ def test_p_is_that_of_a_paired_t_test() -> None:
     assert math.isnan(p_value(">", apart[:1], 0))
 
 
-@pytest.mark.parametrize(("sign", "p"), [("<", 0.0), (">", 1.0)])
-def test_differences_that_are_all_alike_decide(sign: str, p: float) -> None:
+@pytest.mark.parametrize(("sign", "p"), [("<", 1 / 8), (">", 1.0)])
+def test_differences_without_spread_are_told_by_their_signs(sign: str, p: float) -> None:
     assert p_value(sign, [-1.0, -1.0, -1.0], 0) == p
     assert p_value(sign, [0.0, 0.0], 0) == 1.0
 

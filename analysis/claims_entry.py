@@ -27,7 +27,8 @@ class Claim:
     `ref`: a result of published.py as (task, model, metric[, start of its source]), or
     (complexity, method, direction, time|memory); else `published`, a number. It holds to `unit`:
     a number may be rounded or cut to it. `calc`: a function of CALCS and its arguments.
-    `of`: a set of rows whose mean over seeds of the column `value` is compared with the number.
+    `of`: a set of rows whose mean over seeds of `value`, a column or an expression in SQL, is
+    compared with the number.
     `order`: 'a > b' or 'a < b', two sets of rows paired by seed; 'a = b' to within `tolerance`.
     `sql`: instead of a set of rows; columns seed and value, seed, a and b, or holds (and name).
     `exact`: the rows are counts, so that a failure refutes. `apart`: why it cannot be compared.
@@ -70,7 +71,7 @@ class Claim:
 
     def _one_measure(self) -> None:
         if (self.of or self.order) and not (self.sql or self.value):
-            raise ValueError(f"claim {self.id}: value must name a column of runs")
+            raise ValueError(f"claim {self.id}: value must say what of its rows is meant")
         if self.of and (self.order or self.sql):
             raise ValueError(f"claim {self.id}: of stands alone, without order and sql")
         if self.of and self.published is None:

@@ -23,6 +23,7 @@ from harness.schema import arrow_schema
 
 _TABLES = ("runs", "epochs")
 _ACCURACY = "accuracy"
+_VALUE = "claimed_of"  # the claim's value beside all columns of runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +95,10 @@ def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> Measured
         found |= _mean(claim, _rows(claim, rows[claim.of], results))
     elif claim.order:
         left, _, right = claim.sides
-        sides = [_by_seed(claim, _rows(claim, rows[name], results)) for name in (left, right)]
-        both = pd.concat(sides, axis=1, join="inner").dropna()
-        found["pairs"] = tuple((float(a), float(b)) for a, b in both.itertuples(index=False))
+        a, b = (
+            _by_seed(_rows(claim, rows[name], results, "seed, epochs")) for name in (left, right)
+        )
+        found["pairs"] = tuple((a[seed], b[seed]) for seed in sorted(a.keys() & b.keys()))
     return Measured(**found)
 
 
@@ -108,11 +110,8 @@ def _answer(claim: Claim, frame: pd.DataFrame) -> dict[str, Any]:
             raise ValueError(f"claim {claim.id}: its sql must give {column}, not {[*frame]}")
     known = frame.dropna(subset=list(need))
     if claim.order:
-        return {
-            "pairs": tuple(
-                (float(a), float(b)) for a, b in zip(known["a"], known["b"], strict=True)
-            )
-        }
+        both = zip(known["a"], known["b"], strict=True)
+        return {"pairs": tuple((float(left), float(right)) for left, right in both)}
     if claim.published is not None:
         return {"values": tuple(float(value) for value in known["value"])}
     names = known["name"] if "name" in known else pd.Series(known.index)
@@ -120,22 +119,26 @@ def _answer(claim: Claim, frame: pd.DataFrame) -> dict[str, Any]:
     return {"holds": {str(name): bool(holds) for name, holds in cases}}
 
 
-def _rows(claim: Claim, where: str, results: Results) -> pd.DataFrame:
+def _rows(claim: Claim, where: str, results: Results, columns: str = "*") -> pd.DataFrame:
     """The finished runs of a set of rows that have the claim's value, the longest trained."""
-    sql = f"select * from runs where status = 'done' and ({where}) and {claim.value} is not null"
-    found = results.ask(sql, f"claim {claim.id}")
+    found = results.ask(
+        f"select {columns}, {claim.value} as {_VALUE} from runs "
+        f"where status = 'done' and ({where}) and {_VALUE} is not null",
+        f"claim {claim.id}",
+    )
     trained = found["epochs"].fillna(0)
     longest: pd.DataFrame = found[trained == trained.max()]
     return longest
 
 
-def _by_seed(claim: Claim, rows: pd.DataFrame) -> pd.Series[float]:
+def _by_seed(rows: pd.DataFrame) -> dict[int, float]:
     """The mean value of every seed."""
-    return rows[claim.value].astype(float).groupby(rows["seed"]).mean()
+    means = rows[_VALUE].astype(float).groupby(rows["seed"]).mean()
+    return dict(zip(means.index.astype(int).tolist(), means.tolist(), strict=True))
 
 
 def _mean(claim: Claim, rows: pd.DataFrame) -> dict[str, Any]:
-    values = tuple(float(value) for value in _by_seed(claim, rows))
+    values = tuple(_by_seed(rows).values())
     clips = test_clips(records(rows)) if _ACCURACY in claim.value and len(rows) else 0
     return {"values": values, "clips": clips, "departures": departures(rows)}
 

@@ -121,7 +121,7 @@ def entry(**given: Any) -> str:
         (entry(order="bt >", value="rmse"), "order of claim one must be 'a > b', got 'bt >'"),
         (entry(order="bt = bt", value="rmse"), "claim one: bt = bt needs a tolerance above 0"),
         (entry(order="bt > tt", value="rmse"), "rows of claim one must be one of: bt; got 'tt'"),
-        (entry(of="bt", published=1), "claim one: value must name a column of runs"),
+        (entry(of="bt", published=1), "claim one: value must say what of its rows is meant"),
         (entry(of="bt", value="rmse"), "claim one: a mean needs a published number"),
         (entry(run=""), "claim one: say with run what measures it, or why it is apart"),
         ("rows: {}", "made.yaml must have the keys rows and claims"),
@@ -162,8 +162,8 @@ def test_sql_that_does_not_answer_is_one_line(tmp_path: Path, sql: str, said: st
 # What a person sees.
 
 
-def run_claims(*arguments: str) -> int:
-    return main(["claims", "--results", str(REFERENCE), *arguments])
+def run_claims(*arguments: str, root: Path = REFERENCE) -> int:
+    return main(["claims", "--results", str(root), *arguments])
 
 
 def test_the_command_prints_every_claim_and_how_many_of_each(
@@ -176,12 +176,14 @@ def test_the_command_prints_every_claim_and_how_many_of_each(
     assert f"{len(read().claims)} claims: " in told
 
 
-def test_the_command_writes_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_claims("--only", "tr-lr-rmse", "--format", "json") == 0
+def test_the_command_writes_for_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_claims("--only", "tr-lr-rmse", "--format", "json", root=tmp_path) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["published_value"], found["p_holm"]) == (0.16, None)
     assert found["verdict"] == "contradicted by arithmetic"
-    assert run_claims("--only", "TR", "--format", "csv") == 0
+    assert run_claims("--only", "TR", "--format", "csv", root=tmp_path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + sum(one.paper == "TR" for one in read().claims)
 
@@ -210,8 +212,9 @@ def test_the_figure_has_a_mark_for_every_claim(judged: dict[str, Judged]) -> Non
 
 
 def test_the_command_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_claims("--only", "bt-fig9-rank", "--figure", str(tmp_path)) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"claims.png", "claims.pdf"}
+    folder = tmp_path / "drawn"
+    assert run_claims("--only", "bt1-params", "--figure", str(folder), root=tmp_path) == 0
+    assert {path.name for path in folder.iterdir()} == {"claims.png", "claims.pdf"}
     assert "claims.png" in capsys.readouterr().err
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.accuracy import TOP, classified
 from analysis.complexity import QUANTITIES
+from analysis.figures_bounds import has_bound
 from analysis.figures_convergence import reaches_a_level
 from analysis.figures_counts import has_core_orders
 from analysis.figures_curves import RIGHT
@@ -123,3 +124,7 @@ def unswept(frames: Frames) -> Frames:
     """The frames without the points of sweeps, which have figures of their own."""
     runs = frames["runs"]
     return {**frames, "runs": runs[runs["sweep"].isna()]}
+
+
+def has_ranks_beyond(frames: Frames) -> bool:
+    return has_bound(unswept(frames)["runs"])

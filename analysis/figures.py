@@ -24,6 +24,7 @@ from analysis.drawable import (
     has_knobs,
     has_levels,
     has_noises,
+    has_ranks_beyond,
     has_rivals,
     has_samples,
     has_sizes,
@@ -34,6 +35,7 @@ from analysis.drawable import (
 from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
+from analysis.figures_bounds import rank_bound
 from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
@@ -68,6 +70,7 @@ class Drawing:
 
 FIGURES: dict[str, Drawing] = {
     "parameters": Drawing(parameters, ("runs",), has_counts, together=True),
+    "rank_bound": Drawing(rank_bound, ("runs",), has_ranks_beyond, together=True),
     "recovered": Drawing(recovered, ("runs", "weights"), has_weights),
     "noise_picture": Drawing(noise_picture, ("runs", "weights"), has_rivals),
     "rmse_vs_noise": Drawing(rmse_vs_noise, ("runs",), has_noises),

@@ -1,4 +1,4 @@
-"""Every table of a study: of accuracies, of exponents."""
+"""Every table of a study: of accuracies, of exponents, of bounds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from analysis.models import TASKS
 from analysis.rows import records, several
 from analysis.sheet import Sheet
 from analysis.sheets_accuracy import accuracy_sheet
+from analysis.sheets_bounds import bound_sheets
 from analysis.sheets_complexity import complexity_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
 
@@ -21,8 +22,8 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
 
     Raises ValueError where they allow none.
     """
-    fitted = complexity_sheets(frames)
-    return fitted or _classified(frames)
+    found = complexity_sheets(frames) | bound_sheets(frames)
+    return found or _classified(frames)
 
 
 def _classified(frames: Frames) -> dict[str, Sheet]:

@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | data | query | figures | tables | claims | bench | plans."""
+"""rankbench run | plan | status | data | query | figures | tables | claims | bench ..."""
 
 from __future__ import annotations
 
@@ -118,6 +118,11 @@ def plans_command(arguments: argparse.Namespace) -> int:
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
 
 
+def validate_command(arguments: argparse.Namespace) -> int:
+    """Fit the exponents of time and memory, and compare with those the papers claim."""
+    return int(importlib.import_module("harness.validate.command").validate(arguments))
+
+
 def _flat(table: pa.Table) -> pa.Table:
     """CSV has no lists: they are written as text."""
     for index, field in enumerate(table.schema):
@@ -172,7 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(timed)
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
     _add_plans(judged)
-    for command in (asked, drawn, listed, timed, judged):
+    fitted = commands.add_parser("validate", help="test the papers' orders of time and memory")
+    _add_validate(fitted)
+    for command in (asked, drawn, listed, timed, judged, fitted):
         command.add_argument("--results", default="results", help="results folder")
     return parser
 
@@ -197,6 +204,18 @@ def _add_plans(command: argparse.ArgumentParser) -> None:
     command.add_argument("--budget", type=float, default=1.5, help="seconds for a shape, roughly")
     command.add_argument("--study", default="plans", help="name of the results")
     command.set_defaults(command=plans_command)
+
+
+def _add_validate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", metavar="METHOD", help="e.g. tensor_ring (default: all)")
+    command.add_argument(
+        "--measure",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="time and memory too, not FLOPs and sizes alone",
+    )
+    command.add_argument("--budget", type=float, default=6.0, help="seconds for a sweep, roughly")
+    command.set_defaults(command=validate_command)
 
 
 if __name__ == "__main__":

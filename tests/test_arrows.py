@@ -40,6 +40,7 @@ FLOORS = [
     ["worker"],
     ["study", "progress", "summary"],
     ["bench"],
+    ["validate"],
     ["commands", "data_command", "data_progress", "data_options"],
     ["cli"],
 ]

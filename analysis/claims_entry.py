@@ -25,7 +25,8 @@ class Claim:
     """A claim of a paper: what it says, what is published, and what measures it.
 
     `ref`: a result of published.py as (task, model, metric[, start of its source]), or
-    (complexity, method, direction, time|memory); else `published`, a number. It holds to `unit`:
+    (complexity, method, direction, time|memory), whose order is then held against the fits of
+    study `validate`; else `published`, a number. It holds to `unit`:
     a number may be rounded or cut to it. `calc`: a function of CALCS and its arguments.
     `of`: a set of rows whose mean over seeds of `value`, a column or an expression in SQL, is
     compared with the number.
@@ -91,7 +92,7 @@ class Claim:
     @property
     def measurable(self) -> bool:
         """Whether the ledger says how to measure it."""
-        return bool(self.calc or self.of or self.sql or self.order)
+        return bool(self.calc or self.of or self.sql or self.order or self.printed.startswith("O("))
 
     @property
     def source(self) -> str:

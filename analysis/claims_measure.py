@@ -16,9 +16,11 @@ from analysis.claims_calc import CALCS
 from analysis.claims_entry import Claim
 from analysis.claims_facts import Fact
 from analysis.comparisons import differences, published_data
+from analysis.complexity import METHODS, TASK, exponents
+from analysis.exponents import CANNOT_TELL, VIOLATED
 from analysis.published import PROTOCOLS
 from analysis.rows import records, whole
-from harness.query import query, studies
+from harness.query import load, query, studies
 from harness.schema import arrow_schema
 
 _TABLES = ("runs", "epochs")
@@ -62,10 +64,27 @@ class Results:
         for table in _TABLES:
             rows = query(f"select * from {table}", root) if there else _empty(table)
             self._connection.register(table, rows)
+        self._fits = _fits(root) if TASK in there else None
 
     def close(self) -> None:
         """Let the rows go."""
         self._connection.close()
+
+    def orders(self, method: str, direction: str, kind: str) -> dict[str, bool]:
+        """Whether a claimed order of time (FLOPs) or memory (largest tensor) bounds what was swept.
+
+        By the paper's plan, a case for each variable; one whose fit cannot tell is left out.
+        """
+        if self._fits is None:
+            return {}
+        quantity = {"time": "flops", "memory": "tensor"}[kind]
+        decomposition = next(name for name, whose in METHODS.items() if whose == method)
+        wanted = {"decomposition": decomposition, "direction": direction, "quantity": quantity}
+        here = self._fits[self._fits["plan"] == "paper"]
+        for column, value in wanted.items():
+            here = here[here[column] == value]
+        told = here[here["verdict"] != CANNOT_TELL]
+        return {row["sweep"]: row["verdict"] != VIOLATED for row in records(told)}
 
     def ask(self, sql: str, asking: str) -> pd.DataFrame:
         """The answer to `sql`; raises ValueError, naming `asking`, for SQL that is refused."""
@@ -74,6 +93,11 @@ class Results:
             return answer
         except duckdb.Error as error:
             raise ValueError(f"{asking}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _fits(root: Path | str) -> pd.DataFrame:
+    """The exponents of every sweep, see `analysis.complexity.exponents`."""
+    return exponents(load(TASK, root=root), load(TASK, "samples", root))
 
 
 def _empty(table: str) -> pa.Table:
@@ -93,6 +117,8 @@ def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> Measured
         found |= _answer(claim, results.ask(claim.sql, f"claim {claim.id}"))
     elif claim.of:
         found |= _mean(claim, _rows(claim, rows[claim.of], results))
+    elif claim.ref[:1] == ("complexity",):
+        found["holds"] = results.orders(*claim.ref[1:])
     elif claim.order:
         left, _, right = claim.sides
         a, b = (

@@ -53,6 +53,8 @@ def test_every_query_finds_rows_or_says_what_makes_them(judged: dict[str, Judged
         ("bt4-beats-bt2", "not reproduced"),
         ("tr-top", "not comparable"),
         ("bt-beats-lstm", "not measured"),
+        ("rnn-forward-time", "reproduced"),
+        ("bt-forward-memory", "not reproduced"),
     ],
 )
 def test_verdicts_on_the_headlines(judged: dict[str, Judged], name: str, verdict: str) -> None:

@@ -14,8 +14,21 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 # A module may import only from its own line or the lines above it.
 FLOORS = [
-    ["cache", "checks", "compute", "schema", "modes", "label", "patience", "exits", "bars"],
-    ["native"],
+    [
+        "address",
+        "bounds",
+        "cache",
+        "checks",
+        "compute",
+        "schema",
+        "modes",
+        "label",
+        "pareto",
+        "patience",
+        "exits",
+        "bars",
+    ],
+    ["native", "alone"],
     ["layers"],
     ["native_recurrence", "recurrence", "step"],
     [
@@ -34,12 +47,14 @@ FLOORS = [
     ["tasks"],
     ["point"],
     ["run", "space", "estimate"],
-    ["config", "engine"],
-    ["pruning"],
+    ["search"],
+    ["config", "engine", "warden", "postgres", "reach"],
+    ["placement", "pruning", "feasibility"],
     ["queue"],
+    ["shared"],
     ["worker"],
-    ["study", "progress", "summary"],
-    ["bench"],
+    ["study", "progress", "summary", "fronts"],
+    ["bench", "on_ray", "on_slurm"],
     ["commands", "data_command", "data_progress", "data_options"],
     ["cli"],
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 from harness.address import split_password
 from harness.config import find_study
+from harness.exits import USAGE
 from harness.study import StudyRun
 
 _POLL_S = 1.0
@@ -50,10 +52,9 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
 
 def join(arguments: list[str]) -> int:
     """What each job does: `rankbench work`."""
-    from harness.cli import main  # the command line starts jobs, and jobs the command line
-
-    code = main(arguments)
-    if code == 2:
+    # The command line starts jobs, and jobs the command line, which is looked up by name.
+    code = int(importlib.import_module("harness.cli").main(arguments))
+    if code == USAGE:
         raise ValueError("rankbench work refused its arguments; see the job's standard error")
     return code
 

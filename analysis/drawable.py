@@ -11,6 +11,7 @@ from analysis.figures_convergence import reaches_a_level
 from analysis.figures_counts import has_core_orders
 from analysis.figures_curves import RIGHT
 from analysis.figures_features import TASK as FEATURES
+from analysis.figures_pareto import asked
 from analysis.figures_timing import PHASES
 from analysis.figures_tradeoff import LEARNED
 from analysis.models import TASKS
@@ -58,6 +59,15 @@ def has_curves(frames: Frames) -> bool:
 
 def has_choice(frames: Frames) -> bool:
     return any(several(finished(frames, column)["num_params"]) for column in LEARNED)
+
+
+def has_objectives(frames: Frames) -> bool:
+    try:
+        objectives, _ = asked(frames["runs"])
+    except ValueError:
+        return False
+    runs = finished(frames, "point_id").dropna(subset=list(objectives))
+    return several(runs["point_id"])
 
 
 def has_samples(frames: Frames) -> bool:

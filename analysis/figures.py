@@ -24,6 +24,7 @@ from analysis.drawable import (
     has_knobs,
     has_levels,
     has_noises,
+    has_objectives,
     has_ranks_beyond,
     has_rivals,
     has_samples,
@@ -42,6 +43,7 @@ from analysis.figures_counts import parameters
 from analysis.figures_curves import curves
 from analysis.figures_features import features
 from analysis.figures_noise import rmse_vs_noise
+from analysis.figures_pareto import pareto
 from analysis.figures_recovery import noise_picture, recovered
 from analysis.figures_sensitivity import sensitivity
 from analysis.figures_splits import splits
@@ -86,6 +88,7 @@ FIGURES: dict[str, Drawing] = {
     "features": Drawing(features, ("runs", "epochs"), has_features, together=True),
     "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
+    "pareto": Drawing(pareto, ("runs",), has_objectives),
     "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
     "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
     **{

@@ -1,4 +1,4 @@
-"""rankbench run | plan | status | data | query | figures | tables | claims | bench ..."""
+"""rankbench run | work | plan | status | data | query | figures | tables | claims | bench ..."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import __version__
+from harness.address import hidden
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
 from harness.label import metric
@@ -22,6 +23,7 @@ from harness.query import query
 
 STUDY_COMMANDS = {
     "run": "measure what a study has not measured yet",
+    "work": "join a study that machines share in PostgreSQL, until nothing is left",
     "plan": "show what run would measure, and for how long",
     "status": "show how far a study is",
 }
@@ -33,15 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except ValueError as error:
-        print(f"rankbench: error: {error}", file=sys.stderr)
+        print(f"rankbench: error: {hidden(str(error))}", file=sys.stderr)
         return USAGE
     except OSError as error:
-        print(f"rankbench: error: {error}", file=sys.stderr)
+        print(f"rankbench: error: {hidden(str(error))}", file=sys.stderr)
         return FAILED
 
 
 def study_command(arguments: argparse.Namespace) -> int:
-    """Run, plan or status."""
+    """Run, work, plan or status."""
     # They import torch, which takes seconds: the other commands answer without.
     commands = importlib.import_module("harness.commands")
     return int(getattr(commands, arguments.name)(arguments))

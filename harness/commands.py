@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from harness.config import Study, load_study
 from harness.estimate import estimate
 from harness.exits import DONE, FAILED
+from harness.fronts import front_table
 from harness.label import duration
 from harness.progress import StudyProgress
+from harness.queue import Row
 from harness.schema import PRUNED
 from harness.study import StudyRun
-from harness.summary import best_table, plan_table, status_counts
+from harness.summary import (
+    best_table,
+    earlier_note,
+    failure_table,
+    plan_table,
+    status_counts,
+)
 
 _MOST_POINTS = 60
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure what a study has not measured yet."""
+    return _execute(arguments, again=True)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Measure what waits in a storage that machines share, until nothing is left."""
+    return _execute(arguments, again=False)
+
+
+def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
     console = Console()
     study = load_study(arguments.study, arguments.overrides)
@@ -29,13 +48,32 @@ def run(arguments: argparse.Namespace) -> int:
     if missing is not None:
         raise ValueError(missing)
     _announce(console, study, execution)
+    if again and study.engine != "local":
+        _place(execution, arguments)
+        return _conclude(console, study, execution)
     pending, total = execution.pending(), execution.planned()
     points = [point for point, _ in pending]
     weights = estimate(points, execution.threads(), execution.together()) if pending else {}
     work = sum(weights[point.point_id] for point in points) if pending else float(total)
     with StudyProgress(console, study.name, total, weights, work) as progress:
-        execution.run(progress)
+        if again:
+            execution.run(progress)
+        else:
+            execution.join(progress, again=False)
     return _conclude(console, study, execution)
+
+
+def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
+    """Fill the storage here, and have workers elsewhere measure."""
+    # Their packages are extras: they are imported only when asked for.
+    engine = importlib.import_module(f"harness.on_{execution.study.engine}")
+    execution.join(None, again=True)
+    before = set(execution.rows)
+    try:
+        engine.place(execution, arguments.study, arguments.overrides)
+    finally:
+        execution.ledger.reload()
+        execution.measured.extend(row for key, row in execution.rows.items() if key not in before)
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -48,6 +86,8 @@ def plan(arguments: argparse.Namespace) -> int:
             f"{study.name}: {study.search.sampler} draws {study.search.trials} points "
             f"x {len(study.seeds)} seeds from {len(study.space.branches)} branches"
         )
+        _say_bounds(console, study)
+        _say_earlier(console, execution, execution.own_rows())
         return DONE
     points = list(execution.grid.points.values())
     seconds = estimate(points, execution.threads(), execution.together())
@@ -55,8 +95,8 @@ def plan(arguments: argparse.Namespace) -> int:
     if len(points) > _MOST_POINTS:
         console.print(f"... and {len(points) - _MOST_POINTS} more points")
     _announce(console, study, execution)
-    left = sum(seconds[point.point_id] for point, _ in execution.pending()) / study.workers
-    console.print(f"estimated time: {duration(left)} with {study.workers} worker(s), roughly")
+    left = sum(seconds[point.point_id] for point, _ in execution.pending()) / execution.workers()
+    console.print(f"estimated time: {duration(left)} with {execution.workers()} worker(s), roughly")
     return DONE
 
 
@@ -66,12 +106,21 @@ def status(arguments: argparse.Namespace) -> int:
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
-    for row in execution.rows.values():
-        if row["status"] != "done":
-            console.print(f"  {row['run_id']} {row['status']}: {row['error']}", markup=False)
-    if execution.grid is not None:
-        console.print(f"{len(execution.pending())} runs to measure")
+    own = execution.own_rows()
+    failures = failure_table(execution.rows.values())
+    if failures is not None:
+        console.print(failures)
+    if len(study.search.objectives) > 1:
+        console.print(front_table(study, own))
+    _say_earlier(console, execution, own)
+    console.print(f"{execution.planned()} runs to measure")
     return DONE
+
+
+def _say_earlier(console: Console, execution: StudyRun, own: Sequence[Row]) -> None:
+    note = earlier_note(len(execution.rows), len(own))
+    if note is not None:
+        console.print(note, markup=False)
 
 
 def _announce(console: Console, study: Study, execution: StudyRun) -> None:
@@ -89,13 +138,29 @@ def _announce(console: Console, study: Study, execution: StudyRun) -> None:
         )
         if grid.duplicates:
             console.print(f"{grid.duplicates} settings are duplicates of a point above")
+    _say_bounds(console, study)
     for reason, number in execution.skipped.items():
         console.print(f"skipped {number}: {reason}", markup=False)
+    _say_earlier(console, execution, execution.own_rows())
+
+
+def _say_bounds(console: Console, study: Study) -> None:
+    for name, bounds in (
+        ("limits", study.search.limits),
+        ("constraints", study.search.constraints),
+    ):
+        if bounds:
+            console.print(f"{name}: {', '.join(map(str, bounds))}", markup=False)
 
 
 def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
     rows = execution.own_rows()
     console.print(best_table(study, rows))
+    if len(study.search.objectives) > 1:
+        console.print(front_table(study, rows))
+    if execution.grid is None:
+        for reason, number in execution.skipped.items():
+            console.print(f"drawn and skipped {number}: {reason}", markup=False)
     console.print(f"measured now: {status_counts(execution.measured)}")
     console.print(f"results: {execution.folder}", soft_wrap=True)
     elsewhere = "" if study.results == "results" else f" --results {study.results}"

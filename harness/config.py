@@ -18,6 +18,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from harness.address import check_address
+from harness.bounds import Bound
 from harness.cells import CELLS, Cell
 from harness.checks import number, one_of, positive_int, whole
 from harness.compute import PRECISIONS, SWITCHES, Compute
@@ -25,64 +27,15 @@ from harness.layers import LAYERS
 from harness.layers.settings import LayerSettings
 from harness.patience import Monitor
 from harness.point import Point
-from harness.schema import RUNS
+from harness.search import Search
 from harness.space import Settings, Space
 from harness.tasks import TASKS, Task
 from harness.train import Training
 
-SAMPLERS = ("grid", "tpe", "nsga2", "random")
-PRUNERS = ("none", "median", "hyperband")
 DTYPES = ("float32", "float64", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """How points are chosen: a grid is enumerated, the other samplers are Optuna's.
-
-    `trials`: points in all, for samplers other than grid; `seed`: of the sampler;
-    `objectives`: column of `runs` -> minimize or maximize.
-    `pruner`: what ends a point early whose first seed's validation curve is behind; of `median`,
-    `startup_trials` finished points and `warmup_epochs` come first; of `hyperband`, `min_epochs`
-    and `reduction_factor`. All have Optuna's meaning and defaults.
-    """
-
-    sampler: str = "grid"
-    trials: int | None = None
-    seed: int = 0
-    objectives: tuple[tuple[str, str], ...] = (("num_params", "minimize"),)
-    pruner: str = "none"
-    startup_trials: int = 5
-    warmup_epochs: int = 0
-    min_epochs: int = 1
-    reduction_factor: int = 3
-
-    def __post_init__(self) -> None:
-        one_of("search.sampler", self.sampler, SAMPLERS)
-        if self.sampler != "grid":
-            positive_int(f"search.trials (with sampler {self.sampler})", self.trials)
-        if not self.objectives:
-            raise ValueError("search.objectives must name a column of runs, e.g. {rmse: minimize}")
-        for column, direction in self.objectives:
-            one_of("search.objectives", column, [c.name for c in RUNS if c.type in _NUMBERS])
-            one_of(f"search.objectives.{column}", direction, ("minimize", "maximize"))
-        self._check_pruner()
-
-    def _check_pruner(self) -> None:
-        one_of("search.pruner", self.pruner, PRUNERS)
-        for name in ("startup_trials", "warmup_epochs"):
-            whole(f"search.{name}", getattr(self, name), 0)
-        positive_int("search.min_epochs", self.min_epochs)
-        whole("search.reduction_factor", self.reduction_factor, 2)
-        if self.pruner != "none" and len(self.objectives) > 1:
-            names = ", ".join(column for column, _ in self.objectives)
-            raise ValueError(
-                f"search.pruner={self.pruner} needs one objective, as Optuna's pruners do; got"
-                f" {names}; keep one, or set search.pruner=none"
-            )
-
-
-_NUMBERS = {c.type for c in RUNS if c.name in ("num_params", "rmse")}
+ENGINES = ("local", "ray", "slurm")
+_BOUNDS = ("limits", "constraints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +45,13 @@ class Study:
     `seeds`: replicates of every point; `replicates`: how many of them are trained as one
     program, which changes no result beyond rounding; `time_limit_s`: hard limit of one program;
     `threads`: torch threads of one program (None: the cores shared among `workers`);
-    `checkpoint_s`: seconds between two checkpoints of a training, 0 for none.
+    `checkpoint_s`: seconds between two checkpoints of a training, 0 for none;
+    `workers_per_device`: workers of each GPU, in place of `workers` where there are any;
+    `memory_limit_gb`: of a program and all that it starts; `retries`: how often a run that failed
+    is tried again at once; `alone`: whether a run has the machine alone (auto: one that times);
+    `storage`: address of the PostgreSQL database that machines share, empty for a journal;
+    `heartbeat_s`: seconds between two signs of life there, four of which a worker may miss;
+    `engine`: who places the workers; `slurm`: what submitit is told of the jobs.
 
     Raises ValueError for a value out of its range or an unknown key.
     """
@@ -114,7 +73,15 @@ class Study:
     threads: int | None = None
     time_limit_s: float = 3600.0
     checkpoint_s: float = 60.0
+    workers_per_device: int | None = None
+    memory_limit_gb: float | None = None
+    retries: int = 0
+    alone: bool | str = "auto"
     results: str = "results"
+    storage: str = dataclasses.field(default="", repr=False)
+    heartbeat_s: int = 15
+    engine: str = "local"
+    slurm: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, DTYPES)
@@ -127,8 +94,15 @@ class Study:
             positive_int("threads", self.threads)
         number("time_limit_s", self.time_limit_s, 0.0, math.inf, open_low=True)
         number("checkpoint_s", self.checkpoint_s, 0.0, math.inf)
+        if self.workers_per_device is not None:
+            positive_int("workers_per_device", self.workers_per_device)
+        if self.memory_limit_gb is not None:
+            number("memory_limit_gb", self.memory_limit_gb, 0.0, math.inf, open_low=True)
+        whole("retries", self.retries, 0)
+        one_of("alone", self.alone, ("auto", True, False))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
+        self._check_engine()
         self._check_names()
         Compute(**(self.compute or {}))
         self._check_replicates()
@@ -174,6 +148,16 @@ class Study:
             part, key = name.split(".", 1)
             parts[part][key] = value
         return parts
+
+    def _check_engine(self) -> None:
+        check_address(self.storage)
+        positive_int("heartbeat_s", self.heartbeat_s)
+        one_of("engine", self.engine, ENGINES)
+        if self.engine != "local" and not self.storage:
+            raise ValueError(
+                f"engine={self.engine} needs storage=postgresql://USER@HOST/DATABASE, which its"
+                " workers share; got none"
+            )
 
     def _check_replicates(self) -> None:
         task = self.task["name"]
@@ -291,7 +275,10 @@ def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
         "training": _defaults(Training) if task.trains else None,
         "compute": _defaults(Compute),
         "space": {"shared": {}, "branches": {}},
-        "search": {k: v for k, v in _defaults(Search).items() if k != "objectives"},
+        "search": {
+            **{k: v for k, v in _defaults(Search).items() if k != "objectives"},
+            **{name: {} for name in _BOUNDS},
+        },
     }
     return _merge({**_defaults(Study), **parts}, written)
 
@@ -317,6 +304,8 @@ def _study(name: str, composed: dict[str, Any]) -> Study:
     objectives = values["search"].get("objectives")
     if isinstance(objectives, dict):
         values["search"]["objectives"] = tuple(objectives.items())
+    for name in _BOUNDS:
+        values["search"][name] = Bound.parse(f"search.{name}", values["search"][name])
     values["search"] = Search(**values["search"])
     if isinstance(values["seeds"], int):
         positive_int("seeds", values["seeds"])

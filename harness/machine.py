@@ -29,8 +29,10 @@ _SMI = (
 )
 
 
-def provenance(device: str) -> dict[str, Any]:
+def provenance(device: str, gpu_index: int = 0) -> dict[str, Any]:
     """The columns of `runs` that say where a run on `device` (cpu or cuda) is measured.
+
+    `gpu_index`: the GPU it uses, as torch counts them.
 
     Clocks are those of this moment, the commit that of the first call. What cannot be read is
     null; nothing is raised.
@@ -49,7 +51,7 @@ def provenance(device: str) -> dict[str, Any]:
     return {
         "device": device,
         **{name: _or_null(read) for name, read in readers.items()},
-        **_gpu(device),
+        **_gpu(device, gpu_index),
         "rankbench_version": harness.__version__,
         "git_commit": commit,
         "git_dirty": dirty,
@@ -77,11 +79,13 @@ def cpu_cores() -> int | None:
         return os.cpu_count()
 
 
-def _gpu(device: str) -> dict[str, Any]:
-    facts: dict[str, Any] = dict.fromkeys(("gpu", "gpu_driver", "gpu_mhz", "gpu_memory_mb"))
-    found = _or_null(lambda: torch.cuda.get_device_properties(0)) if device == "cuda" else None
+def _gpu(device: str, index: int) -> dict[str, Any]:
+    names = ("gpu", "gpu_index", "gpu_driver", "gpu_mhz", "gpu_memory_mb")
+    facts: dict[str, Any] = dict.fromkeys(names)
+    found = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None
     if found is not None:
-        facts |= {"gpu": found.name, "gpu_memory_mb": found.total_memory // _MB}
+        memory_mb = found.total_memory // _MB
+        facts |= {"gpu": found.name, "gpu_index": index, "gpu_memory_mb": memory_mb}
         answer = _or_null(lambda: _output(*_SMI))
         if answer:
             facts |= _parse_smi(answer, str(getattr(found, "uuid", "")))

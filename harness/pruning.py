@@ -9,9 +9,9 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from harness.config import Search
 from harness.label import metric
 from harness.patience import Monitor
+from harness.search import Search
 
 Curve = dict[int, float]  # epoch -> the monitored metric
 
@@ -44,6 +44,7 @@ def add_told(study: Study, trial: FrozenTrial) -> None:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=trial.user_attrs,
+        constraints=trial.constraints,
     )
     study.add_trial(running)
     again = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
@@ -66,6 +67,7 @@ class Judge:
         self.name, _ = monitor
         self.verdict: str | None = None
         self._latest: tuple[int, float] | None = None
+        self._reported: set[int] = set()  # a run that is tried again repeats what it told
 
     def hear(self, table: str, row: Mapping[str, Any]) -> None:
         """A row of the run. That of `epochs` comes first, and what `runs` keeps of it next."""
@@ -80,7 +82,9 @@ class Judge:
     def report(self, curve: Curve) -> None:
         """Tell the trial a curve, or a point of it."""
         for epoch, value in curve.items():
-            self.trial.report(value, epoch)
+            if epoch not in self._reported:
+                self._reported.add(epoch)
+                self.trial.report(value, epoch)
 
 
 def curves(epochs: Iterable[Mapping[str, Any]], name: str) -> dict[str, Curve]:

@@ -10,10 +10,10 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import (
@@ -29,13 +29,16 @@ from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from harness.config import Study
+from harness.feasibility import beyond, constraint_violations
 from harness.point import Point
 from harness.pruning import Curve, add_told, build_pruner
 from harness.schema import FINISHED, PRUNED
 from harness.space import encode
 
 Row = dict[str, Any]
+T = TypeVar("T")
 JOURNAL = "optuna.journal"
+POPULATION = 50  # points of a generation, as Optuna has it
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Grid:
 
 
 def enumerate_grid(study: Study) -> Grid:
-    """Every valid point of the grid once; invalid ones counted by reason.
+    """Every valid point of the grid once; those invalid or beyond a limit counted by reason.
 
     Raises ValueError when the space holds no valid point.
     """
@@ -60,6 +63,10 @@ def enumerate_grid(study: Study) -> Grid:
             point = study.point(settings)
         except ValueError as reason:
             grid.skipped[str(reason)] += 1
+            continue
+        outside = beyond(study, point)
+        if outside is not None:
+            grid.skipped[outside] += 1
             continue
         if point.point_id in grid.points:
             grid.duplicates += 1
@@ -136,6 +143,7 @@ class TrialQueue:
         self.study = study
         self.folder = folder
         self._curves: Mapping[str, Curve] = {}
+        self._told = 0
 
     def build(
         self, grid: Grid | None, rows: Mapping[str, Row], curves: Mapping[str, Curve]
@@ -145,18 +153,26 @@ class TrialQueue:
         `curves`: run_id -> validation curve, where a pruner needs them.
         The caller must hold the study's lock: nobody else may have the journal open.
         """
-        self._curves = curves
+        self._curves, self._told = curves, 0
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(f"{JOURNAL}*"):
             stale.unlink()
         self._storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
+        known = self._fill(grid, rows)
+        if grid is None:
+            assert self.study.search.trials is not None
+            for _ in range(self.study.search.trials - known):
+                self._create.enqueue_trial({})
+        self._new_study(self._storage).add_trials(self._create.trials)
+
+    def _fill(self, grid: Grid | None, rows: Mapping[str, Row]) -> int:
+        """The trials of all that the grid or `rows` know, in memory; how many there are."""
         # In memory first: there a pruner goes through old curves a hundred times faster.
         self._create = self._new_study(InMemoryStorage())
         if grid is not None:
             self._fill_from_grid(grid, rows)
-        else:
-            self._fill_from_rows(rows)
-        self._new_study(self._storage).add_trials(self._create.trials)
+            return len(grid.points)
+        return self._fill_from_rows(rows)
 
     def _new_study(self, storage: BaseStorage) -> optuna.Study:
         directions = [StudyDirection[name.upper()] for _, name in self.study.search.objectives]
@@ -182,6 +198,22 @@ class TrialQueue:
                 continue
         return None
 
+    def tell(self, trial: Trial, values: Sequence[float] | None, state: TrialState) -> None:
+        """End a trial of this worker."""
+        trial.study.tell(trial, values, state)
+
+    def identify(self, trial: Trial, point_id: str) -> None:
+        """Say which point a trial is."""
+        trial.set_user_attr("point_id", point_id)
+
+    def is_repeated(self, trial: Trial) -> bool:
+        """Whether others may have measured runs of a trial's point since the rows were read."""
+        return False
+
+    def steadily(self, call: Callable[[], T]) -> T:
+        """Do something with a trial, as long as the storage takes."""
+        return call()
+
     def sampler(self, worker: int, told: int) -> BaseSampler:
         """A worker's sampler; `told` trials so far keep a resumed one from repeating itself."""
         seed = hash((self.study.search.seed, worker, told)) % 2**32
@@ -189,7 +221,7 @@ class TrialQueue:
             case "tpe":
                 return TPESampler(seed=seed, constant_liar=True)
             case "nsga2":
-                return NSGAIISampler(seed=seed)
+                return NSGAIISampler(seed=seed, population_size=POPULATION)
             case _:
                 return RandomSampler(seed=seed)
 
@@ -197,26 +229,33 @@ class TrialQueue:
         for point_id, point in grid.points.items():
             params, attributes = grid.params[point_id], {"point_id": point_id}
             if unfinished_seeds(self.study, point, rows):
-                self._create.enqueue_trial(params, user_attrs=attributes)
+                self._enqueue(params, grid.distributions, attributes)
             else:
                 runs = point_rows(self.study, point, rows)
                 self._add_finished(params, grid.distributions, runs, attributes)
 
-    def _fill_from_rows(self, rows: Mapping[str, Row]) -> None:
-        """A sampled search: tell what is known, finish what is partial, leave the rest open."""
+    def _fill_from_rows(self, rows: Mapping[str, Row]) -> int:
+        """A sampled search: tell what is known, finish what is partial; how many there are."""
         known = 0
         for runs in _by_point(sampled_rows(self.study, rows.values())):
             stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
             distributions = branch_distributions(self.study, stored)
             params = {name: stored[name] for name in distributions}
             if open_seeds(self.study, runs):
-                self._create.enqueue_trial(params)
+                self._enqueue(params, distributions, attributes)
                 known += 1
             else:
                 known += self._add_finished(params, distributions, runs, attributes)
-        assert self.study.search.trials is not None
-        for _ in range(self.study.search.trials - known):
-            self._create.enqueue_trial({})
+        return known
+
+    def _enqueue(
+        self,
+        params: dict[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: dict[str, Any],
+    ) -> None:
+        """Let a point wait, whose parameters are drawn from `distributions`."""
+        self._create.enqueue_trial(params, user_attrs=attributes)
 
     def _add_finished(
         self,
@@ -231,6 +270,7 @@ class TrialQueue:
         state, values = told(self.study, runs)
         if state is TrialState.PRUNED and curve:
             values = [curve[max(curve)]]  # as Optuna itself does
+        complete = state is TrialState.COMPLETE
         try:
             trial = create_trial(
                 state=state,
@@ -239,11 +279,20 @@ class TrialQueue:
                 params=params,
                 distributions={name: distributions[name] for name in params},
                 user_attrs=attributes,
+                system_attrs=self._generation(),
+                constraints=constraint_violations(self.study, runs) if complete else None,
             )
         except ValueError:
             return False
         add_told(self._create, trial)
+        self._told += complete
         return True
+
+    def _generation(self) -> dict[str, Any]:
+        """What makes a told trial one of a generation; a genetic search knows no other."""
+        if self.study.search.sampler != "nsga2":
+            return {}
+        return {NSGAIISampler._get_generation_key(): self._told // POPULATION}
 
 
 def branch_distribution(study: Study) -> dict[str, BaseDistribution]:
@@ -275,7 +324,7 @@ def _is_sampled(study: Study, row: Row) -> bool:
         point = study.point(study.space.settings(branch, params))
     except (KeyError, ValueError):
         return False
-    return point.point_id == str(row["point_id"])
+    return point.point_id == str(row["point_id"]) and beyond(study, point) is None
 
 
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:

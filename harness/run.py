@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,15 @@ from harness.layers import Layer
 from harness.point import Point
 from harness.tasks.base import Context, Row
 from harness.train import Diverged
+
+# What torch says, in no exception of its own: its allocator on a CPU, a driver, a library.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "out of memory",
+    "STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(kw_only=True)
@@ -84,6 +94,29 @@ def point_facts(point: Point) -> dict[str, Any]:
     }
 
 
+# Columns of numbers that a point alone tells.
+KNOWN = (
+    *("num_params", "compression_ratio", "forward_flops", "largest_intermediate", "rows"),
+    *("dense_params", "in_features", "out_features", "core_order", "hidden_size"),
+    *("rank", "cp_rank", "tucker_rank", "tt_rank", "tr_rank"),
+)
+
+
+def known_number(point: Point, column: str) -> float | None:
+    """The value of a column in KNOWN; None where a point has none, such as another layer's rank.
+
+    FLOPs and intermediates are those of `Layer.cost` over the rows of the task's forward pass.
+    """
+    rows = point.task.rows(point)
+    if column == "rows":
+        return rows
+    if column in ("forward_flops", "largest_intermediate"):
+        cost = point.layer.cost(rows)
+        return cost.flops if column == "forward_flops" else cost.largest_intermediate
+    value = point_facts(point).get(column)
+    return None if value is None else float(value)
+
+
 def layer_facts(layer: Layer) -> dict[str, Any]:
     """The `runs` columns that say which layer this is and what it costs."""
     largest = {name: _largest(getattr(layer, name)) for name in layer.RANKS}
@@ -126,5 +159,8 @@ def _end(status: str, error: BaseException | None = None, trace: str | None = No
 
 
 def _out_of_memory(error: Exception) -> bool:
-    expected = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return expected or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)

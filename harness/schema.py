@@ -11,7 +11,8 @@ SCHEMA_VERSION = 1
 # A run with one of these is not measured again; any other status is.
 PRUNED = "pruned"
 FINISHED = ("done", "diverged", PRUNED)
-FAILED = ("error", "timeout", "out_of_memory", "killed", "interrupted")
+RETRIED = ("error", "timeout", "out_of_memory", "killed")
+FAILED = (*RETRIED, "interrupted")
 STATUSES = FINISHED + FAILED
 
 
@@ -72,6 +73,7 @@ RUNS = (
     Column("contraction", _TEXT, "", "the cores that were merged, and the order they joined in"),
     Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training, compute"),
     Column("params", _TEXT, "JSON", "values of the study's search space at this point"),
+    Column("search", _TEXT, "JSON", "objectives and constraints of the study when measured"),
     # Counts.
     Column("num_params", _INT, "parameters", "parameters of the input map, biases excluded"),
     Column("dense_params", _INT, "parameters", "in_features * out_features"),
@@ -125,11 +127,13 @@ RUNS = (
         "backward_peak_mb", _FLOAT, "MB", "peak during forward and backward, gradients included"
     ),
     Column("step_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a training step"),
+    Column("peak_rss_mb", _FLOAT, "MB", "peak of resident memory of the program's process"),
     Column("started_at", pa.timestamp("us", tz="UTC"), "UTC", "when the run started"),
     Column(
         "replicates", _INT, "runs", "runs trained together in this run's program, 1 for one alone"
     ),
     Column("duration_s", _FLOAT, "s", "wall time of the run; an equal share of its program's"),
+    Column("attempts", _INT, "", "how often the study tried the run for this row; see retries"),
     Column("data_wait_share", _FLOAT, "", "share of training and testing spent waiting for data"),
     # Where it was measured.
     Column("device", _TEXT, "", "cpu or cuda"),
@@ -147,6 +151,7 @@ RUNS = (
     Column("cpu_mhz", _FLOAT, "MHz", "clock at the start of the run, where readable"),
     Column("memory_mb", _INT, "MB", "memory of the machine"),
     Column("gpu", _TEXT, "", "model of the GPU; null on a CPU"),
+    Column("gpu_index", _INT, "", "which of the machine's GPUs, as torch counts; null on a CPU"),
     Column("gpu_driver", _TEXT, "", "version of the GPU's driver"),
     Column("gpu_mhz", _FLOAT, "MHz", "SM clock at the start of the run, where readable"),
     Column("gpu_memory_mb", _INT, "MB", "memory of the GPU"),

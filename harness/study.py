@@ -16,6 +16,7 @@ import optuna
 from harness.config import Study
 from harness.fragments import remove
 from harness.merge import Listing
+from harness.placement import threads, worker_count
 from harness.point import Point
 from harness.pruning import Curve, curves
 from harness.queue import (
@@ -28,8 +29,9 @@ from harness.queue import (
     settled,
     unfinished_seeds,
 )
+from harness.shared import SharedQueue
 from harness.store import Store
-from harness.worker import Ledger, Watcher, Worker, checkpoints, threads
+from harness.worker import Ledger, Watcher, Worker, checkpoints
 
 _POLL_S = 0.1
 _COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
@@ -48,11 +50,16 @@ class StudyRun:
         self.ledger = Ledger(
             study=study,
             store=self.store,
-            queue=TrialQueue(study, self.folder),
+            queue=self._queue(),
             grid=self.grid,
             rows=self._stored_rows(),
             skipped=Counter(self.grid.skipped if self.grid else {}),
         )
+
+    def _queue(self) -> TrialQueue:
+        if not self.study.storage:
+            return TrialQueue(self.study, self.folder)
+        return SharedQueue(self.study, self.folder)
 
     @property
     def rows(self) -> dict[str, Row]:
@@ -112,23 +119,61 @@ class StudyRun:
         cannot be written; what was measured before is stored.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        if self.study.storage:
+            self.join(watcher, again=True)
+            return
         with _locked(self.folder):
             self.ledger.rows = self._stored_rows()
             self._drop_leftovers()
             self.ledger.curves = self._stored_curves()
             self.ledger.queue.build(self.grid, self.rows, self.ledger.curves)
             self._run_workers(watcher)
-            if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
-                self.store.compact()
+            self._compact()
         if self.ledger.failure is not None:
             raise self.ledger.failure
+
+    def join(self, watcher: Watcher | None, *, again: bool) -> None:
+        """Add what the shared storage misses, then measure with others until nothing is left.
+
+        `watcher`: None to measure nothing; `again`: failed points are measured again, too.
+
+        Raises ValueError for a storage or results that others do not share, OSError where the
+        server is gone or results cannot be written; what was measured before is stored.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        queue = self.ledger.queue
+        if not isinstance(queue, SharedQueue):
+            raise ValueError(
+                f"work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
+                f" {self.study.name} has a journal, which `rankbench run` alone may use"
+            )
+        queue.stop = self.stop
+        with queue.joined(self.grid):
+            queue.steadily(lambda: queue.sync(self.grid, self._read_known, again=again))
+            if watcher is not None:
+                self._run_workers(watcher)
+        self.ledger.reload()
+        if watcher is not None:
+            self._compact()
+        if self.ledger.failure is not None:
+            raise self.ledger.failure
+
+    def _read_known(self) -> tuple[dict[str, Row], dict[str, Curve]]:
+        """The rows and curves there are now."""
+        self.ledger.rows = self._stored_rows()
+        self.ledger.curves = self._stored_curves()
+        return self.rows, self.ledger.curves
+
+    def _compact(self) -> None:
+        if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
+            self.store.compact()
 
     def _run_workers(self, watcher: Watcher) -> None:
         workers = [
             threading.Thread(
                 target=Worker(number, self.ledger, watcher).work, name=f"worker-{number}"
             )
-            for number in range(self.study.workers)
+            for number in range(worker_count(self.study))
         ]
         for thread in workers:
             thread.start()
@@ -163,6 +208,10 @@ class StudyRun:
     def threads(self) -> int:
         """Torch threads of one run."""
         return threads(self.study)
+
+    def workers(self) -> int:
+        """Runs at a time."""
+        return worker_count(self.study)
 
     def together(self) -> int:
         """The number of runs of a new point that are one program."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from optuna.trial import Trial, TrialState
 
+from harness.alone import machine
 from harness.checkpoint import Checkpoint
 from harness.config import Study
 from harness.engine import run_in_child
+from harness.feasibility import beyond, constrain, constraint_violations, limit_violations
 from harness.machine import provenance
+from harness.placement import place
 from harness.point import Point
 from harness.pruning import Curve, Judge
 from harness.queue import (
@@ -35,9 +38,11 @@ from harness.queue import (
     unfinished_seeds,
 )
 from harness.run import Outcome, point_facts
-from harness.schema import FINISHED
+from harness.schema import FINISHED, RETRIED
 from harness.store import Store
 from harness.tasks.base import Context
+
+MOST_REJECTED = 500  # draws beyond the limits in a row that cost nothing
 
 
 class Watcher(Protocol):
@@ -54,8 +59,9 @@ class Ledger:
     """What the workers of one process share.
 
     `rows`: run_id -> row of every run, stored or new; `measured`: the new ones; `skipped`: reason
-    -> count of invalid points; `curves`: run_id -> validation curve, where a pruner needs them;
-    `stop`: set once nothing more is to be claimed; `failure`: what stopped a worker, if anything.
+    -> count of points invalid or beyond a limit; `curves`: run_id -> validation curve, where a
+    pruner needs them; `rejected`: draws beyond a limit since the last one within; `stop`: set once
+    nothing more is to be claimed; `failure`: what stopped a worker, if anything.
     """
 
     study: Study
@@ -66,12 +72,17 @@ class Ledger:
     measured: list[Row] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     curves: dict[str, Curve] = field(default_factory=dict)
+    rejected: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
 
     def has_ended(self, run_id: str) -> bool:
         """Whether a run is not to be measured again."""
         return self.rows.get(run_id, {}).get("status") in finished(self.study)
+
+    def reload(self) -> None:
+        """Learn what others have measured."""
+        self.rows.update({row["run_id"]: row for row in self.store.read("runs").to_pylist()})
 
     def checkpoint(self, run_id: str) -> Checkpoint:
         """Where a run keeps what it needs to go on."""
@@ -85,6 +96,7 @@ class Worker:
     def __init__(self, number: int, ledger: Ledger, watcher: Watcher) -> None:
         self.number, self.ledger, self.watcher = number, ledger, watcher
         self.study = ledger.study
+        self.place = place(self.study, number)
 
     def work(self) -> None:
         """Take trials until none waits; a failure stops every worker and is kept in the ledger."""
@@ -102,26 +114,60 @@ class Worker:
             self.ledger.stop.set()
 
     def _run_trial(self, trial: Trial) -> None:
+        queue = self.ledger.queue
         try:
-            point = self._point(trial)
+            point = queue.steadily(lambda: self._point(trial))
         except ValueError as reason:
             self.ledger.skipped[str(reason)] += 1
-            trial.study.tell(trial, state=TrialState.FAIL)
+            queue.tell(trial, None, TrialState.FAIL)
             return
+        outside = beyond(self.study, point)
+        if outside is not None:
+            self._reject(trial, point, outside)
+            return
+        self.ledger.rejected = 0
+        queue.identify(trial, point.point_id)
+        if queue.is_repeated(trial):
+            self.ledger.reload()
+        if not self._measure(trial, point):
+            return
+        runs = point_rows(self.study, point, self.ledger.rows)
+        state, values = told(self.study, runs)
+        if state is TrialState.COMPLETE:
+            queue.steadily(lambda: constrain(trial, constraint_violations(self.study, runs)))
+        queue.tell(trial, values, state)
+
+    def _measure(self, trial: Trial, point: Point) -> bool:
+        """Run the seeds of a point that are missing; false where that was stopped."""
         seeds = unfinished_seeds(self.study, point, self.ledger.rows)
         judge = self._judge(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
             if self.ledger.stop.is_set():
-                return
+                return False
             group = seeds[first : first + self.study.replicates]
             judged = judge if self.study.seeds[0] in group else None
             self._run_seeds(point, group, trial.params, judged)
             if is_pruned(self.study, point_rows(self.study, point, self.ledger.rows)):
                 self.watcher.spared(point, len(seeds) - first - len(group))
                 break
-        state, values = told(self.study, point_rows(self.study, point, self.ledger.rows))
-        trial.set_user_attr("point_id", point.point_id)
-        trial.study.tell(trial, values, state)
+        return True
+
+    def _reject(self, trial: Trial, point: Point, reason: str) -> None:
+        """Tell Optuna that a drawn point is beyond a limit, and draw another in its place.
+
+        Nothing is measured: its objectives are the worst there are, its violations say why. After
+        so many in a row a draw uses its trial up, for there may be no point within the limits.
+        """
+        self.ledger.skipped[reason] += 1
+        self.ledger.rejected += 1
+        if self.ledger.rejected <= MOST_REJECTED:
+            trial.study.enqueue_trial({})
+        queue = self.ledger.queue
+        queue.steadily(lambda: constrain(trial, limit_violations(self.study, point)))
+        queue.identify(trial, point.point_id)
+        signs = {"minimize": math.inf, "maximize": -math.inf}
+        worst = [signs[way] for _, way in self.study.search.objectives]
+        queue.tell(trial, worst, TrialState.COMPLETE)
 
     def _judge(self, trial: Trial, point: Point) -> Judge | None:
         """What judges the run of the first seed; told its curve where that is not run again."""
@@ -135,45 +181,77 @@ class Worker:
     def _run_seeds(
         self, point: Point, seeds: Sequence[int], params: dict[str, Any], judge: Judge | None
     ) -> None:
-        """Execute one seed, or several as one program, and write a row for each."""
+        """Execute one seed, or several as one program, and write a row for each.
+
+        Those that fail are tried again; only the last try is written.
+        """
+        for seed in seeds:
+            self.watcher.started(self.number, point, seed)
+        left = list(seeds)
+        for attempt in range(1, self.study.retries + 2):
+            again = attempt <= self.study.retries
+            measured = self._attempt(point, left, judge)
+            left = []
+            for row, outcome in measured:
+                if again and row["status"] in RETRIED and not self.ledger.stop.is_set():
+                    left.append(row["seed"])
+                    continue
+                row |= {
+                    "params": json.dumps(params, sort_keys=True),
+                    "search": self.study.search.asked(),
+                    "attempts": attempt,
+                }
+                self._write(row, outcome)
+                self.watcher.finished(self.number, row)
+            if not left:
+                return
+
+    def _attempt(
+        self, point: Point, seeds: Sequence[int], judge: Judge | None
+    ) -> list[tuple[Row, Outcome]]:
+        """Execute seeds as one program; return what each came to, with its row."""
 
         def on_row(table: str, row: Row) -> None:
             self.watcher.progressed(self.number, table, row)
             if judge is not None:
                 judge.hear(table, row)
 
-        for seed in seeds:
-            self.watcher.started(self.number, point, seed)
-        place = {**provenance(device(self.study)), "threads": threads(self.study)}
-        started = datetime.datetime.now(datetime.UTC)
-        outcomes = run_in_child(
-            point,
-            [self._context(point, seed, len(seeds)) for seed in seeds],
-            time_limit_s=self.study.time_limit_s,
-            stop=self.ledger.stop,
-            on_row=on_row,
-            verdict=lambda: judge.verdict if judge is not None else None,
-        )
-        duration = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        for seed, outcome in zip(seeds, outcomes, strict=True):
-            row = {
-                **place,
-                "started_at": started,
-                "duration_s": duration / len(seeds),
-                "replicates": len(seeds),
-                "params": json.dumps(params, sort_keys=True),
-                **self._row(point, seed, outcome),
-            }
-            self._write(row, outcome)
-            self.watcher.finished(self.number, row)
+        with machine(alone=self._is_alone(point), stop=self.ledger.stop):
+            facts = {**self._provenance(), "replicates": len(seeds)}
+            began = time.monotonic()
+            outcomes = run_in_child(
+                point,
+                [self._context(point, seed, len(seeds)) for seed in seeds],
+                time_limit_s=self.study.time_limit_s,
+                memory_limit_gb=self.study.memory_limit_gb,
+                environment=self.place.environment,
+                stop=self.ledger.stop,
+                on_row=on_row,
+                verdict=lambda: judge.verdict if judge is not None else None,
+            )
+        facts["duration_s"] = (time.monotonic() - began) / len(seeds)
+        pairs = zip(seeds, outcomes, strict=True)
+        return [({**facts, **self._row(point, seed, end)}, end) for seed, end in pairs]
+
+    def _is_alone(self, point: Point) -> bool:
+        return point.task.times() if self.study.alone == "auto" else bool(self.study.alone)
+
+    def _provenance(self) -> Row:
+        """Where and when a run is measured that starts now."""
+        return {
+            **provenance(self.place.device, self.place.gpu_index or 0),
+            "gpu_index": self.place.gpu_index,
+            "threads": self.place.threads,
+            "started_at": datetime.datetime.now(datetime.UTC),
+        }
 
     def _context(self, point: Point, seed: int, together: int) -> Context:
         """What a run is given; only one that is a program of its own keeps a checkpoint."""
         kept = together == 1 and self.study.checkpoint_s > 0
         return Context(
             seed=seed,
-            device=device(self.study),
-            threads=threads(self.study),
+            device=self.place.device,
+            threads=self.place.threads,
             checkpoint=self.ledger.checkpoint(point.run_id(seed)) if kept else None,
         )
 
@@ -190,6 +268,10 @@ class Worker:
         }
 
     def _write(self, row: Row, outcome: Outcome) -> None:
+        if row["status"] not in FINISHED and self.study.storage:
+            self.ledger.reload()
+            if self.ledger.has_ended(row["run_id"]):
+                return  # the trial was given to another worker, who has done it
         self.ledger.store.write_run({**outcome.tables, "runs": [row]})
         self.ledger.rows[row["run_id"]] = row
         self.ledger.measured.append(row)
@@ -211,16 +293,3 @@ class Worker:
 def checkpoints(study: Study) -> Path:
     """The folder of a study's checkpoints."""
     return Path(study.results) / study.name / "checkpoints"
-
-
-def device(study: Study) -> str:
-    """The torch device of every run of a study."""
-    if study.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return study.device
-
-
-def threads(study: Study) -> int:
-    """Torch threads of one run: those the study sets, or its share of the cores."""
-    cores = len(os.sched_getaffinity(0))
-    return study.threads or max(1, cores // study.workers)

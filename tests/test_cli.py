@@ -83,6 +83,27 @@ def test_rows_of_other_settings_do_not_count(
     assert "tiny: points, by rmse (mean" in capsys.readouterr().out
 
 
+def test_status_tells_failures_the_front_and_what_is_of_earlier_settings(
+    study: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = ["+space.branches.tt.training.learning_rate=[0.01,1e30]", "seeds=1"]
+    objectives = ["search.objectives={rmse:minimize,num_params:minimize}"]
+    assert main(["run", study, *failing, *objectives]) == 1
+    assert "tiny: Pareto front of " in capsys.readouterr().out
+    assert main(["status", study, *failing, *objectives]) == 0
+    told = capsys.readouterr().out
+    assert " 4 diverged training loss is nan in epoch # " in " ".join(told.split())
+    assert "tiny: Pareto front of " in told
+    assert "earlier settings" not in told
+    limited = ["seeds=1", "search.limits.num_params=200", "search.constraints.rmse.low=99"]
+    for command in ("status", "plan"):
+        assert main([command, study, *limited, *objectives]) == 0
+        told = capsys.readouterr().out
+        assert "more stored runs are of earlier settings" in told
+    assert "limits: num_params at most 200\nconstraints: rmse at least 99" in told
+    assert "skipped 1: beyond search.limits: num_params at most 200" in told
+
+
 def test_csv_writes_lists_as_text(study: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", study, "seeds=1"]) == 0
     capsys.readouterr()

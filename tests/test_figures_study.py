@@ -130,6 +130,7 @@ def test_every_figure_takes_tables_there_are() -> None:
         "features",
         "sensitivity",
         "trade_off",
+        "pareto",
         "timing",
         "time_vs_parameters",
     }

@@ -14,9 +14,10 @@ import torch
 from optuna.trial import TrialState
 
 from harness import load
-from harness.config import Search, Study
+from harness.config import Study
 from harness.point import Point
 from harness.queue import JOURNAL
+from harness.search import Search
 from harness.space import Space
 from harness.study import StudyRun
 from harness.tasks import TASKS

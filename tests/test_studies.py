@@ -6,19 +6,41 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import load_study
+from harness.config import Study, load_study
+from harness.feasibility import beyond
 from harness.layers import LAYERS
+from harness.point import Point
 from harness.queue import enumerate_grid
+from harness.space import Range
 
 STUDIES = sorted(path.stem for path in (Path(__file__).parent.parent / "studies").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_plans_without_data(name: str) -> None:
-    grid = enumerate_grid(load_study(name))
+    study = load_study(name)
+    if study.search.sampler != "grid":
+        assert all(smallest(study, branch).layer.num_params for branch in study.space.branches)
+        return
+    grid = enumerate_grid(study)
     assert grid.points
     assert not grid.skipped
     assert grid.duplicates == 0
+
+
+def smallest(study: Study, branch: str) -> Point:
+    """The point of a branch with the first of each choice and the low end of each range."""
+    dimensions = study.space.branches[branch].items()
+    return study.point({k: v.low if isinstance(v, Range) else v[0] for k, v in dimensions})
+
+
+def test_pareto_searches_every_decomposition_within_a_limit_and_a_constraint() -> None:
+    study = load_study("pareto")
+    found = [smallest(study, branch) for branch in study.space.branches]
+    assert {point.layer.name for point in found} == set(LAYERS)
+    assert [beyond(study, point) for point in found] == [None] * len(LAYERS)
+    assert [bound.column for bound in study.search.constraints] == ["step_peak_mb"]
+    assert study.missing() is None
 
 
 def counts(name: str) -> list[int]:

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from harness import load
-from harness.config import Search, Study
+from harness.config import Study
 from harness.point import Point
 from harness.queue import JOURNAL, Row
+from harness.search import Search
 from harness.space import Space
 from harness.study import StudyRun
 from harness.tasks import TASKS

@@ -20,7 +20,7 @@ _L1, _L3 = 24 << 10, 8 << 20
 _LATENCY = 5.0
 _SCATTER_S = 0.6e-9
 _MERGING = 16  # terms in the sums of an einsum of cores at which it has half a product's rate
-_CALLS = (15, 30)  # small operations of a forward and a backward pass, whatever the stages
+_CALLS = (15, 27)  # small operations of a forward and a backward pass, whatever the stages
 # Vectors' worth of time that a tail of so many quarters of a vector costs.
 _TAIL = (0.0, 1.8, 1.8, 3.0, 1.3, 3.0, 3.0, 4.0, 2.0)
 
@@ -36,8 +36,8 @@ def predict(one: Contraction, kernel: str, rows: int, target: Target) -> tuple[f
         seconds = moved + sum(
             step.flops * (step.summed + _MERGING) / step.summed / speed.gemm for step in plan.steps
         )
-        forward += seconds + (4 + 4 * products) * speed.call_s
-        backward += 2 * seconds + (6 + 13 * products) * speed.call_s
+        forward += seconds + (3 + 6 * products) * speed.call_s
+        backward += 2 * seconds + (4 + 13 * products) * speed.call_s
     return forward + _CALLS[0] * speed.call_s, backward + _CALLS[1] * speed.call_s
 
 
@@ -91,7 +91,7 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
     moved = layer.in_features + layer.out_features + (chain.joined if chain.keep else 0)
     memory = size * moved / speed.memory
     share = rows / min(target.threads, rows)
-    calls = 4 * len(chain.stages) * speed.call_s
+    calls = 2 * len(chain.stages) * speed.call_s
     return share * (forward + memory) + calls, share * (backward + again + memory) + 2 * calls
 
 
@@ -118,4 +118,6 @@ def rough_seconds(one: Contraction, kernel: str, rows: int, target: Target) -> f
         flops = 2 * elements(stage.kept + stage.free + stage.summed, sizes) * made
         total += (3 if place else 2) * flops / (rate * efficiency)
     moved = sum(one.intermediates(rows)) * (1 if kernel == "native" else 6) + 4 * sum(one.merged())
-    return total + target.itemsize * moved / speed.memory + len(one.stages) * 10 * speed.call_s
+    merging = len(one.layer.cores()) - len(one.stages)
+    calls = 13 * len(one.stages) + 19 * merging
+    return total + target.itemsize * moved / speed.memory + calls * speed.call_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.tasks.action import Action
 from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.features import Features
+from harness.tasks.motion import Motion
 from harness.tasks.profile import Profile
 from harness.tasks.recovery import Recovery
 
@@ -12,6 +13,7 @@ TASKS: dict[str, type[Task]] = {
     "recovery": Recovery,
     "action": Action,
     "features": Features,
+    "motion": Motion,
     "profile": Profile,
 }
 

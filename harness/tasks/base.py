@@ -68,6 +68,10 @@ class Task(ABC):
     def work(self, point: Point) -> Work:
         """The size of a run, known without any data."""
 
+    def rows(self, point: Point) -> int:
+        """Rows (batch * time) of a forward pass, by which its cost is known beforehand."""
+        return 1
+
     @abstractmethod
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         """Measure, yielding (table, row) as each is known.
@@ -93,6 +97,10 @@ class Task(ABC):
         It is never of the test side. Its row of `epochs` comes before that record's row of `runs`.
         """
         return None
+
+    def times(self) -> bool:
+        """Whether time is what a run measures, so that it should have the machine alone."""
+        return False
 
     def missing(self) -> str | None:
         """One line on data that is not there, None when a run can start."""

@@ -147,10 +147,14 @@ class ClipTask(Task):
         batches = math.ceil(PUBLISHED_CLIPS * (self.folds - 1) / self.folds / batch)
         calls = CALLS_A_STEP + CALLS_A_TIME_STEP * steps + CALLS_A_CORE * len(point.layer.cores())
         return Work(
-            flops=3.0 * point.layer.cost(batch * steps).flops,
+            flops=3.0 * point.layer.cost(self.rows(point)).flops,
             calls=calls,
             steps=point.training.epochs * batches,
         )
+
+    def rows(self, point: Point) -> int:
+        assert point.training is not None
+        return point.training.batch_size * (self.time_steps or PUBLISHED_TIME_STEPS)
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         assert point.training is not None

@@ -70,14 +70,20 @@ class Profile(Task):
 
     def work(self, point: Point) -> Work:
         cores = len(point.layer.cores())
-        flops = 3.0 * point.layer.cost(self.batch * self.time_steps).flops
+        flops = 3.0 * point.layer.cost(self.rows(point)).flops
         return Work(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
+
+    def times(self) -> bool:
+        return self.timing
+
+    def rows(self, point: Point) -> int:
+        return self.batch * self.time_steps
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         if self.timing:
             yield from self._time(point, context)
         else:
-            rows = self.batch * self.time_steps
+            rows = self.rows(point)
             cost = point.layer.cost(rows)
             counts = {
                 "forward_flops": cost.flops,
@@ -89,7 +95,7 @@ class Profile(Task):
         model, x = self._build(point, context)
         params = sum(p.numel() for p in model.parameters())
         input_map = model if isinstance(model, CompressedLinear) else model.input_map
-        yield "runs", {"model_params": params, **input_map.facts(self.batch * self.time_steps)}
+        yield "runs", {"model_params": params, **input_map.facts(self.rows(point))}
         execution = Execution(point.compute, context.device, point.dtype)
         optimizer = execution.adam(model.parameters(), LEARNING_RATE)
 

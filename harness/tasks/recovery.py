@@ -114,9 +114,13 @@ class Recovery(Task):
 
     def work(self, point: Point) -> Work:
         cores = len(point.layer.cores())
-        rows = self.in_features if self.statistics else self.samples
         steps = point.training.epochs if point.training and self.learner == "adam" else 1
-        return Work(flops=3.0 * point.layer.cost(rows).flops, calls=20 + 8 * cores, steps=steps)
+        return Work(
+            flops=3.0 * point.layer.cost(self.rows(point)).flops, calls=20 + 8 * cores, steps=steps
+        )
+
+    def rows(self, point: Point) -> int:
+        return self.in_features if self.statistics else self.samples
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         dtype = getattr(torch, point.dtype)

@@ -22,7 +22,7 @@ def main() -> int:
     console, verdicts = Console(), list[Verdict]()
     for round_ in range(arguments.times):
         for name in arguments.scenarios or SCENARIOS:
-            count = arguments.kills if name == "kills" else min(arguments.kills, 6)
+            count = arguments.kills if name in ("kills", "crowd") else min(arguments.kills, 6)
             verdicts.append(judge(name, points=max(60, 6 * count), count=count, seed=round_))
             console.print(f"{name}: {verdicts[-1].audit}")
     console.print(table(verdicts))

@@ -16,7 +16,8 @@ from typing import Any
 
 import psutil
 
-from harness.config import Search, Study
+from harness.config import Study
+from harness.search import Search
 from harness.space import Space
 from harness.tasks import TASKS
 from tests.faults.task import Known

@@ -86,6 +86,13 @@ def unruly_runs(place: Place, count: int) -> int:
     return 3
 
 
+def crowd(place: Place, count: int) -> int:
+    """Nothing but eight workers at once, on 2000 trivial runs (on 60, where `count` is small)."""
+    place.workers, place.sleep_s = 8, 0.0
+    place.points = 2000 if count >= CROWD else 60
+    return 0
+
+
 def _again(place: Place, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
     """The study's next process, once the last one and all below it are gone."""
     process.kill()
@@ -128,6 +135,7 @@ def _mount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)], check=True)
 
 
+CROWD = 50  # faults asked for, from which on a crowd has its full size
 SCENARIOS: dict[str, Callable[[Place, int], int]] = {
     "kills": kills,
     "torn journal": torn_journal,
@@ -135,4 +143,5 @@ SCENARIOS: dict[str, Callable[[Place, int], int]] = {
     "full disk": full_disk,
     "stepping clock": stepping_clock,
     "unruly runs": unruly_runs,
+    "crowd": crowd,
 }

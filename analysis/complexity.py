@@ -30,6 +30,7 @@ METHODS: dict[str, str] = {  # by decomposition: whose claim it is
 }
 _SYMBOLS = ("I", "J", "I_max", "J_max", "R", "N", "d", "n", "m")
 _RANKS = ("tucker_rank", "tt_rank", "tr_rank")
+_SIZED = ("decomposition", "rows", "in_modes", "out_modes", "cp_rank", *_RANKS)
 _GRAMMAR = (
     *sympy_parser.standard_transformations,
     sympy_parser.implicit_multiplication,
@@ -123,12 +124,17 @@ def swept(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates(key, ignore_index=True)
 
 
+def rounded(exponent: float) -> str:
+    """Two decimals, and no minus before a zero."""
+    return f"{round(exponent, 2) + 0.0:.2f}"
+
+
 def with_claims(points: pd.DataFrame, direction: str, kind: str) -> pd.Series[float]:
     """The claimed `kind`, time or memory, of each point; time is claimed for a row of a batch."""
     values = [
         claimed(getattr(claim_of(row["decomposition"], direction), kind), row)
         * (int(row["rows"]) if kind == "time" else 1)
-        for row in records(points)
+        for row in records(points[list(_SIZED)])
     ]
     return pd.Series(values, index=points.index, dtype=float)
 

@@ -56,25 +56,26 @@ def fit(x: Values, y: Values, confidence: float = 0.95) -> Fit:
 def asymptotic_start(x: Values, y: Values) -> int:
     """The place of the first point of the longest tail that is one power law.
 
-    Along a tail of one the local exponent, that of a parabola through the logarithms, changes by
-    less than 0.1, or its change cannot be told from none (95%). At the latest the last 4 points.
+    Along a tail of one the local exponent, that of a cubic through the logarithms (a parabola of
+    5 points), changes by less than 0.1, or the cubic is no better than a line (F test, 95%). At
+    the latest the last 4 points.
     """
     logs = np.log(np.asarray([x, y], dtype=float))
     for start in range(len(x) - LEAST):
-        if _straight(*(row[start:] - row[start:].mean() for row in logs)):
+        if _straight(*logs[:, start:]):
             return start
     return max(0, len(x) - LEAST)
 
 
 def _straight(u: np.ndarray, v: np.ndarray) -> bool:
-    powers = np.vander(u, 3)
-    found, *_ = np.linalg.lstsq(powers, v, rcond=None)
-    spread = 2 * float(np.ptp(u))
-    drift = spread * abs(float(found[0]))
-    freedom = len(u) - 3
-    variance = float(np.square(v - powers @ found).sum()) / freedom
-    error = spread * math.sqrt(variance * float(np.linalg.inv(powers.T @ powers)[0, 0]))
-    return drift < DRIFT or drift < float(stats.t.ppf(0.975, freedom)) * error
+    degree = 3 if len(u) > LEAST + 1 else 2
+    curve, line = (np.polynomial.Polynomial.fit(u, v, of) for of in (degree, 1))
+    if float(np.ptp(curve.deriv()(u))) < DRIFT:
+        return True
+    bent, straight = (float(np.square(v - one(u)).sum()) for one in (curve, line))
+    freedom, more = len(u) - degree - 1, degree - 1
+    limit = float(stats.f.ppf(0.95, more, freedom))
+    return (straight - bent) * freedom < limit * bent * more
 
 
 def verdict(difference: Fit) -> str:

@@ -69,6 +69,14 @@ def test_a_constant_before_a_power_law_is_cut_off(power: float, overhead: float)
     assert abs(tail.exponent - power) < abs(whole.exponent - power)
 
 
+def test_a_bend_on_either_side_is_no_power_law() -> None:
+    x = [4.0**k for k in range(12)]
+    bent = [(value + 100) / (1 + value / 1e5) ** 0.5 for value in x]
+    assert asymptotic_start(x, bent) == len(x) - 4
+    sums = [value + 1e4 for value in x]
+    assert asymptotic_start(x, sums) >= 7
+
+
 def test_the_tail_has_four_points_at_least() -> None:
     assert asymptotic_start(X, [math.exp(x) for x in X]) == len(X) - 4
     assert asymptotic_start(X[:3], [1.0, 5.0, 2.0]) == 0

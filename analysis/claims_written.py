@@ -48,7 +48,9 @@ def write(judged: Sequence[Judged], form: str, console: Console) -> None:
         # pandas writes NaN and infinity as null, which JSON can hold.
         print(json.dumps(json.loads(table(judged).to_json(orient="records")), indent=1))
     else:
-        wide = console if console.width >= _WIDTH else Console(file=console.file, width=_WIDTH)
+        wide = (
+            console if console.width >= _WIDTH else type(console)(file=console.file, width=_WIDTH)
+        )
         wide.print(_screen(judged))
         console.print(Text(summary(judged)))
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from harness.places import is_remote
 from harness.query import studies
 
 # What a study needs beyond its name.
 NEEDS = {"ucf11": "task.frames=PATH"}
 
 
-def results_root(start: Path | None = None) -> Path:
-    """The folder in RANKBENCH_RESULTS, else the nearest `results` at or above `start`."""
+def results_root(start: Path | None = None) -> Path | str:
+    """The folder or URL in RANKBENCH_RESULTS, else the nearest `results` at or above `start`."""
     named = os.environ.get("RANKBENCH_RESULTS")
     if named:
-        return Path(named)
+        return named if is_remote(named) else Path(named)
     here = (start or Path.cwd()).resolve()
     folders = [folder / "results" for folder in (here, *here.parents)]
     return next((folder for folder in folders if folder.is_dir()), Path("results"))
 
 
-def measured(study: str, root: Path) -> bool:
+def measured(study: str, root: Path | str) -> bool:
     """Whether `study` has results in `root`; where not, print the command that makes them."""
     if study in studies(root):
         return True

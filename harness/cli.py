@@ -1,4 +1,4 @@
-"""rankbench run | work | plan | status | data | query | figures | tables | claims | bench ..."""
+"""rankbench run, work, plan, status, doctor, export, data, query, figures, tables, ..."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from rich.console import Console
 from rich.table import Table
 
 from harness import __version__
 from harness.address import hidden
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
-from harness.label import metric
+from harness.export import flat
+from harness.label import metric, plain
+from harness.places import study_folder
 from harness.query import query
+from harness.screen import Screen
 
 STUDY_COMMANDS = {
     "run": "measure what a study has not measured yet",
@@ -35,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except ValueError as error:
-        print(f"rankbench: error: {hidden(str(error))}", file=sys.stderr)
+        print(f"rankbench: error: {plain(hidden(str(error)))}", file=sys.stderr)
         return USAGE
     except OSError as error:
-        print(f"rankbench: error: {hidden(str(error))}", file=sys.stderr)
+        print(f"rankbench: error: {plain(hidden(str(error)))}", file=sys.stderr)
         return FAILED
 
 
@@ -55,6 +57,16 @@ def data_command(arguments: argparse.Namespace) -> int:
     return int(getattr(commands, arguments.ask)(arguments))
 
 
+def doctor_command(arguments: argparse.Namespace) -> int:
+    """Check stored results, and mend them where asked."""
+    return int(importlib.import_module("harness.doctor_command").doctor(arguments))
+
+
+def export_command(arguments: argparse.Namespace) -> int:
+    """Write results for other tools."""
+    return int(importlib.import_module("harness.export_command").export(arguments))
+
+
 def bench_command(arguments: argparse.Namespace) -> int:
     """Measure our layers and every installed peer."""
     return int(importlib.import_module("harness.bench.command").bench(arguments))
@@ -65,16 +77,16 @@ def query_command(arguments: argparse.Namespace) -> int:
     table = query(arguments.sql, root=arguments.results)
     if arguments.out is None:
         if arguments.format == "csv":
-            pyarrow.csv.write_csv(_flat(table), sys.stdout.buffer)
+            pyarrow.csv.write_csv(flat(table), sys.stdout.buffer)
         elif arguments.format == "parquet":
             raise ValueError("--format parquet needs --out FILE")
         else:
-            Console().print(_screen(table))
+            Screen().print(_screen(table))
         return DONE
     if arguments.format == "table":
         raise ValueError("--out needs --format csv or parquet")
     if arguments.format == "csv":
-        pyarrow.csv.write_csv(_flat(table), arguments.out)
+        pyarrow.csv.write_csv(flat(table), arguments.out)
     else:
         pyarrow.parquet.write_table(table, arguments.out)
     print(f"{table.num_rows} rows in {arguments.out}")
@@ -86,7 +98,7 @@ def figures(arguments: argparse.Namespace) -> int:
     # The analysis stands above the harness: it is looked up by name, only when asked for.
     drawing = importlib.import_module("analysis.figures")
     drawn = drawing.draw(arguments.study, root=arguments.results)
-    folder = arguments.out or Path(arguments.results) / arguments.study / "figures"
+    folder = arguments.out or study_folder(arguments.results, arguments.study) / "figures"
     for path in drawing.save(drawn, Path(folder)):
         print(path)
     return DONE
@@ -97,7 +109,7 @@ def tables(arguments: argparse.Namespace) -> int:
     written = importlib.import_module("analysis.written")
     found = written.tables_of(arguments.study, arguments.only, root=arguments.results)
     if arguments.out is None:
-        written.show(found, Console())
+        written.show(found, Screen())
     else:
         written.write(found, arguments.out)
         print(arguments.out)
@@ -108,7 +120,7 @@ def claims_command(arguments: argparse.Namespace) -> int:
     """Put every claim of the papers beside the results present."""
     judged = importlib.import_module("analysis.claims").claims(arguments.results, arguments.only)
     written = importlib.import_module("analysis.claims_written")
-    written.write(judged, arguments.format, Console())
+    written.write(judged, arguments.format, Screen())
     if arguments.figure is not None:
         for path in written.draw(judged, arguments.figure):
             print(path, file=sys.stderr)
@@ -123,15 +135,6 @@ def plans_command(arguments: argparse.Namespace) -> int:
 def validate_command(arguments: argparse.Namespace) -> int:
     """Fit the exponents of time and memory, and compare with those the papers claim."""
     return int(importlib.import_module("harness.validate.command").validate(arguments))
-
-
-def _flat(table: pa.Table) -> pa.Table:
-    """CSV has no lists: they are written as text."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
-            text = pa.array([None if v is None else str(v) for v in table[index].to_pylist()])
-            table = table.set_column(index, field.name, text)
-    return table
 
 
 def _screen(table: pa.Table) -> Table:
@@ -152,6 +155,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("study", help="a name in studies/ or a path to a YAML file")
         command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
         command.set_defaults(command=study_command, name=name)
+        if name == "status":
+            command.add_argument("--dashboard", action="store_true", help="serve it to a browser")
+            command.add_argument("--port", type=int, default=8080, help="of the dashboard")
+    checked = commands.add_parser("doctor", help="check stored results, and mend them")
+    checked.add_argument("results", nargs="?", default="results", help="results folder")
+    checked.add_argument("--mend", action="store_true", help="mend what can be without a loss")
+    checked.set_defaults(command=doctor_command)
+    _add_export(commands.add_parser("export", help="write results for other tools"))
     data = commands.add_parser("data", help="store a data set's frames, or list what is stored")
     add_data(data)
     data.set_defaults(command=data_command)
@@ -182,8 +193,18 @@ def _parser() -> argparse.ArgumentParser:
     fitted = commands.add_parser("validate", help="test the papers' orders of time and memory")
     _add_validate(fitted)
     for command in (asked, drawn, listed, timed, judged, fitted):
-        command.add_argument("--results", default="results", help="results folder")
+        command.add_argument("--results", default="results", help="folder or URL of the results")
     return parser
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("studies", nargs="+", metavar="STUDY", help="and overrides, for optuna")
+    command.add_argument("--to", required=True, help="a file, .csv or .parquet, or optuna")
+    command.add_argument("--table", default="runs", help="runs, epochs, samples or weights")
+    command.add_argument("--columns", type=lambda text: text.split(","), help="e.g. run_id,rmse")
+    command.add_argument("--storage", help="for optuna: sqlite:///study.db, or a journal's path")
+    command.add_argument("--results", help="results folder (default: the study's)")
+    command.set_defaults(command=export_command)
 
 
 def _add_bench(command: argparse.ArgumentParser) -> None:

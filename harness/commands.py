@@ -1,4 +1,4 @@
-"""The commands of a study: run, plan, status."""
+"""The commands of a study: run, work, plan, status."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from harness.config import Study, load_study
+from harness.dashboard import serve
 from harness.estimate import estimate
 from harness.exits import DONE, FAILED
 from harness.fronts import front_table
@@ -17,6 +18,7 @@ from harness.label import duration
 from harness.progress import StudyProgress
 from harness.queue import Row
 from harness.schema import PRUNED
+from harness.screen import Screen
 from harness.study import StudyRun
 from harness.summary import (
     best_table,
@@ -27,6 +29,10 @@ from harness.summary import (
 )
 
 _MOST_POINTS = 60
+# Of a million rows `status` reads the columns that it shows: how far, why not, and the front.
+_STATUS = ("run_id", "point_id", "seed", "status", "error", "params")
+_LABEL = ("decomposition", "learner", "core_order", "rank", "tucker_rank", "cp_rank", "tt_rank")
+_FRONT = (*_LABEL, "tr_rank", "compression_ratio")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,9 +47,11 @@ def work(arguments: argparse.Namespace) -> int:
 
 def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
+    if not again:
+        execution.check_shared()
     missing = execution.missing()
     if missing is not None:
         raise ValueError(missing)
@@ -78,7 +86,7 @@ def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Show what `run` would measure, and for how long."""
-    console = Console()
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
     execution = StudyRun(study)
     if execution.grid is None:
@@ -101,11 +109,12 @@ def plan(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how far a study is."""
-    console = Console()
+    """Show how far a study is; with --dashboard, serve it."""
+    console = Screen()
     study = load_study(arguments.study, arguments.overrides)
-    execution = StudyRun(study)
-    console.print(f"{study.name}: {status_counts(execution.rows.values())} in {execution.folder}")
+    execution = StudyRun(study, None if arguments.dashboard else _status_columns(study))
+    counts = status_counts(execution.rows.values())
+    console.print(f"{study.name}: {counts} in {execution.store.place}")
     own = execution.own_rows()
     failures = failure_table(execution.rows.values())
     if failures is not None:
@@ -113,8 +122,19 @@ def status(arguments: argparse.Namespace) -> int:
     if len(study.search.objectives) > 1:
         console.print(front_table(study, own))
     _say_earlier(console, execution, own)
-    console.print(f"{execution.planned()} runs to measure")
+    most = "" if execution.grid is not None else "at most "
+    console.print(f"{most}{execution.planned()} runs to measure")
+    if arguments.dashboard:
+        serve(execution, arguments.port, lambda line: print(line, flush=True))
     return DONE
+
+
+def _status_columns(study: Study) -> tuple[str, ...]:
+    objectives = [column for column, _ in study.search.objectives]
+    if len(objectives) < 2:
+        return _STATUS
+    bounds = [bound.column for bound in study.search.constraints]
+    return tuple(dict.fromkeys((*_STATUS, *_FRONT, *objectives, *bounds)))
 
 
 def _say_earlier(console: Console, execution: StudyRun, own: Sequence[Row]) -> None:
@@ -162,10 +182,14 @@ def _conclude(console: Console, study: Study, execution: StudyRun) -> int:
         for reason, number in execution.skipped.items():
             console.print(f"drawn and skipped {number}: {reason}", markup=False)
     console.print(f"measured now: {status_counts(execution.measured)}")
-    console.print(f"results: {execution.folder}", soft_wrap=True)
+    console.print(f"results: {execution.store.place}", soft_wrap=True)
     elsewhere = "" if study.results == "results" else f" --results {study.results}"
     console.print(f"figures: rankbench figures {study.name}{elsewhere}", soft_wrap=True)
     if execution.stop.is_set():
         console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
+        return FAILED
+    missing = len({point.run_id(seed) for point, seed in execution.pending()} - set(execution.rows))
+    if missing:  # in a shared storage: whoever had them died, again and again
+        console.print(f"{missing} runs have no row: see `rankbench status {study.name}`")
         return FAILED
     return DONE if all(row["status"] in ("done", PRUNED) for row in rows) else FAILED

@@ -29,6 +29,7 @@ from harness.patience import Monitor
 from harness.point import Point
 from harness.search import Search
 from harness.space import Settings, Space
+from harness.study_file import check_file, check_override, check_strings
 from harness.tasks import TASKS, Task
 from harness.train import Training
 
@@ -237,12 +238,14 @@ def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
     """
     path = find_study(study)
     try:
+        check_file(path)
         with initialize_config_dir(str(path.parent.resolve()), version_base="1.3"):
-            written = _plain(compose(path.stem))
+            written = _plain(path, compose(path.stem))
         complete = _with_defaults(path, written)
         ConfigStore.instance().store(name="rankbench_study", node=complete)
         with initialize(config_path=None, version_base="1.3"):
-            composed = _plain(compose("rankbench_study", [_forced(item) for item in overrides]))
+            config = compose("rankbench_study", [_forced(item) for item in overrides])
+        composed = _plain(path, config)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ValueError(f"{path}: {_one_line(error)}") from error
     return _study(path.stem, composed)
@@ -264,10 +267,11 @@ def find_study(study: str) -> Path:
 
 def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
     """The file's settings over every default, so that any setting can be overridden."""
-    if not isinstance(written, dict) or "task" not in written or "name" not in written["task"]:
+    task = written.get("task") if isinstance(written, dict) else None
+    if not isinstance(task, dict) or "name" not in task:
         raise ValueError(f"{path}: a study needs task.name, one of: {', '.join(TASKS)}")
-    one_of("task.name", written["task"]["name"], TASKS)
-    task = TASKS[written["task"]["name"]]
+    one_of("task.name", task["name"], TASKS)
+    task = TASKS[task["name"]]
     parts: dict[str, Any] = {
         "task": {"name": task.name, **_defaults(task)},
         "layer": _defaults(LayerSettings),
@@ -289,7 +293,7 @@ def _forced(override: str) -> str:
     Raises ValueError for one that is not in Hydra's grammar.
     """
     try:
-        OverridesParser.create().parse_override(override)
+        check_override(OverridesParser.create().parse_override(override))
     except HydraException as error:
         raise ValueError(f"override {override!r}: {_one_line(error)}") from error
     return override if override.startswith(("+", "~")) else f"++{override}"
@@ -300,6 +304,9 @@ def _study(name: str, composed: dict[str, Any]) -> Study:
     _check_keys("the study", values, _fields(Study))
     _check_keys("space", values["space"], ("shared", "branches"))
     _check_keys("search", values["search"], _fields(Search))
+    for key, node in values["space"].items():
+        if not isinstance(node, dict | None) or (key == "branches" and _odd(node)):
+            raise ValueError(f"space.{key} must be a mapping of settings, got {node!r}")
     values["space"] = Space.parse(values["space"]["shared"], values["space"]["branches"])
     objectives = values["search"].get("objectives")
     if isinstance(objectives, dict):
@@ -311,6 +318,10 @@ def _study(name: str, composed: dict[str, Any]) -> Study:
         positive_int("seeds", values["seeds"])
         values["seeds"] = tuple(range(values["seeds"]))
     return Study(**values)
+
+
+def _odd(branches: dict[str, Any] | None) -> bool:
+    return not all(isinstance(branch, dict) for branch in (branches or {}).values())
 
 
 def _check_keys(owner: str, values: Any, valid: Sequence[str]) -> None:
@@ -340,7 +351,8 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {**below, **above, **{key: _merge(below[key], above[key]) for key in both}}
 
 
-def _plain(config: Any) -> Any:
+def _plain(path: Path, config: Any) -> Any:
+    check_strings(path, OmegaConf.to_container(config, resolve=False))
     return OmegaConf.to_container(config, resolve=True)
 
 

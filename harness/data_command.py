@@ -21,6 +21,7 @@ from harness.data.layout import UCF11_CLASSES
 from harness.data.official import column
 from harness.data_progress import DataProgress, FeatureProgress
 from harness.exits import DONE, FAILED
+from harness.screen import Screen
 
 _MOST_SKIPPED = 20
 _SHOWN = 6
@@ -29,7 +30,7 @@ _SHOWN = 6
 def frames(arguments: argparse.Namespace) -> int:
     """Decode a data set; 1 when clips had to be skipped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
+    console = Screen()
     if arguments.workers is not None:
         positive_int("--workers", arguments.workers)
     source = Source(
@@ -60,7 +61,7 @@ def frames(arguments: argparse.Namespace) -> int:
 def features(arguments: argparse.Namespace) -> int:
     """Store the features of a set's frames, or those of a file."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console()
+    console = Screen()
     try:
         with FeatureProgress(console, arguments.name) as progress:
             folder = _features(arguments, progress)
@@ -101,7 +102,7 @@ def _features(arguments: argparse.Namespace, progress: FeatureProgress) -> Path:
 
 def listing(arguments: argparse.Namespace) -> int:
     """Show what is stored; 1 when a set is damaged."""
-    console = Console()
+    console = Screen()
     table = Table("set", "kind", "clips", "rows", "of", "skipped", "size", "hash", box=None)
     problems = []
     for name in sets.names():

@@ -66,12 +66,13 @@ def run_in_child(
     it is killed too (pruned). That is the status of each of `contexts` that has not ended. Rows
     that came before are in the outcomes. `environment`: variables that the child sets first.
     """
-    threads = dict.fromkeys(_THREADS, str(contexts[0].threads))
+    threads = contexts[0].threads
     order = Order(
         program=pickle.dumps((point, contexts)),
+        threads=threads,
         time_limit_s=time_limit_s,
         memory_limit_gb=memory_limit_gb,
-        environment={**threads, **(environment or {})},
+        environment={**dict.fromkeys(_THREADS, str(threads)), **(environment or {})},
     )
     outcomes = [Outcome() for _ in contexts]
     deadline = time.monotonic() + time_limit_s + _DEATH_S

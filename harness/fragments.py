@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from harness.checks import one_of
-from harness.schema import RENAMED, arrow_schema
+from harness.schema import RENAMED, SCHEMA_VERSION, arrow_schema
 
 # A fragment is a row or a few: reading 1 000 costs a third of what zstd and dictionaries cost.
 FRAGMENT = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
-COMPACT = {"compression": "zstd"}
+COMPACT = {"compression": "zstd", "row_group_size": 131_072}
+_THREADS_FROM = 5_000  # rows from which threads are worth starting
 
+_FORMAT = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 
 _INTEGERS = (pa.int64(), pa.list_(pa.int64()))
 _REFUSED = (pa.ArrowException, OverflowError, TypeError, ValueError)
@@ -40,14 +46,16 @@ def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
     Raises ValueError for a key that is no column, and for a value its column cannot hold.
     """
     schema = arrow_schema(table)
-    for row in rows:
-        for key in row:
-            one_of(f"column of the table {table}", key, schema.names)
+    names = dict.fromkeys(schema.names)
+    for key in (key for row in rows for key in row if key not in names):
+        one_of(f"column of the table {table}", key, names)
     return pa.table([_column(table, field, rows) for field in schema], schema=schema)
 
 
 def _column(table: str, field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
     values = [_printable(row.get(field.name)) for row in rows]
+    if all(value is None for value in values):
+        return pa.nulls(len(values), field.type)
     try:
         return _array(values, field.type)
     except _REFUSED:
@@ -148,7 +156,24 @@ def unwritable(path: Path, error: OSError) -> OSError:
     return OSError(error.errno, f"results cannot be written: {why}", str(path))
 
 
-def read_file(path: Path, schema: pa.Schema) -> pa.Table:
+def scanned(path: Path, schema: pa.Schema) -> ds.ParquetFileFragment | None:
+    """A file that can be read in part, None for one of another schema or one that is damaged."""
+    file = _FORMAT.make_fragment(str(path), LocalFileSystem())
+    try:
+        return file if file.physical_schema.equals(schema) else None
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def rows_in(path: Path) -> int:
+    """How many rows a file has; 0 for one that is damaged."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
+
+
+def read_file(path: Path | pa.NativeFile, schema: pa.Schema) -> pa.Table:
     """Rows of one file in the columns of `schema`, whatever schema they were written with.
 
     A missing column is null, an int becomes a float where it must, other columns are left out.
@@ -159,12 +184,22 @@ def read_file(path: Path, schema: pa.Schema) -> pa.Table:
         present = [name for name in schema.names if name in written]
         if "run_id" not in present:
             raise ValueError("it has no column run_id")
-        rows = file.read(columns=[written[name] for name in present], use_threads=False)
+        threads = file.metadata.num_rows > _THREADS_FROM
+        rows = file.read(columns=[written[name] for name in present], use_threads=threads)
+        version = int((file.schema_arrow.metadata or {}).get(b"schema_version", SCHEMA_VERSION))
         rows = rows.rename_columns([RENAMED.get(name, name) for name in rows.column_names])
     if rows.schema.equals(schema):
         return rows
     columns = {name: rows[name] for name in present}
-    cast = [_cast(columns.get(field.name), field.type, rows.num_rows) for field in schema]
+    try:
+        cast = [_cast(columns.get(field.name), field.type, rows.num_rows) for field in schema]
+    except pa.ArrowException as error:
+        if version <= SCHEMA_VERSION:
+            raise
+        raise ValueError(
+            f"it is of schema version {version}, this Rankbench reads up to {SCHEMA_VERSION}: "
+            f"{error}"
+        ) from error
     return pa.table(cast, schema=schema)
 
 

@@ -43,3 +43,8 @@ def ratio(value: float) -> str:
 def metric(value: object) -> str:
     """A measured number in four digits, a dash where there is none."""
     return "-" if value is None or value != value else f"{value:.4g}"
+
+
+def plain(text: str) -> str:
+    """`text` with control characters as a person reads them: a terminal obeys none of it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

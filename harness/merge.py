@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.fragments import read_file
+from harness.schema import arrow_schema
 
 _COMPACT = re.compile(r"compact-(\d+)\.parquet")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
@@ -61,15 +62,32 @@ def read_folder(folder: Path, schema: pa.Schema) -> Parts:
     """
     while True:
         listing = Listing.of(folder)
-        read = {path: _try(path, schema) for path in (*listing.fragments, *listing.compacts)}
+        read = _read_all(listing, schema)
         now = Listing.of(folder)
         vanished = {path for path, rows in read.items() if isinstance(rows, FileNotFoundError)}
         if now.compacts == listing.compacts and vanished <= set(now.fragments):
-            break
+            return _parts(listing, read)
+
+
+def read_listing(listing: Listing, schema: pa.Schema) -> Parts:
+    """Read the files of `listing`, which nobody changes meanwhile; warns of damaged ones."""
+    return _parts(listing, _read_all(listing, schema))
+
+
+def warn_damaged(path: Path | str, error: Exception) -> None:
+    """Say in one line that a file is left out."""
+    why = str(error).partition("\n")[0]
+    warnings.warn(f"{path} is skipped: {why}", DamagedFileWarning, stacklevel=2)
+
+
+def _read_all(listing: Listing, schema: pa.Schema) -> dict[Path, pa.Table | Exception]:
+    return {path: _try(path, schema) for path in (*listing.fragments, *listing.compacts)}
+
+
+def _parts(listing: Listing, read: dict[Path, pa.Table | Exception]) -> Parts:
     for path, rows in read.items():
         if isinstance(rows, Exception):
-            why = str(rows).partition("\n")[0]
-            warnings.warn(f"{path} is skipped: {why}", DamagedFileWarning, stacklevel=3)
+            warn_damaged(path, rows)
     good = {path: rows for path, rows in read.items() if isinstance(rows, pa.Table)}
     return Parts(
         compacts={path: good[path] for path in listing.compacts if path in good},
@@ -80,6 +98,8 @@ def read_folder(folder: Path, schema: pa.Schema) -> Parts:
 
 def merge(parts: Parts, schema: pa.Schema) -> pa.Table:
     """The rows that count, in the order of their run_id, each run's in the order written."""
+    if not parts.fragments and len(parts.compacts) == 1:
+        return _in_order(*parts.compacts.values())
     kept = list(parts.fragments.values())
     known = pa.array([path.stem for path in parts.fragments], pa.string())
     for rows in reversed(parts.compacts.values()):
@@ -90,14 +110,36 @@ def merge(parts: Parts, schema: pa.Schema) -> pa.Table:
     return merged.sort_by("run_id") if parts.compacts else merged
 
 
+def disjoint(listing: Listing) -> bool:
+    """Whether no run is in two files; false where one is damaged, and so may hide any."""
+    if len(listing.compacts) + len(listing.fragments) < 2 or not listing.compacts:
+        return True
+    known = pa.array([path.stem for path in listing.fragments], pa.string())
+    for path in reversed(listing.compacts):
+        rows = _try(path, pa.schema([("run_id", pa.string())]))
+        if isinstance(rows, Exception) or pc.any(pc.is_in(rows["run_id"], known)).as_py():
+            return False
+        known = pa.concat_arrays([known, pc.unique(rows["run_id"])])
+    return True
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    """`rows` in the order of their run_id, as a compact file has them already."""
+    ids = rows["run_id"].combine_chunks()
+    sorted_already = len(ids) < 2 or pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py()
+    return rows if sorted_already else rows.sort_by("run_id")
+
+
 def _try(path: Path, schema: pa.Schema) -> pa.Table | Exception:
     try:
-        rows = read_file(path, schema)
-        if not _COMPACT.fullmatch(path.name):
-            _check_owner(path, rows)
+        if _COMPACT.fullmatch(path.name):
+            return read_file(path, schema)
+        # All columns: what is damaged must count for every reader or for none.
+        rows = read_file(path, arrow_schema(schema.metadata[b"table"].decode()))
+        _check_owner(path, rows)
     except _UNREADABLE as error:
         return error
-    return rows
+    return rows.select(schema.names)
 
 
 def _check_owner(path: Path, rows: pa.Table) -> None:

@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from harness.address import hidden
 
@@ -104,8 +104,9 @@ class Postgres:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SETUP_LOCK})
                 self._set_up(address, threads, directions)
                 connection.execute(text(_INDEX))
-        except OperationalError as error:
-            why = str(error.orig).strip().partition("\n")[0]
+        except (DBAPIError, optuna.exceptions.StorageInternalError) as error:
+            cause = error if isinstance(error, DBAPIError) else error.__cause__
+            why = str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
             raise OSError(f"storage {self.shown} cannot be used: {hidden(why)}") from None
         finally:
             first.dispose()

@@ -8,10 +8,13 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pyarrow as pa
+from pyarrow.fs import FileType
 
 from harness.checks import one_of
-from harness.merge import Listing
+from harness.objects import listed
+from harness.places import is_remote, shown
 from harness.schema import TABLES, arrow_schema
+from harness.sources import Sources, together
 from harness.store import Store
 
 _DTYPES = {
@@ -20,11 +23,26 @@ _DTYPES = {
     pa.bool_(): pd.BooleanDtype(),
 }
 
+_SELECTS = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.MULTI,  # pivot
+}
+_CONFINED = (
+    "set timezone = 'UTC'",
+    "set autoinstall_known_extensions = false",
+    "set autoload_known_extensions = false",
+    "set enable_external_access = false",
+    "set lock_configuration = true",
+)
+
 
 def studies(root: Path | str = "results") -> list[str]:
-    """Names of the studies below `root` that have results."""
-    folders = sorted(path for path in Path(root).glob("[!.]*") if path.is_dir())
-    return [folder.name for folder in folders if any(_has_rows(folder / name) for name in TABLES)]
+    """Names of the studies below `root`, a folder or a URL, that have results.
+
+    Raises OSError in one line where an object store does not answer.
+    """
+    return [name for name in _folders(root) if Store(root, name).tables.has_rows()]
 
 
 def load(study: str, table: str = "runs", root: Path | str = "results") -> pd.DataFrame:
@@ -38,7 +56,7 @@ def load(study: str, table: str = "runs", root: Path | str = "results") -> pd.Da
     """
     found = studies(root)
     if not found:
-        raise ValueError(f"study {study!r} has no results: there are none in {root}")
+        raise ValueError(f"study {study!r} has no results: there are none in {shown(root)}")
     one_of("study", study, found)
     rows = Store(root, study).read(table)
     frame: pd.DataFrame = rows.to_pandas(types_mapper=_DTYPES.get)
@@ -51,35 +69,64 @@ def load(study: str, table: str = "runs", root: Path | str = "results") -> pd.Da
 
 
 def query(sql: str, root: Path | str = "results") -> pa.Table:
-    """The answer of DuckDB to `sql` over the tables of all studies together.
+    """The answer of DuckDB to one select over the tables of all studies together.
 
-    The tables are `runs`, `epochs`, `samples` and `weights`; times are in UTC.
+    The tables are `runs`, `epochs`, `samples` and `weights`; times are in UTC. Nothing but these
+    can be read, and nothing written: DuckDB gets no file, no network, no extension, no setting.
 
     Raises ValueError for SQL that DuckDB refuses, and where there are no results.
     """
     found = studies(root)
     if not found:
-        raise ValueError(f"there are no results in {root}")
+        raise ValueError(f"there are no results in {shown(root)}")
+    used = [table for table in TABLES if re.search(rf"\b{table}\b", sql, re.IGNORECASE)]
+    stores = [Store(root, name) for name in found]
+    try:
+        return _answer(sql, {table: together(table, stores) for table in used})
+    except _Unread:
+        # A compaction took a file away, or it is damaged: what can be read, with its warnings.
+        return _answer(sql, {table: together(table, stores, lazily=False) for table in used})
+
+
+class _Unread(Exception):
+    """DuckDB met a file that it could not read."""
+
+
+def _answer(sql: str, sources: dict[str, Sources]) -> pa.Table:
     with duckdb.connect(config={"python_enable_replacements": False}) as connection:
-        connection.execute("set timezone = 'UTC'")
         for table in TABLES:
-            mentioned = re.search(rf"\b{table}\b", sql, re.IGNORECASE) is not None
-            connection.register(table, _together(table, root, found if mentioned else []))
+            _offer(connection, table, sources.get(table))
+        for setting in _CONFINED:
+            connection.execute(setting)
         try:
-            answer = connection.sql(sql)
-            if answer is not None:
-                return answer.to_arrow_table()
+            statements = connection.extract_statements(sql)
+            if len(statements) == 1 and statements[0].type in _SELECTS:
+                return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             why = str(error).partition("\n")[0]
+            if "Parquet" in why or "Failed to open" in why or "ArrowArray" in why:
+                raise _Unread from error
             raise ValueError(f"{why} (tables: {', '.join(TABLES)})") from error
+        except OSError as error:
+            raise _Unread from error
     raise ValueError(f"a query must be a select, got {sql!r} (tables: {', '.join(TABLES)})")
 
 
-def _together(table: str, root: Path | str, names: list[str]) -> pa.Table:
-    parts = [Store(root, name).read(table) for name in names]
-    return pa.concat_tables([arrow_schema(table).empty_table(), *parts])
+def _offer(connection: duckdb.DuckDBPyConnection, table: str, sources: Sources | None) -> None:
+    """Let SQL see a table: the files that DuckDB reads what it needs of, and the rows beside."""
+    if sources is None or sources.stored is None:
+        rows = arrow_schema(table).empty_table() if sources is None else sources.rows
+        connection.register(table, rows)
+        return
+    connection.register(f"_{table}_stored", sources.stored)
+    connection.register(f"_{table}_rows", sources.rows)
+    both = f"select * from _{table}_stored union all select * from _{table}_rows"
+    connection.execute(f"create view {table} as {both}")
 
 
-def _has_rows(folder: Path) -> bool:
-    listing = Listing.of(folder)
-    return bool(listing.compacts or listing.fragments)
+def _folders(root: Path | str) -> list[str]:
+    if is_remote(root):
+        names = [name for name, _ in listed(str(root), "", FileType.Directory)]
+    else:
+        names = [path.name for path in Path(root).glob("*") if path.is_dir()]
+    return sorted(name for name in names if not name.startswith("."))

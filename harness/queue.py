@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
@@ -136,6 +136,19 @@ def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
     return means if all(math.isfinite(mean) for mean in means) else None
 
 
+class Logs(BaseJournalBackend):
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        return iter(self.logs[log_number_from:])
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.logs.extend(logs)
+
+
 class TrialQueue:
     """Optuna's storage of one study: built once, then claimed from by any worker."""
 
@@ -144,6 +157,7 @@ class TrialQueue:
         self.folder = folder
         self._curves: Mapping[str, Curve] = {}
         self._told = 0
+        self._listed: deque[int] = deque()
 
     def build(
         self, grid: Grid | None, rows: Mapping[str, Row], curves: Mapping[str, Curve]
@@ -157,13 +171,12 @@ class TrialQueue:
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(f"{JOURNAL}*"):
             stale.unlink()
-        self._storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
         known = self._fill(grid, rows)
         if grid is None:
             assert self.study.search.trials is not None
             for _ in range(self.study.search.trials - known):
                 self._create.enqueue_trial({})
-        self._new_study(self._storage).add_trials(self._create.trials)
+        self._storage = self._journal()
 
     def _fill(self, grid: Grid | None, rows: Mapping[str, Row]) -> int:
         """The trials of all that the grid or `rows` know, in memory; how many there are."""
@@ -173,6 +186,14 @@ class TrialQueue:
             self._fill_from_grid(grid, rows)
             return len(grid.points)
         return self._fill_from_rows(rows)
+
+    def _journal(self) -> JournalStorage:
+        """A journal on disk of the trials in memory, written and synced at once, not one by one."""
+        logs = Logs()
+        self._new_study(JournalStorage(logs)).add_trials(self._create.trials)
+        file = JournalFileBackend(str(self.folder / JOURNAL))
+        file.append_logs(logs.logs)
+        return JournalStorage(file)
 
     def _new_study(self, storage: BaseStorage) -> optuna.Study:
         directions = [StudyDirection[name.upper()] for _, name in self.study.search.objectives]
@@ -188,9 +209,7 @@ class TrialQueue:
         storage, name = self._storage, self.study.name
         pruner = build_pruner(self.study.search)
         study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-        study_id = storage.get_study_id_from_name(name)
-        for waiting in storage.get_all_trials(study_id, False, (TrialState.WAITING,)):
-            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, waiting.number)
+        while (trial_id := self._next_waiting()) is not None:
             try:
                 if storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                     return Trial(study, trial_id)
@@ -198,13 +217,24 @@ class TrialQueue:
                 continue
         return None
 
+    def _next_waiting(self) -> int | None:
+        """A trial that waited when they were last listed, which takes time linear in the trials."""
+        try:
+            return self._listed.popleft()
+        except IndexError:
+            study_id = self._storage.get_study_id_from_name(self.study.name)
+            listed = self._storage.get_all_trials(study_id, False, (TrialState.WAITING,))
+            self._listed.extend(trial._trial_id for trial in listed[1:])
+            return listed[0]._trial_id if listed else None
+
     def tell(self, trial: Trial, values: Sequence[float] | None, state: TrialState) -> None:
         """End a trial of this worker."""
         trial.study.tell(trial, values, state)
 
     def identify(self, trial: Trial, point_id: str) -> None:
-        """Say which point a trial is."""
-        trial.set_user_attr("point_id", point_id)
+        """Say which point a trial is, where it does not know."""
+        if trial.user_attrs.get("point_id") != point_id:
+            trial.set_user_attr("point_id", point_id)
 
     def is_repeated(self, trial: Trial) -> bool:
         """Whether others may have measured runs of a trial's point since the rows were read."""
@@ -254,8 +284,14 @@ class TrialQueue:
         distributions: Mapping[str, BaseDistribution],
         attributes: dict[str, Any],
     ) -> None:
-        """Let a point wait, whose parameters are drawn from `distributions`."""
-        self._create.enqueue_trial(params, user_attrs=attributes)
+        """Let a point wait with its parameters drawn, which saves a write of each later."""
+        trial = create_trial(
+            state=TrialState.WAITING,
+            params=params,
+            distributions={name: distributions[name] for name in params},
+            user_attrs=attributes,
+        )
+        self._create.add_trial(trial)
 
     def _add_finished(
         self,

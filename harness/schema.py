@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -198,6 +200,7 @@ TABLES = {"runs": RUNS, "epochs": EPOCHS, "samples": SAMPLES, "weights": WEIGHTS
 RENAMED = {"order": "plan"}
 
 
+@functools.cache
 def arrow_schema(table: str) -> pa.Schema:
     """The Arrow schema of a table, with units and meanings as field metadata."""
     fields = [
@@ -205,3 +208,10 @@ def arrow_schema(table: str) -> pa.Schema:
         for c in TABLES[table]
     ]
     return pa.schema(fields, metadata={"table": table, "schema_version": str(SCHEMA_VERSION)})
+
+
+def narrowed(table: str, columns: Sequence[str]) -> pa.Schema:
+    """The schema of `table` with `columns` only, and the run_id that rows are told apart by."""
+    schema = arrow_schema(table)
+    names = list(dict.fromkeys([*columns, "run_id"]))
+    return pa.schema([schema.field(name) for name in names], metadata=schema.metadata)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import optuna
 
 from harness.config import Study
 from harness.fragments import remove
-from harness.merge import Listing
 from harness.placement import threads, worker_count
 from harness.point import Point
 from harness.pruning import Curve, curves
@@ -41,11 +40,12 @@ class StudyRun:
     """One execution of a study on this machine.
 
     `grid`: the enumerated points, None for a sampled search; `ledger`: what its workers share.
+    `columns`: those of `runs` that its rows have, all where None.
     """
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self.store = Store(Path(study.results), study.name)
+    def __init__(self, study: Study, columns: Sequence[str] | None = None) -> None:
+        self.study, self.columns = study, columns
+        self.store = Store(study.results, study.name)
         self.grid: Grid | None = enumerate_grid(study) if study.search.sampler == "grid" else None
         self.ledger = Ledger(
             study=study,
@@ -83,8 +83,8 @@ class StudyRun:
 
     @property
     def folder(self) -> Path:
-        """Where the study's tables and journal are."""
-        return Path(self.study.results) / self.study.name
+        """Where the study's journal is, and its tables unless they are on an object store."""
+        return self.store.folder
 
     def missing(self) -> str | None:
         """One line on data that a point needs and does not find, else None."""
@@ -122,7 +122,7 @@ class StudyRun:
         if self.study.storage:
             self.join(watcher, again=True)
             return
-        with _locked(self.folder):
+        with locked(self.folder):
             self.ledger.rows = self._stored_rows()
             self._drop_leftovers()
             self.ledger.curves = self._stored_curves()
@@ -141,12 +141,7 @@ class StudyRun:
         server is gone or results cannot be written; what was measured before is stored.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        queue = self.ledger.queue
-        if not isinstance(queue, SharedQueue):
-            raise ValueError(
-                f"work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
-                f" {self.study.name} has a journal, which `rankbench run` alone may use"
-            )
+        queue = self.check_shared()
         queue.stop = self.stop
         with queue.joined(self.grid):
             queue.steadily(lambda: queue.sync(self.grid, self._read_known, again=again))
@@ -158,6 +153,15 @@ class StudyRun:
         if self.ledger.failure is not None:
             raise self.ledger.failure
 
+    def check_shared(self) -> SharedQueue:
+        """The queue that others may join; raises ValueError for a journal."""
+        if isinstance(self.ledger.queue, SharedQueue):
+            return self.ledger.queue
+        raise ValueError(
+            "work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
+            f" {self.study.name} has a journal, which `rankbench run` alone may use"
+        )
+
     def _read_known(self) -> tuple[dict[str, Row], dict[str, Curve]]:
         """The rows and curves there are now."""
         self.ledger.rows = self._stored_rows()
@@ -165,7 +169,7 @@ class StudyRun:
         return self.rows, self.ledger.curves
 
     def _compact(self) -> None:
-        if len(Listing.of(self.folder / "runs").fragments) > _COMPACT_FROM:
+        if self.store.tables.fragments() > _COMPACT_FROM:
             self.store.compact()
 
     def _run_workers(self, watcher: Watcher) -> None:
@@ -203,7 +207,8 @@ class StudyRun:
                 self.ledger.checkpoint(path.stem).drop()
 
     def _stored_rows(self) -> dict[str, Row]:
-        return {row["run_id"]: row for row in self.store.read("runs").to_pylist()}
+        rows = self.store.read("runs", self.columns).to_pylist()
+        return {row["run_id"]: row for row in rows}
 
     def threads(self) -> int:
         """Torch threads of one run."""
@@ -219,7 +224,7 @@ class StudyRun:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the study for this process; the lock goes with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".run.lock").open("a+") as lock:

@@ -45,10 +45,12 @@ _GB = 10**9
 class Order:
     """A program to run: `program` is a pickled (point, contexts), which only its process opens.
 
-    `memory_limit_gb`: of its process and all that it starts; `environment`: variables set first.
+    `threads`: of its libraries; `memory_limit_gb`: of its process and all that it starts;
+    `environment`: variables set first.
     """
 
     program: bytes
+    threads: int
     time_limit_s: float
     memory_limit_gb: float | None = None
     environment: dict[str, str]
@@ -92,6 +94,7 @@ def serve(control: Connection) -> None:
 
 def _serve_one(order: Order, control: Connection) -> End:
     rows = Connection(recv_handle(control), readable=False)
+    _set_threads(order.threads)
     warden = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -181,7 +184,7 @@ def _run(order: Order, rows: Connection, warden: int) -> None:
     try:
         _set_up(order, warden)
         point, contexts = pickle.loads(order.program)
-        _set_threads(contexts[0].threads)
+        torch.set_num_interop_threads(1)
         for sent in _execute(point, contexts):
             rows.send(sent)
         code = 0
@@ -225,9 +228,9 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@functools.lru_cache(maxsize=1)
 def _set_threads(threads: int) -> None:
-    """Let no library of this process use more threads; torch's own are set with each run."""
-    torch.set_num_interop_threads(1)
+    """Let BLAS use no more threads in what is forked from here; torch's are set with each run."""
     _pools().limit(limits=threads, user_api="blas")
 
 

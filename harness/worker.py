@@ -22,6 +22,7 @@ from harness.engine import run_in_child
 from harness.feasibility import beyond, constrain, constraint_violations, limit_violations
 from harness.machine import provenance
 from harness.placement import place
+from harness.places import study_folder
 from harness.point import Point
 from harness.pruning import Curve, Judge
 from harness.queue import (
@@ -282,8 +283,6 @@ class Worker:
         space = self.study.space
         if self.ledger.grid is not None:
             point_id = trial.user_attrs["point_id"]
-            params = self.ledger.grid.params[point_id]
-            suggest(trial, {name: self.ledger.grid.distributions[name] for name in params})
             return self.ledger.grid.points[point_id]
         branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
         params = suggest(trial, space.narrow(branch))
@@ -292,4 +291,4 @@ class Worker:
 
 def checkpoints(study: Study) -> Path:
     """The folder of a study's checkpoints."""
-    return Path(study.results) / study.name / "checkpoints"
+    return study_folder(study.results, study.name) / "checkpoints"

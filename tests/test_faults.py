@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from harness.store import Store
 from tests.faults.audit import Audit, audit
 from tests.faults.place import MARK, NAME, Place
 from tests.faults.report import judge
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.scenarios import SCENARIOS, SHARED
+from tests.postgres import Server, served
 
 NOTHING = {"lost": 0, "double": 0, "wrong": 0, "left": 0, "open": 0}
 
@@ -57,13 +59,25 @@ def test_the_audit_sees_and_kills_what_is_left(place: Place) -> None:
     assert audit(place).left == 0
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    yield from served()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_fault_ends_clean(scenario: str) -> None:
     if scenario == "full disk" and os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
     verdict = judge(scenario, points=60, count=6, seed=0)
-    assert verdict.faults >= 1
+    assert verdict.faults >= (scenario != "crowd")
+    assert verdict.audit == Audit(runs=60, **NOTHING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SHARED)
+def test_every_fault_of_a_shared_study_ends_clean(scenario: str, server: Server) -> None:
+    verdict = judge(scenario, points=60, count=3, seed=0, server=server)
     assert verdict.audit == Audit(runs=60, **NOTHING)
 
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.bounds import Bound
-from harness.config import Search, Study
+from harness.config import Study
 from harness.fronts import front_of, front_table
 from harness.pareto import costs_of, dominated_share, front
+from harness.search import Search
 from harness.space import Space
 from harness.summary import best_table, earlier_note, failure_table, reason
 from tests.frames import Row, block_term

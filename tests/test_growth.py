@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.config import Search, Study
+from harness.config import Study
 from harness.point import Point
 from harness.run import Outcome
+from harness.search import Search
 from harness.space import Space
 from harness.study import StudyRun
 from harness.tasks import TASKS

@@ -20,6 +20,7 @@ from harness.bench.rows import Row, tables
 from harness.bench.workload import DTYPES
 from harness.checks import number, one_of, positive_int
 from harness.exits import DONE, FAILED
+from harness.screen import Screen
 from harness.store import Store
 
 INSTALL = "pip install 'rankbench[peers]'"
@@ -28,7 +29,7 @@ INSTALL = "pip install 'rankbench[peers]'"
 def bench(arguments: argparse.Namespace) -> int:
     """Measure our layers and every installed peer, store the rows, print the tables."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
+    console = Screen()
     contests = list(_contests(arguments))
     number("--budget", arguments.budget, 0.0, 86_400.0, open_low=True)
     store = Store(arguments.results, arguments.study)
@@ -145,8 +146,8 @@ def _print(console: Console, rows: Sequence[Row]) -> None:
 
 
 def _conclude(console: Console, rows: Sequence[Row], store: Store, stopped: bool) -> int:
-    console.print(f"results: {store.folder}", soft_wrap=True)
-    elsewhere = "" if str(store.folder.parent) == "results" else f" --results {store.folder.parent}"
+    console.print(f"results: {store.place}", soft_wrap=True)
+    elsewhere = "" if str(store.root) == "results" else f" --results {store.root}"
     console.print(f"figures: rankbench figures {store.study}{elsewhere}", soft_wrap=True)
     if stopped:
         console.print(

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from harness.bench.plans import Shape, Verdict, judge, shapes
 from harness.checks import number, positive_int
@@ -22,6 +23,7 @@ from harness.layers import Choice, Target
 from harness.machine import provenance
 from harness.point import digest
 from harness.run import layer_facts
+from harness.screen import Screen
 from harness.store import Store
 from harness.summary import STYLE
 
@@ -32,7 +34,7 @@ Row = dict[str, Any]
 def plans(arguments: argparse.Namespace) -> int:
     """Time the planner's choice against its contenders over all shapes; print and store."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console()
+    console = Screen()
     positive_int("--threads", arguments.threads)
     number("--budget", arguments.budget, 0.0, 3600.0, open_low=True)
     chosen = [shape for shape in shapes() if arguments.only in shape.name]
@@ -53,7 +55,7 @@ def plans(arguments: argparse.Namespace) -> int:
     store.compact()
     console.print(table(verdicts))
     console.print(summary(verdicts))
-    console.print(f"results: {store.folder}", soft_wrap=True)
+    console.print(f"results: {store.place}", soft_wrap=True)
     return DONE if len(verdicts) == len(chosen) and not missed(verdicts) else FAILED
 
 
@@ -81,11 +83,11 @@ def table(verdicts: Sequence[Verdict]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     for verdict in verdicts:
         best, best_s = verdict.best
-        lines = [f"[bold]{verdict.shape.name}", f"  {verdict.timed[0][0].describe()}"]
+        lines = [f"  {verdict.timed[0][0].describe()}"]
         if best is not verdict.timed[0][0]:
             lines.append(f"  {best.describe()}")
         shown.add_row(
-            "\n".join(lines),
+            Text.assemble((verdict.shape.name, "bold"), *(f"\n{line}" for line in lines)),
             metric(1e3 * verdict.chosen_s),
             metric(1e3 * best_s),
             f"{verdict.ratio:.2f}",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Column, Table
+from rich.text import Text
 
 from harness.bench.contenders import CONTENDERS, OURS, SAME
 from harness.bench.maps import TIME_STEPS
@@ -59,7 +60,7 @@ def best_peer(group: Iterable[Row]) -> float | None:
 
 def _add_map(shown: Table, group: Sequence[Row]) -> None:
     best = best_peer(group)
-    shown.add_row(f"[bold]{group[0]['input_map']}")
+    shown.add_row(Text(group[0]["input_map"], style="bold"))
     for row in sorted(group, key=_order):
         timed = "backward_ms" in row
         values = [

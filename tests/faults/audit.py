@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from harness.queue import JOURNAL, enumerate_grid
 from harness.schema import FAILED
+from harness.shared import storage_name
 from harness.store import Store
 from tests.faults.place import NAME, Place
 from tests.faults.task import EPOCHS, MISHAPS, known
@@ -71,15 +72,22 @@ def _is_good(row: dict[str, Any], value: int, seed: int, unruly: bool) -> bool:
 
 
 def _open_trials(place: Place) -> int:
-    trials = optuna.load_study(study_name=NAME, storage=_storage(place)).trials
-    complete = {trial.number for trial in trials if trial.state.is_finished()}
-    told = Counter(trial.params.get("task.value") for trial in trials if _is_told(trial))
-    return len(trials) - len(complete) + sum(count > 1 for count in told.values())
+    """Trials that wait or run, and points that were told twice."""
+    trials = optuna.load_study(study_name=_name(place), storage=_storage(place)).trials
+    told = Counter(
+        trial.params.get("task.value") for trial in trials if trial.state is TrialState.COMPLETE
+    )
+    live = sum(not trial.state.is_finished() for trial in trials)
+    return live + sum(count > 1 for count in told.values())
 
 
-def _is_told(trial: optuna.trial.FrozenTrial) -> bool:
-    return trial.state is TrialState.COMPLETE
+def _name(place: Place) -> str:
+    study = place.study()
+    return storage_name(study, enumerate_grid(study)) if place.server else NAME
 
 
-def _storage(place: Place) -> BaseStorage:
+def _storage(place: Place) -> BaseStorage | str:
+    if place.server:
+        address: str = place.settings["storage"]
+        return address.replace("postgresql://", "postgresql+psycopg://")
     return JournalStorage(JournalFileBackend(str(place.runs.parent / JOURNAL)))

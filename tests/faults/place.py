@@ -21,6 +21,7 @@ from harness.search import Search
 from harness.space import Space
 from harness.tasks import TASKS
 from tests.faults.task import Known
+from tests.postgres import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "RANKBENCH_FAULTS"  # in the environment of every process of a place
@@ -38,6 +39,7 @@ class Place:
     workers: int = 2
     sleep_s: float = 0.02
     settings: dict[str, Any] = field(default_factory=dict)
+    server: Server | None = None  # of a study that machines share
     told: list[str] = field(default_factory=list)
 
     def study(self) -> Study:
@@ -55,6 +57,11 @@ class Place:
             "task": task,
             **rest,
         }
+
+    def share(self, server: Server) -> None:
+        """Keep the trials in a new database of a server, so that any process may join."""
+        self.server = server
+        self.settings |= {"storage": server.database(), "heartbeat_s": 1}
 
     @property
     def runs(self) -> Path:

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from tests.faults.audit import Audit, audit
 from tests.faults.place import Place
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.scenarios import SCENARIOS, SHARED
+from tests.postgres import Server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +32,19 @@ class Verdict:
     audit: Audit
 
 
-def judge(scenario: str, *, points: int, count: int, seed: int) -> Verdict:
-    """Let a scenario happen to a new study of `points` runs, finish it, audit it."""
+def judge(
+    scenario: str, *, points: int, count: int, seed: int, server: Server | None = None
+) -> Verdict:
+    """Let a scenario happen to a new study of `points` runs, finish it, audit it.
+
+    Those in SHARED need a PostgreSQL `server`.
+    """
     with _folder() as folder:
         place = Place(folder=folder, points=points, rng=random.Random(seed))
+        if server is not None:
+            place.share(server)
         begun = time.monotonic()
-        faults = SCENARIOS[scenario](place, count)
+        faults = {**SCENARIOS, **SHARED}[scenario](place, count)
         starts = place.finish()
         seconds = time.monotonic() - begun
         return Verdict(

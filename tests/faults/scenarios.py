@@ -87,10 +87,47 @@ def unruly_runs(place: Place, count: int) -> int:
 
 
 def crowd(place: Place, count: int) -> int:
-    """Nothing but eight workers at once, on 2000 trivial runs (on 60, where `count` is small)."""
-    place.workers, place.sleep_s = 8, 0.0
-    place.points = 2000 if count >= CROWD else 60
+    """Nothing but eight workers at once; on PostgreSQL eight processes of one."""
+    place.sleep_s = 0.0
+    if place.server is None:
+        place.workers = 8
+        return 0
+    place.workers = 1
+    for process in [place.start() for _ in range(8)]:
+        process.communicate()
     return 0
+
+
+def killed_workers(place: Place, count: int) -> int:
+    """Three processes work on one study; kill -9 of any of them, and another in its place."""
+    processes = [place.start() for _ in range(3)]
+    done = 0
+    while done < count:
+        chosen = place.rng.randrange(len(processes))
+        if not place.wait_for_more(processes[chosen]) and processes[chosen].returncode == 0:
+            break
+        time.sleep(place.rng.uniform(0.0, 0.3))
+        processes[chosen].kill()
+        processes[chosen].communicate()
+        processes[chosen] = place.start()
+        done += 1
+    for process in processes:
+        process.communicate()
+    return done
+
+
+def restarted_server(place: Place, count: int) -> int:
+    """PostgreSQL is stopped under two processes, and comes back some seconds later."""
+    assert place.server is not None
+    processes = [place.start() for _ in range(2)]
+    for _ in range(count):
+        place.wait_for_more(processes[0])
+        place.server.stop()
+        time.sleep(place.rng.uniform(0.0, 3.0))
+        place.server.start()
+    for process in processes:
+        process.communicate()
+    return count
 
 
 def _again(place: Place, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
@@ -135,7 +172,6 @@ def _mount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)], check=True)
 
 
-CROWD = 50  # faults asked for, from which on a crowd has its full size
 SCENARIOS: dict[str, Callable[[Place, int], int]] = {
     "kills": kills,
     "torn journal": torn_journal,
@@ -144,4 +180,9 @@ SCENARIOS: dict[str, Callable[[Place, int], int]] = {
     "stepping clock": stepping_clock,
     "unruly runs": unruly_runs,
     "crowd": crowd,
+}
+SHARED: dict[str, Callable[[Place, int], int]] = {
+    "killed workers, PostgreSQL": killed_workers,
+    "restarted PostgreSQL": restarted_server,
+    "crowd, PostgreSQL": crowd,
 }

@@ -1,0 +1,64 @@
+"""A real S3 server on the loopback for tests: moto's, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+BUCKET = "results"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def command() -> str:
+    """The command moto_server: RANKBENCH_MOTO_SERVER, beside this Python, or on the PATH."""
+    beside = Path(sys.executable).with_name("moto_server")
+    found = os.environ.get("RANKBENCH_MOTO_SERVER") or shutil.which("moto_server")
+    if beside.is_file() or found:
+        return str(beside) if beside.is_file() else str(found)
+    pytest.skip("no S3 server: install moto[s3] and flask, or set RANKBENCH_MOTO_SERVER")
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """host:port of a server that lives as long as the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([command(), "-H", "127.0.0.1", "-p", str(port)], **quiet)  # type: ignore[call-overload]
+    try:
+        _wait_for(port, server)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def url(address: str, bucket: str = BUCKET, prefix: str = "some/where") -> str:
+    """Results on the server at `address`."""
+    return f"s3://{bucket}/{prefix}?endpoint_override={address}&scheme=http&region=us-east-1"
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if server.poll() is not None:
+            break
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError("moto_server did not start")

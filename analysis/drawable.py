@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.accuracy import TOP, classified
+from analysis.complexity import QUANTITIES
+from analysis.figures_bounds import has_bound
 from analysis.figures_convergence import reaches_a_level
 from analysis.figures_counts import has_core_orders
 from analysis.figures_curves import RIGHT
@@ -33,7 +35,7 @@ def has_rows_in(frames: Frames, table: str, column: str = "run_id") -> bool:
 
 
 def has_counts(frames: Frames) -> bool:
-    return has_core_orders(frames["runs"])
+    return has_core_orders(unswept(frames)["runs"])
 
 
 def has_weights(frames: Frames) -> bool:
@@ -69,7 +71,7 @@ def has_objectives(frames: Frames) -> bool:
 
 
 def has_samples(frames: Frames) -> bool:
-    samples = frames["samples"]
+    frames, samples = unswept(frames), frames["samples"]
     return has_rows_in({**frames, "samples": samples[samples["phase"].isin(PHASES)]}, "samples")
 
 
@@ -118,3 +120,21 @@ def has_knobs(frames: Frames) -> bool:
         return False
     runs = at_noise(done(frames["runs"], "sensitivity", "point_id", "num_params", metric))
     return any(not lines_of(runs, column, metric).empty for column in KNOBS)
+
+
+def has_sweeps(frames: Frames, quantity: str) -> bool:
+    found = finished(frames, "sweep")
+    if quantity == "time":
+        return has_rows_in({**frames, "runs": found}, "samples", "cpu_ms")
+    columns = list(QUANTITIES[quantity].columns.values())
+    return bool(found[columns].notna().any(axis=None))
+
+
+def unswept(frames: Frames) -> Frames:
+    """The frames without the points of sweeps, which have figures of their own."""
+    runs = frames["runs"]
+    return {**frames, "runs": runs[runs["sweep"].isna()]}
+
+
+def has_ranks_beyond(frames: Frames) -> bool:
+    return has_bound(unswept(frames)["runs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis import style
+from analysis.complexity import QUANTITIES
 from analysis.drawable import (
     Frames,
     finished,
@@ -23,15 +25,19 @@ from analysis.drawable import (
     has_levels,
     has_noises,
     has_objectives,
+    has_ranks_beyond,
     has_rivals,
     has_samples,
     has_sizes,
     has_splits,
+    has_sweeps,
     has_weights,
 )
 from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
+from analysis.figures_bounds import rank_bound
+from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
 from analysis.figures_curves import curves
@@ -66,6 +72,7 @@ class Drawing:
 
 FIGURES: dict[str, Drawing] = {
     "parameters": Drawing(parameters, ("runs",), has_counts, together=True),
+    "rank_bound": Drawing(rank_bound, ("runs",), has_ranks_beyond, together=True),
     "recovered": Drawing(recovered, ("runs", "weights"), has_weights),
     "noise_picture": Drawing(noise_picture, ("runs", "weights"), has_rivals),
     "rmse_vs_noise": Drawing(rmse_vs_noise, ("runs",), has_noises),
@@ -84,6 +91,15 @@ FIGURES: dict[str, Drawing] = {
     "pareto": Drawing(pareto, ("runs",), has_objectives),
     "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
     "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
+    **{
+        f"complexity_{name}": Drawing(
+            functools.partial(complexity, quantity=name),
+            ("runs", "samples"),
+            functools.partial(has_sweeps, quantity=name),
+            together=True,
+        )
+        for name in QUANTITIES
+    },
 }
 
 

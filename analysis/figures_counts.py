@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ COUNTED = ("core_order", "num_params", "dense_params")
 def parameters(runs: pd.DataFrame) -> Figure:
     """Parameters against core order d, one line per ranks, one panel per decomposition.
 
-    The dotted line is the dense count I * J (the figure is BT Fig. 5).
+    The dotted line is the dense count I * J, a ring is the fewest of a line of three orders or
+    more (the figure is BT Fig. 5).
 
     Raises ValueError where no decomposition was counted at more than one core order.
     """
@@ -39,8 +41,14 @@ def parameters(runs: pd.DataFrame) -> Figure:
             _parameter_panel(ax, title, rows)
         for ax in axes[len(panels) :]:
             ax.remove()
-        style.caption(figure, [left_out(finished, runs)])
+        rings = any(_has_ring(ax) for ax in figure.axes)
+        note = "rings: fewest parameters of each line" if rings else ""
+        style.caption(figure, [note, left_out(finished, runs)])
     return figure
+
+
+def _has_ring(ax: Axes) -> bool:
+    return any(line.get_label() == "_least" for line in ax.get_lines())
 
 
 def has_core_orders(runs: pd.DataFrame) -> bool:
@@ -84,6 +92,10 @@ def _parameter_panel(ax: Axes, title: str, rows: pd.DataFrame) -> None:
         x, y = line["core_order"].astype(float), line["num_params"].astype(float)
         look = style.line_look(colour, step, len(drawn))
         ax.plot(x, y, label=ranks, marker="o", markersize=3, **look)
+        if len(line) > 2:
+            least = y.idxmin()
+            ring: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none"}
+            ax.plot(x[least], y[least], label="_least", color=look["color"], linestyle="", **ring)
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.tick_params(labelbottom=True)

@@ -180,6 +180,22 @@ PUBLISHED_RESULTS: tuple[PublishedResult, ...] = (
     PublishedResult("recovery noise=0.05", "TT", "rmse", 0.18, "TR Fig. 5"),
     PublishedResult("recovery noise=0.05", "TR", "rmse", 0.09, "TR Fig. 5"),
     PublishedResult("draw", "DRAW encoder BT-LSTM", "compression_ratio", 1577, "BT Fig. 7"),
+    # Counts as printed, rounded or cut; `Published.count` is what the model has.
+    PublishedResult("ucf11", "LSTM", "num_params", 58.9e6, "BT Fig. 6, Sec. 4.2"),
+    PublishedResult("ucf11", "LSTM", "num_params", 59e6, "TR Table 1"),
+    PublishedResult("ucf11", "LSTM", "num_params", 58_982_400, "TR Sec. UCF11"),
+    PublishedResult("ucf11", "BT-LSTM R=1", "num_params", 721, "BT Sec. 4.2"),
+    PublishedResult("ucf11", "BT-LSTM R=2", "num_params", 1470, "BT Sec. 4.2"),
+    PublishedResult("ucf11", "BT-LSTM R=4", "num_params", 3387, "BT Sec. 4.2, TR Table 1"),
+    PublishedResult("ucf11", "TT-LSTM", "num_params", 3360, "TR Table 1"),
+    PublishedResult("ucf11", "TR-LSTM", "num_params", 1725, "TR Table 1"),
+    PublishedResult("hmdb51-features", "CNN+TR-LSTM", "num_params", 0.7e6, "TR Sec. HMDB51"),
+    PublishedResult("draw", "DRAW encoder LSTM", "num_params", 1.8e6, "BT Fig. 7"),
+    PublishedResult("draw", "DRAW encoder BT-LSTM", "num_params", 1184, "BT Fig. 7"),
+    PublishedResult("recovery", "recovery d=2 R=1 N=1", "num_params", 129, "BT Fig. 9(c)"),
+    PublishedResult("recovery", "recovery d=2 R=4 N=1", "num_params", 528, "BT Fig. 9(d)"),
+    PublishedResult("recovery", "recovery d=2 R=1 N=2", "num_params", 258, "BT Fig. 9(e)"),
+    PublishedResult("recovery", "recovery d=4 R=4 N=1", "num_params", 384, "BT Fig. 9(f)"),
 )
 
 # By the task of a published result. Neither paper says how its clips were split.

@@ -1,4 +1,4 @@
-"""Every table of a study that classifies."""
+"""Every table of a study: of accuracies, of exponents, of bounds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from analysis.models import TASKS
 from analysis.rows import records, several
 from analysis.sheet import Sheet
 from analysis.sheets_accuracy import accuracy_sheet
+from analysis.sheets_bounds import bound_sheets
+from analysis.sheets_complexity import complexity_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
 
 Frames = dict[str, pd.DataFrame]
@@ -20,6 +22,11 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
 
     Raises ValueError where they allow none.
     """
+    found = complexity_sheets(frames) | bound_sheets(frames)
+    return found or _classified(frames)
+
+
+def _classified(frames: Frames) -> dict[str, Sheet]:
     runs = frames["runs"]
     here = runs[(runs["status"] == "done").fillna(False) & runs["task"].isin(TASKS)]
     here = here[here[TOP].notna()]

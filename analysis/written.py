@@ -26,7 +26,7 @@ def tables_of(
 
     Raises ValueError for a study without results, without tables, and for an unknown name.
     """
-    found = sheets({table: load(study, table, root) for table in ("runs", "epochs")})
+    found = sheets({table: load(study, table, root) for table in ("runs", "epochs", "samples")})
     if only is None:
         return found
     one_of("--only", only, found)

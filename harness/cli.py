@@ -1,4 +1,4 @@
-"""rankbench run, work, plan, status, doctor, export, data, query, figures, tables, bench, plans."""
+"""rankbench run, work, plan, status, doctor, export, data, query, figures, tables, ..."""
 
 from __future__ import annotations
 
@@ -116,9 +116,25 @@ def tables(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def claims_command(arguments: argparse.Namespace) -> int:
+    """Put every claim of the papers beside the results present."""
+    judged = importlib.import_module("analysis.claims").claims(arguments.results, arguments.only)
+    written = importlib.import_module("analysis.claims_written")
+    written.write(judged, arguments.format, Screen())
+    if arguments.figure is not None:
+        for path in written.draw(judged, arguments.figure):
+            print(path, file=sys.stderr)
+    return DONE
+
+
 def plans_command(arguments: argparse.Namespace) -> int:
     """Compare the planner's choices with the fastest measured."""
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
+
+
+def validate_command(arguments: argparse.Namespace) -> int:
+    """Fit the exponents of time and memory, and compare with those the papers claim."""
+    return int(importlib.import_module("harness.validate.command").validate(arguments))
 
 
 def _screen(table: pa.Table) -> Table:
@@ -164,11 +180,19 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--only", metavar="TABLE", help="one table by name, e.g. accuracy")
     listed.add_argument("--out", type=Path, help="file to write, .md or .csv")
     listed.set_defaults(command=tables)
+    claimed = commands.add_parser("claims", help="judge every claim of the papers by the results")
+    claimed.add_argument("--only", metavar="ID|PAPER", help="one claim, or BT, or TR")
+    claimed.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    claimed.add_argument("--figure", type=Path, metavar="FOLDER", help="draw them there, too")
+    claimed.add_argument("--results", default="results/reference", help="results folder")
+    claimed.set_defaults(command=claims_command)
     timed = commands.add_parser("bench", help="time our layers and every installed peer")
     _add_bench(timed)
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
     _add_plans(judged)
-    for command in (asked, drawn, listed, timed, judged):
+    fitted = commands.add_parser("validate", help="test the papers' orders of time and memory")
+    _add_validate(fitted)
+    for command in (asked, drawn, listed, timed, judged, fitted):
         command.add_argument("--results", default="results", help="folder or URL of the results")
     return parser
 
@@ -203,6 +227,18 @@ def _add_plans(command: argparse.ArgumentParser) -> None:
     command.add_argument("--budget", type=float, default=1.5, help="seconds for a shape, roughly")
     command.add_argument("--study", default="plans", help="name of the results")
     command.set_defaults(command=plans_command)
+
+
+def _add_validate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--only", metavar="METHOD", help="e.g. tensor_ring (default: all)")
+    command.add_argument(
+        "--measure",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="time and memory too, not FLOPs and sizes alone",
+    )
+    command.add_argument("--budget", type=float, default=6.0, help="seconds for a sweep, roughly")
+    command.set_defaults(command=validate_command)
 
 
 if __name__ == "__main__":

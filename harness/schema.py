@@ -84,6 +84,12 @@ RUNS = (
     Column("rows", _INT, "rows", "rows (batch * time) of the costed or timed call"),
     Column("forward_flops", _INT, "FLOPs", "2 per multiply-add, input map on `rows` rows"),
     Column("largest_intermediate", _INT, "elements", "largest tensor of that contraction"),
+    Column("sweep", _TEXT, "", "validate: the variable that alone varies: I, J, R, N, d, batch"),
+    Column("swept", _INT, "", "validate: its value"),
+    Column("backward_flops", _INT, "FLOPs", "validate: gradients of all cores, by the plan"),
+    Column("counted_forward_flops", _INT, "FLOPs", "validate: forward, by torch's FLOP counter"),
+    Column("counted_backward_flops", _INT, "FLOPs", "validate: backward, by the same"),
+    Column("largest_gradient", _INT, "elements", "validate: largest gradient of that contraction"),
     Column("predicted_forward_ms", _FLOAT, "ms", "forward of the input map, as planned"),
     Column("predicted_backward_ms", _FLOAT, "ms", "its backward pass, as planned"),
     # Accuracy.

@@ -64,6 +64,7 @@ FLOORS = [
     ["export", "trials"],
     ["dashboard"],
     ["bench", "on_ray", "on_slurm"],
+    ["validate"],
     ["findings", "identity", "journal", "doctor", "mend"],
     [
         "commands",

@@ -37,7 +37,9 @@ def test_parameters_has_a_line_per_rank_and_the_dense_count() -> None:
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("core order d", "parameters")
     assert ax.get_yscale() == "log"
     assert ax.get_title() == "block term, I=64, J=64"
-    assert caption_of(figure) == ""
+    assert caption_of(figure) == "rings: fewest parameters of each line"
+    rings = [own for own in ax.get_lines() if own.get_label() == "_least"]
+    assert sorted(own.get_xdata()[0] for own in rings) == [4, 4]
 
 
 def test_parameters_counts_a_setting_once() -> None:

@@ -60,6 +60,14 @@ class Contraction:
         """FLOPs of a forward pass, merging included: 2 per multiply-add."""
         return sum(self.stage_flops(rows)) + sum(plan.flops for plan in self.merges())
 
+    def backward_flops(self, rows: int) -> int:
+        """FLOPs of the gradients of all cores, intermediates at hand: 2 per multiply-add.
+
+        Two products a stage, one for the first: the input has no gradient.
+        """
+        first, *others = self.stage_flops(rows)
+        return first + 2 * (sum(others) + sum(plan.flops for plan in self.merges()))
+
     def stage_flops(self, rows: int) -> tuple[int, ...]:
         """FLOPs of each stage, without merging."""
         sizes = {**self.layer.sizes(), ROWS: rows}
@@ -79,6 +87,12 @@ class Contraction:
         """Elements of the largest tensor made on the way, merged groups and output included."""
         merging = (plan.largest_intermediate for plan in self.merges())
         return max(*self.intermediates(rows), *merging)
+
+    def largest_gradient(self, rows: int) -> int:
+        """Elements of the largest gradient: of a core, a merged group, or what a stage leaves."""
+        sizes = self.layer.sizes()
+        cores = (elements(core.indices, sizes) for core in self.layer.cores())
+        return max(self.largest_intermediate(rows), *self.merged(), *cores)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -32,11 +32,14 @@ class TorchKernel:
 
     What fits into the target's chunk of intermediates is left to autograd; more rows go through
     in chunks whose intermediates are made again in the backward pass, so that memory is bounded.
+    `chunk` sets the rows of a chunk instead.
     """
 
-    def __init__(self, contraction: Contraction, rows: int, target: Target) -> None:
+    def __init__(
+        self, contraction: Contraction, rows: int, target: Target, chunk: int | None = None
+    ) -> None:
         per_row = target.itemsize * sum(contraction.intermediates(1))
-        self.chunk = max(1, target.speed.chunk * target.threads // per_row)
+        self.chunk = chunk or max(1, target.speed.chunk * target.threads // per_row)
         products = layout(contraction, min(rows, self.chunk) or 1, target)
         self.work = _Chunk(contraction, products)
         self.merges = [

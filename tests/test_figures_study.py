@@ -119,6 +119,8 @@ def test_an_unknown_study_names_those_there_are(tmp_path: Path) -> None:
 def test_every_figure_takes_tables_there_are() -> None:
     assert set(FIGURES) == {
         "parameters",
+        "rank_bound",
+        *(f"complexity_{name}" for name in ("flops", "time", "tensor", "peak")),
         "recovered",
         "noise_picture",
         "rmse_vs_noise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,10 @@ def test_every_figure_takes_tables_there_are() -> None:
         "time_vs_parameters",
     }
     for name, drawing in FIGURES.items():
-        assert drawing.function.__name__ == name
+        function, suffix = drawing.function, ""
+        if isinstance(function, functools.partial):
+            function, suffix = function.func, f"_{function.keywords['quantity']}"
+        assert f"{function.__name__}{suffix}" == name
         assert drawing.tables[0] == "runs"
 
 

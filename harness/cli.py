@@ -1,4 +1,4 @@
-"""rankbench run, work, plan, status, doctor, export, data, query, figures, tables, ..."""
+"""The command line: what can be asked, and who answers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
-from rich.table import Table
-
 from harness import __version__
 from harness.address import hidden
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
-from harness.export import flat
-from harness.label import metric, plain
+from harness.label import plain
 from harness.places import study_folder
-from harness.query import query
-from harness.screen import Screen
 
 STUDY_COMMANDS = {
     "run": "measure what a study has not measured yet",
@@ -74,23 +66,7 @@ def bench_command(arguments: argparse.Namespace) -> int:
 
 def query_command(arguments: argparse.Namespace) -> int:
     """Answer SQL over every study's tables."""
-    table = query(arguments.sql, root=arguments.results)
-    if arguments.out is None:
-        if arguments.format == "csv":
-            pyarrow.csv.write_csv(flat(table), sys.stdout.buffer)
-        elif arguments.format == "parquet":
-            raise ValueError("--format parquet needs --out FILE")
-        else:
-            Screen().print(_screen(table))
-        return DONE
-    if arguments.format == "table":
-        raise ValueError("--out needs --format csv or parquet")
-    if arguments.format == "csv":
-        pyarrow.csv.write_csv(flat(table), arguments.out)
-    else:
-        pyarrow.parquet.write_table(table, arguments.out)
-    print(f"{table.num_rows} rows in {arguments.out}")
-    return DONE
+    return int(importlib.import_module("harness.query_command").answer(arguments))
 
 
 def figures(arguments: argparse.Namespace) -> int:
@@ -135,13 +111,6 @@ def plans_command(arguments: argparse.Namespace) -> int:
 def validate_command(arguments: argparse.Namespace) -> int:
     """Fit the exponents of time and memory, and compare with those the papers claim."""
     return int(importlib.import_module("harness.validate.command").validate(arguments))
-
-
-def _screen(table: pa.Table) -> Table:
-    shown = Table(*table.column_names)
-    for row in table.to_pylist():
-        shown.add_row(*(metric(v) if isinstance(v, float) else str(v) for v in row.values()))
-    return shown
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -70,6 +70,7 @@ FLOORS = [
         "commands",
         "doctor_command",
         "export_command",
+        "query_command",
         "data_command",
         "data_progress",
         "data_options",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from scipy.stats import binomtest
-
 LEVELS = {f"epochs_to_{percent}": percent / 100 for percent in (60, 70, 80, 90)}
 
 
@@ -51,5 +49,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927).
     """
+    from scipy.stats import binomtest  # importing it takes most of a second
+
     interval = binomtest(round(share * count), count).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

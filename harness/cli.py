@@ -14,6 +14,7 @@ from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
 from harness.label import plain
 from harness.places import study_folder
+from harness.screen import Screen
 
 STUDY_COMMANDS = {
     "run": "measure what a study has not measured yet",

@@ -38,6 +38,7 @@ class Place:
     rng: random.Random
     workers: int = 2
     sleep_s: float = 0.02
+    hopeless: int = 0  # runs that fail whenever they are tried
     settings: dict[str, Any] = field(default_factory=dict)
     server: Server | None = None  # of a study that machines share
     told: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Place:
             "results": str(self.folder / "results"),
             "points": self.points,
             "workers": self.workers,
+            "hopeless": self.hopeless,
             "task": task,
             **rest,
         }
@@ -136,6 +138,7 @@ def make_study(options: dict[str, Any]) -> Study:
     TASKS["known"] = Known
     options = dict(options)
     points, task = options.pop("points"), options.pop("task")
+    options.pop("hopeless")
     return Study(
         name=NAME,
         task={"name": "known", **task},

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import send_handle
+from pathlib import Path
 from typing import Any
 
 from harness.point import Point
@@ -67,12 +68,15 @@ def run_in_child(
     that came before are in the outcomes. `environment`: variables that the child sets first.
     """
     threads = contexts[0].threads
+    # As any child inherits them: its warden may have been started in another folder.
+    inherited = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
     order = Order(
         program=pickle.dumps((point, contexts)),
         threads=threads,
         time_limit_s=time_limit_s,
         memory_limit_gb=memory_limit_gb,
-        environment={**dict.fromkeys(_THREADS, str(threads)), **(environment or {})},
+        environment={**inherited, **(environment or {})},
+        folder=str(Path.cwd()),
     )
     outcomes = [Outcome() for _ in contexts]
     deadline = time.monotonic() + time_limit_s + _DEATH_S

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.config import Study
 from harness.feasibility import breaches
-from harness.label import count, duration, label, metric, ratio
+from harness.label import count, duration, label, metric, plain, ratio
 from harness.queue import Grid, Row
 from harness.run import layer_facts
 from harness.schema import PRUNED
@@ -125,7 +124,7 @@ def failure_table(rows: Iterable[Row]) -> Table | None:
     table.add_column("reason", overflow="fold")
     table.add_column("for example", no_wrap=True)
     for (status, told), runs in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        table.add_row(str(len(runs)), status, escape(told), min(runs))
+        table.add_row(str(len(runs)), status, plain(told), min(runs))
     return table
 
 

@@ -54,6 +54,7 @@ class Order:
     time_limit_s: float
     memory_limit_gb: float | None = None
     environment: dict[str, str]
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +208,7 @@ def _set_up(order: Order, warden: int) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")  # the kernel takes it before the study
     os.environ.update(order.environment)
+    os.chdir(order.folder)
     if order.memory_limit_gb is not None and not order.environment.get("CUDA_VISIBLE_DEVICES"):
         _limit_data(order.memory_limit_gb)
 

@@ -46,6 +46,9 @@ class Rogue(Probe):
     def tells_gpus(self) -> None:
         self.note(f"gpus {os.environ.get('CUDA_VISIBLE_DEVICES')} {torch.cuda.is_initialized()}")
 
+    def tells_its_place(self) -> None:
+        self.note(f"{Path.cwd()} {os.environ.get('RANKBENCH_CACHE')}")
+
     def tells_threads(self) -> None:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         told = [torch.get_num_threads(), *(int(os.environ[name]) for name in names)]

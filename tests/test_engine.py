@@ -219,3 +219,15 @@ def wait_until(holds: Callable[[], bool]) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("it never came to be")
+
+
+def test_a_run_works_where_the_study_does_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the process that it is forked from was started elsewhere."""
+    run("done")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RANKBENCH_CACHE", "here")
+    outcome = run_rogue("tells_its_place", Path("log"))
+    assert outcome.status == "done"
+    assert f"{tmp_path} here" in (tmp_path / "log").read_text().splitlines()

@@ -220,7 +220,7 @@ def test_pictures_are_resized_as_pillow_does(data: st.DataObject) -> None:
     theirs = Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)
     ours = resized(torch.from_numpy(pixels).permute(2, 0, 1)[None], (side, side))
     difference = ours[0].permute(1, 2, 0).numpy().astype(int) - np.asarray(theirs)
-    assert np.abs(difference).max() <= 1
+    assert np.abs(difference).max() <= 2  # each rounds twice, Pillow to whole numbers in between
 
 
 def test_pictures_come_in_batches_of_one_clip_at_most(weights: Path) -> None:

@@ -201,7 +201,15 @@ def test_the_peak_of_memory_is_kept_however_a_run_ends() -> None:
     assert run("kill").facts["peak_rss_mb"] > 100
 
 
-@pytest.mark.parametrize("how", ["daemonises forever", "stopped", "native", "forks deaf forever"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "daemonises forever",
+        "native",
+        pytest.param("stopped", marks=pytest.mark.slow),
+        pytest.param("forks deaf forever", marks=pytest.mark.slow),
+    ],
+)
 def test_all_processes_of_a_run_die_with_a_killed_study(tmp_path: Path, how: str) -> None:
     study = subprocess.Popen(
         [sys.executable, "-m", "tests.rogue", how, str(tmp_path / "log")], cwd=ROOT

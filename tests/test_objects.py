@@ -170,6 +170,7 @@ def compact_for_ever(root: str) -> None:
         Store(root, "demo").compact()
 
 
+@pytest.mark.slow
 def test_writers_readers_and_killed_compactors_lose_no_run(root: str) -> None:
     count, draw, seen = 8, random.Random(0), set[str]()
     store = Store(root, "demo")
@@ -214,6 +215,7 @@ def test_a_bucket_that_is_missing_is_one_line(root: str, address: str) -> None:
             act()
 
 
+@pytest.mark.slow
 def test_a_server_that_went_is_one_line_and_what_was_stored_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

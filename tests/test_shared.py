@@ -81,6 +81,7 @@ def test_a_study_is_measured_told_and_then_left_alone(server: Server, tmp_path: 
     assert set(executed(tmp_path).values()) == {1}
 
 
+@pytest.mark.slow
 def test_two_thousand_points_are_added_once(server: Server, tmp_path: Path) -> None:
     study = shared_study(server, tmp_path, points=2000)
     join(study)
@@ -169,6 +170,7 @@ def test_a_trial_that_is_stopped_waits_again(server: Server, tmp_path: Path) -> 
     assert states(study) == {"WAITING": 1}
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_ends_the_worker_with_one_line(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

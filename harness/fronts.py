@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -14,7 +14,7 @@ from harness.config import Study
 from harness.feasibility import constraint_violations
 from harness.label import label, metric, ratio
 from harness.pareto import costs_of, dominated_share, front
-from harness.queue import Row, objective_values
+from harness.queue import Row, by_point, objective_values
 from harness.summary import STYLE, titles, varied
 
 
@@ -80,14 +80,6 @@ def front_table(study: Study, rows: Iterable[Row], most: int = 20) -> Group:
     if len(found.points) > most:
         parts.append(f"... and {len(found.points) - most} more")
     return Group(*parts)
-
-
-def by_point(rows: Iterable[Row]) -> Sequence[list[Row]]:
-    """The rows of each point together."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["point_id"], []).append(row)
-    return list(groups.values())
 
 
 def _title(study: Study, found: Front) -> str:

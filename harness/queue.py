@@ -26,7 +26,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from harness.config import Study
 from harness.feasibility import beyond, constraint_violations
@@ -97,7 +97,7 @@ def open_seeds(study: Study, runs: Sequence[Row]) -> list[int]:
 
 def settled(study: Study, rows: Iterable[Row]) -> int:
     """How many runs of the points in `rows` are not to come: ended, or spared by a pruner."""
-    return sum(len(study.seeds) - len(open_seeds(study, runs)) for runs in _by_point(rows))
+    return sum(len(study.seeds) - len(open_seeds(study, runs)) for runs in by_point(rows))
 
 
 def finished(study: Study) -> tuple[str, ...]:
@@ -267,7 +267,7 @@ class TrialQueue:
     def _fill_from_rows(self, rows: Mapping[str, Row]) -> int:
         """A sampled search: tell what is known, finish what is partial; how many there are."""
         known = 0
-        for runs in _by_point(sampled_rows(self.study, rows.values())):
+        for runs in by_point(sampled_rows(self.study, rows.values())):
             stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
             distributions = branch_distributions(self.study, stored)
             params = {name: stored[name] for name in distributions}
@@ -284,14 +284,8 @@ class TrialQueue:
         distributions: Mapping[str, BaseDistribution],
         attributes: dict[str, Any],
     ) -> None:
-        """Let a point wait with its parameters drawn, which saves a write of each later."""
-        trial = create_trial(
-            state=TrialState.WAITING,
-            params=params,
-            distributions={name: distributions[name] for name in params},
-            user_attrs=attributes,
-        )
-        self._create.add_trial(trial)
+        """Let a point wait."""
+        self._create.add_trial(waiting_trial(params, distributions, attributes))
 
     def _add_finished(
         self,
@@ -329,6 +323,20 @@ class TrialQueue:
         if self.study.search.sampler != "nsga2":
             return {}
         return {NSGAIISampler._get_generation_key(): self._told // POPULATION}
+
+
+def waiting_trial(
+    params: dict[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    attributes: dict[str, Any],
+) -> FrozenTrial:
+    """A trial that waits with its parameters drawn, which saves whoever claims it their writes."""
+    return create_trial(
+        state=TrialState.WAITING,
+        params=params,
+        distributions={name: distributions[name] for name in params},
+        user_attrs=attributes,
+    )
 
 
 def branch_distribution(study: Study) -> dict[str, BaseDistribution]:
@@ -379,7 +387,8 @@ def _suggest(trial: Trial, name: str, found: BaseDistribution) -> Any:
     raise TypeError(f"no way to suggest from {found}")
 
 
-def _by_point(rows: Iterable[Row]) -> list[list[Row]]:
+def by_point(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows of each point together."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row["point_id"], []).append(row)

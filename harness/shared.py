@@ -27,7 +27,7 @@ from harness.config import Study
 from harness.point import digest
 from harness.postgres import REPEATED, Postgres, Stored, is_lost
 from harness.pruning import Curve, build_pruner
-from harness.queue import Grid, Row, T, TrialQueue
+from harness.queue import Grid, Row, T, TrialQueue, waiting_trial
 from harness.reach import check_reach
 from harness.space import Range, Settings
 
@@ -205,16 +205,8 @@ class SharedQueue(TrialQueue):
         distributions: Mapping[str, BaseDistribution],
         attributes: dict[str, Any],
     ) -> None:
-        """With its parameters set, which spares whoever claims it a dozen statements."""
-        found = {name: distributions[name] for name in params}
-        self._waiting.append(  # not in memory, where each choice of each trial is copied
-            create_trial(
-                state=TrialState.WAITING,
-                params=params,
-                distributions=found,
-                user_attrs=attributes,
-            )
-        )
+        """Let a point wait; not in memory, where each choice of each trial is copied."""
+        self._waiting.append(waiting_trial(params, distributions, attributes))
 
     def _beat(self, ended: threading.Event) -> None:
         """Beat until `ended`, and look after the trials of others."""

@@ -16,10 +16,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from harness.config import Study
+from harness.feasibility import constraint_violations
 from harness.pruning import Curve, curves
 from harness.queue import (
     Row,
     branch_distributions,
+    by_point,
     open_seeds,
     point_rows,
     sampled_rows,
@@ -100,14 +102,11 @@ def _points(
             runs = point_rows(study, point, execution.rows)
             yield grid.params[point_id], grid.distributions, runs, point_id
         return
-    groups: dict[str, list[Row]] = {}
-    for row in sampled_rows(study, execution.rows.values()):
-        groups.setdefault(row["point_id"], []).append(row)
-    for point_id, runs in groups.items():
+    for runs in by_point(sampled_rows(study, execution.rows.values())):
         stored = json.loads(runs[0]["params"])
         distributions = branch_distributions(study, stored)
         params = {name: stored[name] for name in distributions}
-        yield params, distributions, _in_order(study, runs), point_id
+        yield params, distributions, _in_order(study, runs), str(runs[0]["point_id"])
 
 
 def _in_order(study: Study, runs: Sequence[Row]) -> list[Row]:
@@ -131,6 +130,7 @@ def _trial(
         intermediate_values=curve,
         params=params,
         distributions={name: distributions[name] for name in params},
+        constraints=constraint_violations(study, runs) if state is TrialState.COMPLETE else None,
     )
     _set_times(trial, runs)
     return trial

@@ -161,9 +161,9 @@ class Worker:
         """
         self.ledger.skipped[reason] += 1
         self.ledger.rejected += 1
-        if self.ledger.rejected <= MOST_REJECTED:
-            trial.study.enqueue_trial({})
         queue = self.ledger.queue
+        if self.ledger.rejected <= MOST_REJECTED:
+            queue.steadily(lambda: trial.study.enqueue_trial({}))
         queue.steadily(lambda: constrain(trial, limit_violations(self.study, point)))
         queue.identify(trial, point.point_id)
         signs = {"minimize": math.inf, "maximize": -math.inf}

@@ -12,6 +12,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.bounds import Bound
 from harness.cli import main
 from harness.queue import Row
 from harness.store import Store
@@ -96,6 +97,14 @@ def test_several_objectives_have_their_directions_and_front(tmp_path: Path) -> N
     assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
     assert study.metric_names == ["rmse", "num_params"]
     assert {tuple(trial.values) for trial in study.best_trials} == {(1, 10), (2, 20), (3, 30)}
+
+
+def test_the_best_trial_keeps_to_the_constraints(tmp_path: Path) -> None:
+    constraints = (Bound(column="num_params", high=20),)
+    search = {"objectives": (("rmse", "maximize"),), "constraints": constraints}
+    execution = StudyRun(make_study(tmp_path, VALUES, search=search))
+    store_grid(execution)
+    assert loaded(execution).best_trial.params == {"task.value": 2}  # 3 has 30 parameters
 
 
 def test_a_sampled_search_has_the_parameters_that_were_drawn(tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def _features(arguments: argparse.Namespace, progress: FeatureProgress) -> Path:
     return folder
 
 
+def captions(arguments: argparse.Namespace) -> int:
+    """Store captions of images with a vector each."""
+    # It imports torch, which takes seconds.
+    making = importlib.import_module("harness.caption_command")
+    return int(making.captions(arguments, Screen()))
+
+
 def listing(arguments: argparse.Namespace) -> int:
     """Show what is stored; 1 when a set is damaged."""
     console = Screen()

@@ -72,6 +72,7 @@ FLOORS = [
         "export_command",
         "query_command",
         "data_command",
+        "caption_command",
         "data_progress",
         "data_options",
     ],

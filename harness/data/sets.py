@@ -88,6 +88,11 @@ def unknown(name: str, kind: str = "frames") -> str:
             f"no set {name!r} is cached (cached: {cached});"
             " `rankbench data features NAME --extractor ...` makes it of the frames of a set"
         )
+    if kind == "captions":
+        return (
+            f"no set {name!r} is cached (cached: {cached});"
+            " `rankbench data captions NAME --captions FILE --features FILE` makes it"
+        )
     where = f"; {ORIGINS[name]}" if name in ORIGINS else ""
     return (
         f"no set {name!r} is cached (cached: {cached});"

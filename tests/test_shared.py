@@ -19,8 +19,11 @@ from sqlalchemy import text
 from harness import shared
 from harness.cli import main
 from harness.config import Study
+from harness.doctor import is_being_run
 from harness.fragments import remove
+from harness.mend import mend_study
 from harness.postgres import Postgres
+from harness.queue import Row
 from harness.shared import SharedQueue, storage_name
 from harness.storage_check import check_storage
 from harness.study import StudyRun
@@ -123,6 +126,23 @@ def test_the_doctor_compares_the_trials_with_the_rows(
     assert PASSWORD not in told
     execute(study)  # its trial from before stays told
     assert main(asked) == 0
+
+
+def test_workers_hold_the_study_together_and_nobody_alone(server: Server, tmp_path: Path) -> None:
+    study = shared_study(server, tmp_path, points=1)
+    folder = tmp_path / "results" / "probing"
+
+    class Asking(Silent):
+        def finished(self, worker: int, row: Row) -> None:
+            assert is_being_run(folder)
+            join(study, again=False)
+            with pytest.raises(ValueError, match=f"is being run by process {os.getpid()}"):
+                mend_study(folder)
+
+    execution = StudyRun(study)
+    execution.run(Asking())
+    assert len(execution.measured) == 1
+    assert not is_being_run(folder)
 
 
 def test_the_doctor_tells_of_a_silent_worker(server: Server, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ FLOORS = [
         "measure",
         "machine",
         "data",
+        "artifacts",
         "attempts",
         "local",
         "objects",

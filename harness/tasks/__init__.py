@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.tasks.action import Action
 from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.draw import Draw
 from harness.tasks.features import Features
 from harness.tasks.motion import Motion
 from harness.tasks.profile import Profile
@@ -15,6 +16,7 @@ TASKS: dict[str, type[Task]] = {
     "features": Features,
     "motion": Motion,
     "profile": Profile,
+    "draw": Draw,
 }
 
 __all__ = ["TASKS", "Context", "Row", "Task", "Work"]

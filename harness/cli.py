@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--port", type=int, default=8080, help="of the dashboard")
     checked = commands.add_parser("doctor", help="check stored results, and mend them")
     checked.add_argument("results", nargs="?", default="results", help="results folder")
+    checked.add_argument("--storage", default="", help="its trials too: postgresql://HOST/DATABASE")
     checked.add_argument("--mend", action="store_true", help="mend what can be without a loss")
     checked.set_defaults(command=doctor_command)
     _add_export(commands.add_parser("export", help="write results for other tools"))

@@ -18,6 +18,7 @@ from harness.data.feature_files import import_features
 from harness.data.framing import Framing
 from harness.data.ingest import Ingested, Source, ingest
 from harness.data.layout import UCF11_CLASSES
+from harness.data.mnist import store_mnist
 from harness.data.official import column
 from harness.data_progress import DataProgress, FeatureProgress
 from harness.exits import DONE, FAILED
@@ -100,6 +101,22 @@ def _features(arguments: argparse.Namespace, progress: FeatureProgress) -> Path:
     return folder
 
 
+def mnist(arguments: argparse.Namespace) -> int:
+    """Store MNIST."""
+    console = Screen()
+    folder = store_mnist(arguments.path, arguments.name)
+    _, index = sets.open_set(folder.name)
+    told, sides = sets.metadata(index), index["side"].to_pylist()
+    counts = zip(sides, index["frames"].to_pylist(), strict=True)
+    trained = sum(count for side, count in counts if side == "train")
+    what = f"{trained:,} images to train on, {told['shape'][0] - trained:,} to test on"
+    line = f"{folder.name}: {what}, hash {told['data_hash']}"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"stored: {folder}", markup=False, soft_wrap=True)
+    console.print(f"train on it: rankbench run draw task.images={folder.name}", soft_wrap=True)
+    return DONE
+
+
 def captions(arguments: argparse.Namespace) -> int:
     """Store captions of images with a vector each."""
     # It imports torch, which takes seconds.
@@ -133,7 +150,7 @@ def _listed(name: str) -> tuple[str, ...]:
 
 
 def _content(told: dict[str, Any]) -> str:
-    if told["kind"] == "frames":
+    if told["kind"] in ("frames", "images"):
         return f"{told['width']}x{told['height']}x{told['channels']}"
     return f"{told['shape'][1]} features"
 

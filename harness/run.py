@@ -27,18 +27,24 @@ _NO_MEMORY = (
 
 @dataclass(kw_only=True)
 class Outcome:
-    """How a run ended, and every row it yielded until then."""
+    """How a run ended, every row it yielded until then, and the files by name."""
 
     status: str = "killed"
     error: str | None = None
     traceback: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, table: str, row: dict[str, Any]) -> None:
-        """Keep a row; those of `runs` are merged into `facts`, later values winning."""
+        """Keep a row; those of `runs` are merged into `facts`, later values winning.
+
+        A row of `artifacts` is a file, of which the last of a name is kept.
+        """
         if table == "runs":
             self.facts.update(row)
+        elif table == "artifacts":
+            self.files[row["name"]] = row["content"]
         else:
             self.tables.setdefault(table, []).append(row)
 

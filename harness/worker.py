@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from optuna.trial import Trial, TrialState
 
 from harness.alone import machine
+from harness.artifacts import Artifacts
 from harness.checkpoint import Checkpoint
 from harness.config import Study
 from harness.engine import run_in_child
@@ -273,6 +274,9 @@ class Worker:
             self.ledger.reload()
             if self.ledger.has_ended(row["run_id"]):
                 return  # the trial was given to another worker, who has done it
+        if row["status"] == "done":  # before its row, which says that all of it is there
+            files = Artifacts(self.study.results, self.study.name)
+            files.write(row["run_id"], outcome.files)
         self.ledger.store.write_run({**outcome.tables, "runs": [row]})
         self.ledger.rows[row["run_id"]] = row
         self.ledger.measured.append(row)

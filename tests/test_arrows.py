@@ -40,6 +40,7 @@ FLOORS = [
         "measure",
         "machine",
         "data",
+        "artifacts",
         "attempts",
         "local",
         "objects",
@@ -65,7 +66,7 @@ FLOORS = [
     ["dashboard"],
     ["bench", "on_ray", "on_slurm"],
     ["validate"],
-    ["findings", "identity", "journal", "doctor", "mend"],
+    ["findings", "identity", "journal", "doctor", "mend", "storage_check"],
     [
         "commands",
         "doctor_command",

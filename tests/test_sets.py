@@ -292,7 +292,7 @@ def test_what_a_writer_refuses() -> None:
     ):
         writer.finish()
     with pytest.raises(
-        ValueError, match="kind of a set must be one of: frames, features, captions; got"
+        ValueError, match="kind of a set must be one of: frames, features, images, captions; got"
     ):
         SetSpec(name="a", kind="video", features=1)
 

@@ -8,4 +8,5 @@ ORIGINS = {
         ' page "UCF YouTube Action Data Set", for non-commercial research'
     ),
     "hmdb51": "HMDB51 is at the Serre lab, Brown University, page HMDB51, with its official splits",
+    "mnist": "MNIST is at Yann LeCun's site, four idx files, and in many mirrors as a .npz",
 }

@@ -88,6 +88,11 @@ def unknown(name: str, kind: str = "frames") -> str:
             f"no set {name!r} is cached (cached: {cached});"
             " `rankbench data features NAME --extractor ...` makes it of the frames of a set"
         )
+    if kind == "images":
+        return (
+            f"no set {name!r} is cached (cached: {cached}); `rankbench data mnist PATH` makes one;"
+            " an empty task.images takes the digits that scikit-learn ships"
+        )
     if kind == "captions":
         return (
             f"no set {name!r} is cached (cached: {cached});"

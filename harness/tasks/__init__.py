@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.tasks.action import Action
 from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.caption import Caption
+from harness.tasks.draw import Draw
 from harness.tasks.features import Features
 from harness.tasks.motion import Motion
 from harness.tasks.profile import Profile
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
     "motion": Motion,
     "profile": Profile,
     "caption": Caption,
+    "draw": Draw,
 }
 
 __all__ = ["TASKS", "Context", "Row", "Task", "Work"]

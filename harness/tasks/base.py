@@ -76,7 +76,8 @@ class Task(ABC):
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         """Measure, yielding (table, row) as each is known.
 
-        Rows of `runs` are merged into one; the others gain study and run_id.
+        Rows of `runs` are merged into one; the others gain study and run_id. A row of `artifacts`
+        is a file to be stored beside a run that is done: its name, and its content in bytes.
 
         Raises Diverged when training does, ValueError for data that cannot be used.
         """

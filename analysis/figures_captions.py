@@ -6,6 +6,7 @@ import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image as mpimg
 import numpy as np
@@ -23,7 +24,11 @@ from harness.data.sets import names
 SHOWN = 6  # images of a figure
 PHOTOS = "RANKBENCH_IMAGES"  # names the folder of the images, to have them beside their sentences
 _PANELS = ("perplexity", "bleu_1", "bleu_4", "cider")
-_LINE = 46  # characters of a sentence before it is broken
+_WIDTH = 68  # characters of a sentence before it is broken
+_POINTS = 11.5  # of a line of text
+_PHOTO = 120.0  # points, the least height of one
+
+Line = tuple[str, str]
 
 
 def captions(runs: pd.DataFrame) -> Figure:
@@ -102,14 +107,17 @@ def sentences(
         if not images:
             raise ValueError(f"sentences: {PHOTOS}={photos} holds none of the test images")
     chosen = evenly(images, SHOWN)
+    cards = [
+        _lines(kept, said[image], (references or {}).get(image, ()), photos) for image in chosen
+    ]
+    tall = [_row_points(cards[at : at + 2], photos) for at in range(0, len(cards), 2)]
     with style.house():
-        figure = style.new(10.0, 0.5 + (2.3 if photos else 1.65) * ((len(chosen) + 1) // 2))
-        grid = figure.subplots((len(chosen) + 1) // 2, 2, squeeze=False)
+        figure = style.new(10.0, 0.4 + sum(tall) / 72)
+        grid = figure.subplots(len(tall), 2, squeeze=False, height_ratios=tall)
         for ax in grid.flat:
             ax.axis("off")
-        for ax, image in zip(grid.flat, chosen, strict=False):
-            own = list((references or {}).get(image, ()))[:2]
-            _card(ax, image, kept, said[image], photos / image if photos else None, own)
+        for ax, image, card in zip(grid.flat, chosen, cards, strict=False):
+            _card(ax, image, card, photos)
         how = f"beams of {kept['beam'].iloc[0]}, seed {kept['seed'].iloc[0]}"
         style.caption(figure, [f"test images of {kept['dataset'].iloc[0]}, evenly spread", how])
     return figure
@@ -125,28 +133,38 @@ def _said(kept: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
     return found.dropna(axis="columns")
 
 
-def _card(
-    ax: Axes,
-    image: str,
-    kept: pd.DataFrame,
-    said: pd.Series[str],
-    photo: Path | None,
-    references: Sequence[str],
-) -> None:
-    left, width = 0.0, _LINE + 18
-    if photo is not None:
-        inset = ax.inset_axes((0.0, 0.0, 0.34, 1.0))
-        inset.imshow(mpimg.imread(photo))
-        inset.axis("off")
-        left, width = 0.37, _LINE
-    ax.set_title(image, fontsize=style.SMALL, color="#777777", loc="left", pad=2)
+def _lines(
+    kept: pd.DataFrame, said: pd.Series[str], references: Sequence[str], photos: Path | None
+) -> list[Line]:
+    """Text and colour of what models and people say on an image, broken where it is long."""
     families = dict(zip(kept["model"], kept["family"], strict=True))
-    lines = [
-        (str(model), text, style.COLOURS[families[str(model)]]) for model, text in said.items()
-    ]
-    lines += [("people", text, "#777777") for text in references]
-    y = 0.98
-    for name, text, colour in lines:
-        shown = textwrap.fill(f"{name}: {text}", width)
-        ax.text(left, y, shown, transform=ax.transAxes, va="top", color=colour, fontsize=8)
-        y -= 0.135 * (1 + shown.count("\n"))
+    found = [(f"{model}: {text}", style.COLOURS[families[model]]) for model, text in said.items()]
+    found += [(f"people: {text}", "#777777") for text in list(references)[:2]]
+    width = _WIDTH - 22 if photos else _WIDTH
+    return [(textwrap.fill(text, width), colour) for text, colour in found]
+
+
+def _points(line: Line) -> float:
+    """The height of a text and the gap below it."""
+    return _POINTS * (1.3 + line[0].count("\n"))
+
+
+def _row_points(cards: Sequence[Sequence[Line]], photos: Path | None) -> float:
+    """The height of a row of cards, titles included."""
+    texts = max(sum(map(_points, card)) for card in cards)
+    return max(texts, _PHOTO if photos else 0.0) + 2.5 * _POINTS
+
+
+def _card(ax: Axes, image: str, lines: Sequence[Line], photos: Path | None) -> None:
+    left, y = 0.0, 0.0
+    if photos is not None:
+        inset = ax.inset_axes((0.0, 0.0, 0.34, 1.0), anchor="NW")
+        inset.imshow(mpimg.imread(photos / image))
+        inset.axis("off")
+        left = 0.37
+    ax.set_title(image, fontsize=style.SMALL, color="#777777", loc="left", pad=2)
+    for text, colour in lines:
+        offset: dict[str, Any] = {"xytext": (0, -y), "textcoords": "offset points", "va": "top"}
+        look: dict[str, Any] = {"color": colour, "fontsize": 8, "linespacing": 1.2}
+        ax.annotate(text, (left, 0.99), xycoords="axes fraction", **offset, **look)
+        y += _points((text, colour))

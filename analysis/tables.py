@@ -28,6 +28,7 @@ METRICS: dict[str, Metric] = {
     "top_accuracy": Metric(
         column="top_accuracy", name="top test accuracy", short="top", less_is_better=False
     ),
+    "nelbo_nats": Metric(column="nelbo_nats", name="negative ELBO (nats)", short="nats"),
     "step_ms": Metric(column="step_ms", name="training step (ms)", short="ms"),
     "forward_ms": Metric(column="forward_ms", name="forward pass (ms)", short="ms"),
     "num_params": Metric(column="num_params", name="parameters", short="P"),

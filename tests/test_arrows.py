@@ -73,6 +73,7 @@ FLOORS = [
         "export_command",
         "query_command",
         "data_command",
+        "caption_command",
         "data_progress",
         "data_options",
     ],

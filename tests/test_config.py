@@ -135,5 +135,7 @@ def test_wrong_files_are_told_in_one_line(tmp_path: Path, text: str, message: st
 
 
 def test_a_missing_study_names_those_there_are() -> None:
-    assert "study must be one of: jhmdb-features, params, pareto, rank-bound" in error("recovry-bt")
+    assert "study must be one of: budget, budget-motion, jhmdb-features, params" in error(
+        "recovry-bt"
+    )
     assert error("no/such.yaml") == "study file no/such.yaml does not exist"

@@ -43,7 +43,7 @@ def test_a_permuted_recovery_has_the_columns_of_w_in_another_order() -> None:
     plain = SMALL.true_weight()
     moved = replace(SMALL, permute="pixels", permute_seed=3)
     torch.testing.assert_close(moved.true_weight(), plain[:, new_order(12, "pixels", 3)])
-    assert moved.describe()["permute"] == "pixels"
+    assert [task.describe()["permute"] for task in (SMALL, moved)] == [None, "pixels"]
 
 
 def test_permuted_clips_have_the_same_pixels_in_one_other_order() -> None:

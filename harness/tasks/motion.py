@@ -22,7 +22,7 @@ from harness.checks import number, positive_int, whole
 from harness.data.clips import Counts
 from harness.tasks.base import Context, Row
 from harness.tasks.clips import ClipTask
-from harness.tasks.permuting import check_permutation, new_order
+from harness.tasks.permuting import check_permutation, new_order, said
 from harness.tasks.profile import Profile
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Motion(ClipTask):
         return 0.0, 1.0
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "noise": float(self.noise), "permute": self.permute}
+        return {**super().describe(), "noise": float(self.noise), "permute": said(self.permute)}
 
     def clips(self) -> Moving:
         return Moving(self)

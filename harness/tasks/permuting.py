@@ -28,6 +28,11 @@ def check_permutation(permute: str, permute_seed: int) -> None:
         )
 
 
+def said(permute: str) -> str | None:
+    """What the column `permute` says: null for an input in its own order."""
+    return None if permute == "none" else permute
+
+
 def new_order(size: int, permute: str, seed: int) -> Int64[Tensor, " i"]:
     """Which of `size` features stands at each place of the permuted input.
 

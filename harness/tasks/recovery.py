@@ -21,7 +21,7 @@ from harness.layers import LAYERS, CompressedLinear, Layer
 from harness.layers.settings import LayerSettings
 from harness.patience import Monitor
 from harness.tasks.base import Context, Replicate, Row, Task, Work
-from harness.tasks.permuting import check_permutation, new_order
+from harness.tasks.permuting import check_permutation, new_order, said
 from harness.tasks.pictures import PICTURES, draw
 from harness.tasks.sample import Moments
 from harness.tasks.together import train_stacked
@@ -116,7 +116,7 @@ class Recovery(Task):
             "noise": float(self.noise),
             "samples": self.samples,
             "learner": self.learner,
-            "permute": self.permute,
+            "permute": said(self.permute),
         }
 
     def work(self, point: Point) -> Work:

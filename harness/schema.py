@@ -44,6 +44,9 @@ RUNS = (
     Column("target", _TEXT, "", "recovery: the kind of W that is learned"),
     Column("noise", _FLOAT, "variance", "recovery: variance of the noise added to y"),
     Column("samples", _INT, "samples", "recovery: number of (x, y) pairs"),
+    Column(
+        "permute", _TEXT, "", "recovery, motion: new order of the input: pixels, modes; or null"
+    ),
     Column("split", _TEXT, "", "action: what the train/test split separates"),
     Column("dataset", _TEXT, "", "action, features, draw: name of the data; null otherwise"),
     Column("time_steps", _INT, "frames", "action, features: frames of a clip that are shown"),

@@ -39,5 +39,5 @@ clean: ## remove .venv and caches; results stay
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,archives,dashboard,features,postgres,slurm]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,archives,captions,dashboard,features,postgres,slurm]'
 	touch $@

@@ -34,7 +34,8 @@ def done(runs: pd.DataFrame, figure: str, *columns: str) -> pd.DataFrame:
     if kept.empty:
         raise ValueError(f"{figure}: {_shortage(runs, finished, columns)}")
     kept = kept.copy()
-    kept["family"] = [family(row) for row in records(kept)]
+    kinds = [column for column in ("learner", "decomposition") if column in kept.columns]
+    kept["family"] = [family(row) for row in records(kept[kinds])]
     return kept
 
 

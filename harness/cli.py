@@ -104,6 +104,13 @@ def claims_command(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def report_command(arguments: argparse.Namespace) -> int:
+    """Write studies and claims as one HTML page."""
+    pages = importlib.import_module("analysis.report_command")
+    print(pages.write(arguments.studies, arguments.results, arguments.out))
+    return DONE
+
+
 def plans_command(arguments: argparse.Namespace) -> int:
     """Compare the planner's choices with the fastest measured."""
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
@@ -130,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--port", type=int, default=8080, help="of the dashboard")
     checked = commands.add_parser("doctor", help="check stored results, and mend them")
     checked.add_argument("results", nargs="?", default="results", help="results folder")
+    checked.add_argument("--storage", default="", help="its trials too: postgresql://HOST/DATABASE")
     checked.add_argument("--mend", action="store_true", help="mend what can be without a loss")
     checked.set_defaults(command=doctor_command)
     _add_export(commands.add_parser("export", help="write results for other tools"))
@@ -156,13 +164,17 @@ def _parser() -> argparse.ArgumentParser:
     claimed.add_argument("--figure", type=Path, metavar="FOLDER", help="draw them there, too")
     claimed.add_argument("--results", default="results/reference", help="results folder")
     claimed.set_defaults(command=claims_command)
+    reported = commands.add_parser("report", help="write studies and claims as one HTML page")
+    reported.add_argument("studies", nargs="+", metavar="STUDY")
+    reported.add_argument("--out", type=Path, default=Path("report.html"), help="file to write")
+    reported.set_defaults(command=report_command)
     timed = commands.add_parser("bench", help="time our layers and every installed peer")
     _add_bench(timed)
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
     _add_plans(judged)
     fitted = commands.add_parser("validate", help="test the papers' orders of time and memory")
     _add_validate(fitted)
-    for command in (asked, drawn, listed, timed, judged, fitted):
+    for command in (asked, drawn, listed, reported, timed, judged, fitted):
         command.add_argument("--results", default="results", help="folder or URL of the results")
     return parser
 

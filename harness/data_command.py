@@ -117,6 +117,13 @@ def mnist(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def captions(arguments: argparse.Namespace) -> int:
+    """Store captions of images with a vector each."""
+    # It imports torch, which takes seconds.
+    making = importlib.import_module("harness.caption_command")
+    return int(making.captions(arguments, Screen()))
+
+
 def listing(arguments: argparse.Namespace) -> int:
     """Show what is stored; 1 when a set is damaged."""
     console = Screen()

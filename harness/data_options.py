@@ -34,6 +34,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     made = commands.add_parser("features", help="turn a set's frames into features of a CNN")
     _add_features(made)
     made.set_defaults(ask="features")
+    captioned = commands.add_parser("captions", help="store images' captions with their features")
+    _add_captions(captioned)
+    captioned.set_defaults(ask="captions")
     listed = commands.add_parser("list", help="show what is stored, with sizes and hashes")
     listed.set_defaults(ask="listing")
 
@@ -69,4 +72,31 @@ def _add_features(command: argparse.ArgumentParser) -> None:
     command.add_argument("--as", dest="target", help="name of the new set (NAME-EXTRACTOR)")
     command.add_argument("--weights", type=Path, help="a .pth or .safetensors of trained weights")
     command.add_argument("--batch", type=int, default=16, help="frames at once (default: 16)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def _add_captions(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", help="name of the set")
+    command.add_argument(
+        "--captions",
+        action="append",
+        required=True,
+        metavar="[SIDE=]FILE",
+        help="MSCOCO's or Karpathy's JSON, a Parquet, or tokens of Flickr; several times, with"
+        " SIDE train, validation or test where one file is one side",
+    )
+    command.add_argument(
+        "--side",
+        action="append",
+        default=[],
+        metavar="SIDE=FILE",
+        help="names of a side's images, one a line; several times",
+    )
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--features", type=Path, help=".npz of ids and features, or .npy")
+    source.add_argument("--images", type=Path, help="folder of the images, for --extractor")
+    command.add_argument("--ids", type=Path, help="names of the rows of a .npy, one a line")
+    command.add_argument("--extractor", help="efficientnet-lite0 or inception-v3")
+    command.add_argument("--weights", type=Path, help="a .pth or .safetensors of trained weights")
+    command.add_argument("--batch", type=int, default=16, help="images at once (default: 16)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -62,8 +62,8 @@ def studies_below(root: Path) -> list[Path]:
 def is_being_run(folder: Path) -> bool:
     """Whether a process holds the study; nothing is written to find out."""
     try:
-        with (folder / ".run.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with (folder / ".run.lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.address import check_address
 from harness.doctor import check_study, is_being_run, studies_below, summary
 from harness.exits import DONE, FAILED
 from harness.findings import Finding
 from harness.label import plain
 from harness.mend import mend_study
 from harness.screen import Screen
+from harness.store import Store
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Check every study of a results folder, and mend it where asked."""
     if "://" in arguments.results:
         raise ValueError(f"results must be a folder of this machine, got {arguments.results}")
-    root, console = Path(arguments.results), Screen()
-    outcomes = [
-        _mend(console, folder) if arguments.mend else _check(console, folder)
-        for folder in studies_below(root)
-    ]
+    root, console, storage = Path(arguments.results), Screen(), arguments.storage
+    check_address(storage)
+    judge = _mend if arguments.mend else _check
+    outcomes = [judge(console, folder, storage) for folder in studies_below(root)]
     if all(outcomes):
         console.print(f"{len(outcomes)} studies in {root}: nothing is wrong", markup=False)
         return DONE
@@ -36,19 +39,19 @@ def doctor(arguments: argparse.Namespace) -> int:
     return FAILED
 
 
-def _check(console: Console, folder: Path) -> bool:
+def _check(console: Console, folder: Path, storage: str) -> bool:
     """Show what is wrong with a study; whether nothing is."""
     running = is_being_run(folder)
     if running:
         console.print(
             f"{folder.name} is being run: what a worker may be writing is not judged", markup=False
         )
-    findings = check_study(folder, running=running)
+    findings = [*check_study(folder, running=running), *_in_storage(folder, storage)]
     _show(console, folder, findings, "what --mend does")
     return not findings
 
 
-def _mend(console: Console, folder: Path) -> bool:
+def _mend(console: Console, folder: Path, storage: str) -> bool:
     """Mend a study and show what was done; whether nothing is left to mend."""
     try:
         mended = mend_study(folder)
@@ -56,9 +59,18 @@ def _mend(console: Console, folder: Path) -> bool:
         console.print(f"not mended: {error}", markup=False, soft_wrap=True)
         return False
     _show(console, folder, mended, "what was done")
-    left = check_study(folder, running=False)
+    left = [*check_study(folder, running=False), *_in_storage(folder, storage)]
     _show(console, folder, left, "what is left to do")
     return not left
+
+
+def _in_storage(folder: Path, storage: str) -> Iterable[Finding]:
+    if not storage:
+        return ()
+    # The driver of PostgreSQL is an extra.
+    checks = importlib.import_module("harness.storage_check")
+    points = Store(folder.parent, folder.name).read("runs", ["point_id"])["point_id"].to_pylist()
+    return cast(Iterable[Finding], checks.check_storage(storage, folder, set(points)))
 
 
 def _show(console: Console, folder: Path, findings: Sequence[Finding], done: str) -> None:

@@ -23,6 +23,8 @@ REMEDIES = {
     "torn journal": "deleted: it is built anew when the study is run",
     "zombie trial": "journal deleted: it is built anew when the study is run",
     "trial without rows": "journal deleted: it is built anew when the study is run",
+    "silent trial": "nothing: the next worker that joins lets it wait again",
+    "told trial without rows": "nothing: the next rankbench run lets its point wait again",
 }
 
 

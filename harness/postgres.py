@@ -28,6 +28,7 @@ REPEATED = "repeated"  # user attribute of a trial whose point was begun before
 DEATHS = "deaths"  # user attribute: how many workers died at it
 _SETUP_LOCK = 7246  # any number: whoever makes the tables holds it
 
+TABLES_THERE = "SELECT to_regclass('trial_heartbeats')"  # null before Optuna made its tables
 _INDEX = """CREATE INDEX IF NOT EXISTS rankbench_open_trials ON trials (study_id, state, trial_id)
 WHERE state IN ('WAITING', 'RUNNING')"""
 _CLAIM = """WITH taken AS (
@@ -98,7 +99,7 @@ class Postgres:
 
     def __init__(self, address: str, name: str, directions: Sequence[str], threads: int) -> None:
         self.shown, self.name = hidden(address), name
-        first = _engine(address, threads)
+        first = engine(address, threads)
         try:
             with first.begin() as connection:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SETUP_LOCK})
@@ -242,7 +243,8 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError)
 
 
-def _engine(address: str, threads: int) -> sqlalchemy.Engine:
+def engine(address: str, threads: int) -> sqlalchemy.Engine:
+    """Connections to a server. Raises ValueError where the driver is missing."""
     try:
         return sqlalchemy.create_engine(_url(address), **_options(threads))
     except ModuleNotFoundError as error:

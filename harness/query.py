@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -45,20 +46,26 @@ def studies(root: Path | str = "results") -> list[str]:
     return [name for name in _folders(root) if Store(root, name).tables.has_rows()]
 
 
-def load(study: str, table: str = "runs", root: Path | str = "results") -> pd.DataFrame:
-    """The rows of a study's `table` as a frame with every column of the schema.
+def load(
+    study: str,
+    table: str = "runs",
+    root: Path | str = "results",
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The rows of a study's `table` as a frame with every column of the schema, or with `columns`.
 
     Text is string, whole numbers Int64, truth values boolean, numbers float64 with NaN for null,
     times datetime64 in UTC. A list of whole numbers (modes, ranks) is a tuple, which can be
     grouped by; a list of numbers (the entries of a matrix) is an array.
 
-    Raises ValueError for a study without results, naming those that have some.
+    Raises ValueError for a study without results, naming those that have some, and for a column
+    that the table does not have.
     """
     found = studies(root)
     if not found:
         raise ValueError(f"study {study!r} has no results: there are none in {shown(root)}")
     one_of("study", study, found)
-    rows = Store(root, study).read(table)
+    rows = Store(root, study).read(table, columns)
     frame: pd.DataFrame = rows.to_pandas(types_mapper=_DTYPES.get)
     for field in rows.schema:
         if field.type == pa.list_(pa.int64()):

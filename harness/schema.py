@@ -44,6 +44,9 @@ RUNS = (
     Column("target", _TEXT, "", "recovery: the kind of W that is learned"),
     Column("noise", _FLOAT, "variance", "recovery: variance of the noise added to y"),
     Column("samples", _INT, "samples", "recovery: number of (x, y) pairs"),
+    Column(
+        "permute", _TEXT, "", "recovery, motion: new order of the input: pixels, modes; or null"
+    ),
     Column("split", _TEXT, "", "action: what the train/test split separates"),
     Column("dataset", _TEXT, "", "action, features, draw: name of the data; null otherwise"),
     Column("time_steps", _INT, "frames", "action, features: frames of a clip that are shown"),
@@ -116,13 +119,22 @@ RUNS = (
     Column("kl_nats", _FLOAT, "nats", "its part KL(q(z | x) || p(z)), summed over glimpses"),
     Column("validation_nats", _FLOAT, "nats", "draw: lowest validation negative ELBO of an epoch"),
     Column("selected_nats", _FLOAT, "nats", "draw: test negative ELBO at that epoch"),
+    Column("perplexity", _FLOAT, "", "caption: exp of the mean -log p of a test word, last epoch"),
+    Column("validation_perplexity", _FLOAT, "", "caption: the same of the validation side"),
+    *(
+        Column(f"bleu_{n}", _FLOAT, "", f"caption: BLEU-{n} of the test sentences, 0 to 1")
+        for n in (1, 2, 3, 4)
+    ),
+    Column("cider", _FLOAT, "", "caption: CIDEr-D of the test sentences, 0 to 10"),
+    Column("beam", _INT, "beams", "caption: width of the search that wrote what is scored here"),
+    Column("vocabulary", _INT, "words", "caption: words that are learned, four marks among them"),
     Column("epochs_to_60", _INT, "epochs", "first epoch with a test accuracy of 0.60 or more"),
     Column("epochs_to_70", _INT, "epochs", "first epoch with a test accuracy of 0.70 or more"),
     Column("epochs_to_80", _INT, "epochs", "first epoch with a test accuracy of 0.80 or more"),
     Column("epochs_to_90", _INT, "epochs", "first epoch with a test accuracy of 0.90 or more"),
-    Column("train_size", _INT, "clips", "clips, draw: images, on the training side"),
-    Column("validation_size", _INT, "clips", "clips accuracy is validated on; null for none"),
-    Column("test_size", _INT, "clips", "clips on the test side"),
+    Column("train_size", _INT, "clips", "clips, images or captions on the training side"),
+    Column("validation_size", _INT, "clips", "the same, validated on; null for none"),
+    Column("test_size", _INT, "clips", "clips, images or captions on the test side"),
     Column("data_hash", _TEXT, "", "SHA-256 of the data file, first 16 hex digits"),
     # Time and memory.
     Column("map_ms", _FLOAT, "ms", "plans: median time of the map's forward and backward pass"),
@@ -187,6 +199,8 @@ EPOCHS = (
     Column("reconstruction_nats", _FLOAT, "nats", "its part -log p(x | z)"),
     Column("kl_nats", _FLOAT, "nats", "its part KL(q(z | x) || p(z)), summed over glimpses"),
     Column("validation_nats", _FLOAT, "nats", "draw: negative ELBO of a validation image"),
+    Column("perplexity", _FLOAT, "", "caption: exp of the mean -log p of a test word"),
+    Column("validation_perplexity", _FLOAT, "", "caption: the same of the validation side"),
     Column("seconds", _FLOAT, "s", "since training began"),
 )
 
@@ -207,7 +221,34 @@ WEIGHTS = (
     Column("values", _FLOATS, "", "entries, row after row"),
 )
 
-TABLES = {"runs": RUNS, "epochs": EPOCHS, "samples": SAMPLES, "weights": WEIGHTS}
+BEAMS = (
+    Column("study", _TEXT, "", "study of the run"),
+    Column("run_id", _TEXT, "", "run the scores belong to"),
+    Column("beam", _INT, "beams", "caption: width of the search"),
+    *(
+        Column(f"bleu_{n}", _FLOAT, "", f"BLEU-{n} of the test sentences, 0 to 1")
+        for n in (1, 2, 3, 4)
+    ),
+    Column("cider", _FLOAT, "", "CIDEr-D of the test sentences, 0 to 10"),
+)
+
+SENTENCES = (
+    Column("study", _TEXT, "", "study of the run"),
+    Column("run_id", _TEXT, "", "run that wrote the sentence"),
+    Column("image_id", _TEXT, "", "name of the test image"),
+    Column("beam", _INT, "beams", "width of the search"),
+    Column("sentence", _TEXT, "", "words with spaces between them"),
+    Column("score", _FLOAT, "nats", "log p of the sentence and its end"),
+)
+
+TABLES = {
+    "runs": RUNS,
+    "epochs": EPOCHS,
+    "samples": SAMPLES,
+    "weights": WEIGHTS,
+    "beams": BEAMS,
+    "sentences": SENTENCES,
+}
 
 
 # Columns of files written before they were renamed: old name -> new name.

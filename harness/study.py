@@ -124,6 +124,7 @@ class StudyRun:
             return
         with locked(self.folder):
             self.ledger.rows = self._stored_rows()
+            remove(checkpoints(self.study).glob(".tmp*"))  # files that a crash left half written
             self._drop_leftovers()
             self.ledger.curves = self._stored_curves()
             self.ledger.queue.build(self.grid, self.rows, self.ledger.curves)
@@ -143,11 +144,12 @@ class StudyRun:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         queue = self.check_shared()
         queue.stop = self.stop
-        with queue.joined(self.grid):
+        with locked(self.folder, shared=True), queue.joined(self.grid):
             queue.steadily(lambda: queue.sync(self.grid, self._read_known, again=again))
             if watcher is not None:
                 self._run_workers(watcher)
         self.ledger.reload()
+        self._drop_leftovers()
         if watcher is not None:
             self._compact()
         if self.ledger.failure is not None:
@@ -199,10 +201,8 @@ class StudyRun:
         return curves((row for row in rows if self.ledger.has_ended(row["run_id"])), monitor[0])
 
     def _drop_leftovers(self) -> None:
-        """Delete what a crash left: checkpoints of finished runs, files that were being written."""
-        folder = checkpoints(self.study)
-        remove(folder.glob(".tmp*"))
-        for path in folder.glob("*.json"):
+        """Delete the checkpoints of finished runs, which a crash left."""
+        for path in checkpoints(self.study).glob("*.json"):
             if self.ledger.has_ended(path.stem):
                 self.ledger.checkpoint(path.stem).drop()
 
@@ -224,12 +224,17 @@ class StudyRun:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the study for this process; the lock goes with the process, however it ends."""
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the study for this process; the lock goes with the process, however it ends.
+
+    `shared`: others may hold it so, too; nobody alone.
+
+    Raises ValueError while another process holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".run.lock").open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
             raise ValueError(

@@ -57,6 +57,14 @@ def test_a_frame_has_proper_types(store: Store, root: Path) -> None:
     assert frame.groupby("in_modes").size().to_dict() == {(4, 8): 1}
 
 
+def test_a_frame_of_some_columns(store: Store, root: Path) -> None:
+    store.write_run({"runs": [{"run_id": "a", "status": "done", "rmse": 0.5}]})
+    frame = load("demo", root=root, columns=["rmse", "run_id"])
+    assert frame.to_dict("list") == {"rmse": [0.5], "run_id": ["a"]}
+    with pytest.raises(ValueError, match="column of the table runs must be one of"):
+        load("demo", root=root, columns=["rsme"])
+
+
 def test_a_matrix_comes_back_in_its_shape(store: Store, root: Path) -> None:
     matrix = np.arange(6.0).reshape(2, 3)
     weights = [{"name": "target", "shape": matrix.shape, "values": matrix.ravel()}]

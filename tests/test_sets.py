@@ -291,7 +291,7 @@ def test_what_a_writer_refuses() -> None:
         refused("the set none would have no clip"),
     ):
         writer.finish()
-    with pytest.raises(ValueError, match="kind of a set must be one of: frames, features; got"):
+    with pytest.raises(ValueError, match="kind of a set must be one of: frames, features"):
         SetSpec(name="a", kind="video", features=1)
 
 

@@ -14,12 +14,18 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import text
 
 from harness import shared
+from harness.cli import main
 from harness.config import Study
+from harness.doctor import is_being_run
 from harness.fragments import remove
+from harness.mend import mend_study
 from harness.postgres import Postgres
+from harness.queue import Row
 from harness.shared import SharedQueue, storage_name
+from harness.storage_check import check_storage
 from harness.study import StudyRun
 from harness.tasks import TASKS
 from tests.postgres import PASSWORD, Server, served
@@ -100,6 +106,74 @@ def test_what_parquet_knows_is_told_and_what_it_lost_waits(server: Server, tmp_p
     join(other, again=False)
     assert states(other) == {"COMPLETE": 3, "WAITING": 1}
     assert [row["run_id"] for row in execute(other).measured] == [lost.stem]
+
+
+def test_the_doctor_compares_the_trials_with_the_rows(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = shared_study(server, tmp_path)
+    asked = ["doctor", study.results, "--storage", study.storage]
+    (tmp_path / "results" / "probing" / "runs").mkdir(parents=True)
+    assert main(asked) == 0  # the database has no tables yet
+    execute(study)
+    assert main(asked) == 0
+    lost = next((tmp_path / "results" / "probing" / "runs").glob("*.parquet"))
+    remove([lost])
+    assert main(asked) == 1
+    assert main([*asked, "--mend"]) == 1
+    told = capsys.readouterr().out
+    assert told.count("1 told trial without rows") == 2
+    assert PASSWORD not in told
+    execute(study)  # its trial from before stays told
+    assert main(asked) == 0
+
+
+def test_workers_hold_the_study_together_and_nobody_alone(server: Server, tmp_path: Path) -> None:
+    study = shared_study(server, tmp_path, points=1)
+    folder = tmp_path / "results" / "probing"
+
+    class Asking(Silent):
+        def finished(self, worker: int, row: Row) -> None:
+            assert is_being_run(folder)
+            join(study, again=False)
+            with pytest.raises(ValueError, match=f"is being run by process {os.getpid()}"):
+                mend_study(folder)
+
+    execution = StudyRun(study)
+    execution.run(Asking())
+    assert len(execution.measured) == 1
+    assert not is_being_run(folder)
+
+
+def test_the_doctor_tells_of_a_silent_worker(server: Server, tmp_path: Path) -> None:
+    study = shared_study(server, tmp_path)
+    join(study)
+    directions = [direction for _, direction in study.search.objectives]
+    postgres = Postgres(study.storage, storage_name(study, StudyRun(study).grid), directions, 1)
+    claimed = postgres.claim()
+    folder = tmp_path / "results" / "probing"
+    assert list(check_storage(study.storage, folder, set())) == []  # it has just begun
+    with postgres.locked() as connection:
+        old = "UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour'"
+        connection.execute(text(old))
+    (finding,) = check_storage(study.storage, folder, set())
+    postgres.close()
+    assert (claimed, finding.kind) == (1, "silent trial")
+    assert "trial 0 is running, and its worker has been silent for 10 minutes" in finding.what
+    assert list(check_storage(study.storage, folder.with_name("prob"), set())) == []
+
+
+def test_the_doctor_says_which_storage_it_cannot_read(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "probing" / "runs").mkdir(parents=True)
+    gone = f"{server.database()}-no"
+    assert main(["doctor", str(tmp_path), "--storage", gone]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("rankbench: error: storage postgresql://study:***@127.0.0.1")
+    assert "does not exist" in error
+    assert main(["doctor", str(tmp_path), "--storage", "sqlite:///x.db"]) == 2
+    assert "storage must be empty" in capsys.readouterr().err
 
 
 def test_failures_are_repeated_by_run_and_not_by_work(server: Server, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from harness.fragments import check_name
 VERSION = 1  # raised when the same settings come to mean other bytes
 ARRAY, INDEX = "frames.npy", "clips.parquet"
 META, SEAL, SKIPPED = b"rankbench", b"rankbench.seal", b"rankbench.skipped"
-KINDS = ("frames", "features", "images")
+KINDS = ("frames", "features", "images", "captions")
 DTYPES = ("uint8", "float16", "float32")
 SCHEMA = {
     "clip_id": pa.string(),
@@ -46,8 +46,8 @@ Row = dict[str, Any]
 class SetSpec:
     """What a set holds and how it is made: the same of the same sources gives the same bytes.
 
-    `kind`: frames, features or images; `features`: f; `settings`: what else decides the values, as
-    JSON takes it (of frames: height, width, channels, fit, every, per_clip), kept as metadata.
+    `kind`: one of KINDS; `features`: f; `settings`: what else decides the values, as JSON takes it
+    (of frames: height, width, channels, fit, every, per_clip), kept as metadata.
     """
 
     name: str

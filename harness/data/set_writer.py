@@ -7,7 +7,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,7 @@ class SetWriter:
         self.spec, self.folder = spec, set_folder(spec.name)
         self.scratch = self.folder / "scratch"
         self.entries: list[Row] = []
+        self._count = 0  # frames written
         self._array_path = self.folder / f"{ARRAY}.part"
         self._journal_path = self.folder / "journal.jsonl"
         self._check_kind()
@@ -100,15 +101,26 @@ class SetWriter:
         It is on disk when this returns. Raises ValueError for a clip out of order or frames of
         another shape or dtype, and OSError when it cannot be written.
         """
-        self._check(row["clip_id"], frames)
-        data = np.ascontiguousarray(frames).data.cast("B")
-        placed = {"first": self._count, "frames": len(frames), "frames_hash": short_hash(data)}
+        self.append_all([(row, frames)])
+
+    def append_all(self, clips: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> None:
+        """Write clips as `append` does each; the journal says so of all of them or none."""
+        last = self.entries[-1]["clip_id"] if self.entries else ""
+        for row, frames in clips:
+            self._check(row["clip_id"], frames, last)
+            last = row["clip_id"]
+        noted, count = [], self._count
         with self._writing():
-            self._array.write(data)
+            for row, frames in clips:
+                data = np.ascontiguousarray(frames).data.cast("B")
+                placed = {"first": count, "frames": len(frames), "frames_hash": short_hash(data)}
+                noted.append({**row, **placed})
+                self._array.write(data)
+                count += len(frames)
             self._array.flush()
             os.fdatasync(self._array.fileno())  # before the journal says so
-            self._note({**row, **placed})
-        self._count += len(frames)
+            self._note(*noted)
+        self._count = count
 
     def skip(self, row: Mapping[str, Any], reason: str) -> None:
         """Note that a clip is not in the set, and why."""
@@ -200,11 +212,11 @@ class SetWriter:
         self._journal = self._journal_path.open("a")
         self.entries = entries
 
-    def _note(self, entry: Row) -> None:
-        self._journal.write(json.dumps(entry) + "\n")
+    def _note(self, *entries: Row) -> None:
+        self._journal.writelines(json.dumps(entry) + "\n" for entry in entries)
         self._journal.flush()
         os.fsync(self._journal.fileno())
-        self.entries.append(entry)
+        self.entries += entries
 
     def _cut_array(self) -> None:
         """End the array behind the last whole clip."""
@@ -231,11 +243,11 @@ class SetWriter:
             raise ValueError(f"numpy's header has {len(made.getvalue())} bytes, not {HEADER}")
         return made.getvalue()
 
-    def _check(self, clip_id: str, frames: NDArray[Any]) -> None:
-        if self.entries and clip_id <= self.entries[-1]["clip_id"]:
+    def _check(self, clip_id: str, frames: NDArray[Any], last: str) -> None:
+        """`last`: the clip before it, empty for none."""
+        if clip_id <= last:
             raise ValueError(
-                f"clips of a set must come in the order of clip_id, got {clip_id!r}"
-                f" after {self.entries[-1]['clip_id']!r}"
+                f"clips of a set must come in the order of clip_id, got {clip_id!r} after {last!r}"
             )
         spec = self.spec
         if frames.ndim != 2 or frames.shape[1] != spec.features or not len(frames):

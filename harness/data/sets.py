@@ -93,6 +93,11 @@ def unknown(name: str, kind: str = "frames") -> str:
             f"no set {name!r} is cached (cached: {cached}); `rankbench data mnist PATH` makes one;"
             " an empty task.images takes the digits that scikit-learn ships"
         )
+    if kind == "captions":
+        return (
+            f"no set {name!r} is cached (cached: {cached});"
+            " `rankbench data captions NAME --captions FILE --features FILE` makes it"
+        )
     where = f"; {ORIGINS[name]}" if name in ORIGINS else ""
     return (
         f"no set {name!r} is cached (cached: {cached});"

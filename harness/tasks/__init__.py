@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.tasks.action import Action
 from harness.tasks.base import Context, Row, Task, Work
+from harness.tasks.caption import Caption
 from harness.tasks.draw import Draw
 from harness.tasks.features import Features
 from harness.tasks.motion import Motion
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
     "motion": Motion,
     "profile": Profile,
     "draw": Draw,
+    "caption": Caption,
 }
 
 __all__ = ["TASKS", "Context", "Row", "Task", "Work"]

@@ -34,6 +34,7 @@ from harness.keeper import Keeper
 from harness.patience import Monitor
 from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.classifier import Classifier, Lesson
+from harness.tasks.fit import check_cell
 from harness.tasks.scores import Scores
 from harness.train import train
 
@@ -118,19 +119,7 @@ class ClipTask(Task):
         """(shift, scale): a stored value p enters as (p - shift) / scale."""
 
     def check(self, point: Point) -> None:
-        if point.cell is None:
-            raise ValueError(
-                f"task {self.name} needs a cell, e.g. cell.name=lstm cell.hidden_size=256"
-            )
-        if point.training is None:
-            raise ValueError(f"task {self.name} needs training settings")
-        wanted = (self.sizes()[0], point.cell.hidden_size * point.cell.gates)
-        got = (point.layer.in_features, point.layer.out_features)
-        if got != wanted:
-            raise ValueError(
-                f"task {self.name} with this cell needs a layer from {wanted[0]} to {wanted[1]}"
-                f" features (gates included), got one from {got[0]} to {got[1]}"
-            )
+        check_cell(self, point)
 
     def monitor(self) -> Monitor | None:
         return ("validation_accuracy", "maximize") if self.validation else None

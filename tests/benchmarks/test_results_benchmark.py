@@ -126,6 +126,8 @@ def main(studies: int = 100, rows: int = 10_000) -> None:
         print(f"{studies} studies of {rows} runs, {len(TABLES['runs'])} columns; seconds (CPU):")
         what = {f"query: {name}": (lambda sql=sql: query(sql, root)) for name, sql in SQL.items()}
         what["load of one study"] = lambda: load("study-0", root=root)
+        few = ["run_id", "decomposition", "core_order", "num_params", "rmse"]
+        what["load of one study, 5 columns"] = lambda: load("study-0", root=root, columns=few)
         what["rankbench status"] = lambda: status(root, "study-0")
         for name, do in what.items():
             print(f"{name:32} {timed(do)} {timed(do)}", flush=True)

@@ -37,7 +37,8 @@ def samples(runs: pd.DataFrame, artifacts: pd.DataFrame) -> Figure:
 
     `artifacts`: the files of runs; of a model those of its lowest seed, the nats over all of them.
 
-    Raises ValueError where no finished run has left samples, or the runs cannot be compared.
+    Raises ValueError where no finished run has left samples, where a file is damaged, or the runs
+    cannot be compared.
     """
     finished = _drawn(runs, "samples")
     files = artifacts.loc[artifacts["name"] == SHEET].set_index("run_id")["content"]
@@ -55,7 +56,7 @@ def samples(runs: pd.DataFrame, artifacts: pd.DataFrame) -> Figure:
         for ax in axes:
             ax.set_axis_off()
         for ax, row in zip(axes, shown, strict=False):
-            ax.imshow(_picture(files[row["run_id"]]), cmap="gray", vmin=0, vmax=255)
+            ax.imshow(_picture(files[row["run_id"]], row["run_id"]), cmap="gray", vmin=0, vmax=255)
             ax.set_title(names[row["point_id"]])
             own = finished[finished["point_id"] == row["point_id"]]
             ax.text(0.5, -0.02, _said(own), transform=ax.transAxes, ha="center", va="top")
@@ -120,9 +121,12 @@ def _drawn(runs: pd.DataFrame, figure: str) -> pd.DataFrame:
     return finished
 
 
-def _picture(content: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content)) as picture:
-        return np.asarray(picture.convert("L"))
+def _picture(content: bytes, run_id: str) -> NDArray[np.uint8]:
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            return np.asarray(picture.convert("L"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"samples: {SHEET} of run {run_id} is not a whole PNG") from error
 
 
 def _said(own: pd.DataFrame) -> str:

@@ -90,6 +90,9 @@ def test_what_is_not_there_is_told() -> None:
         samples(make_runs(), none)
     with pytest.raises(ValueError, match="nats: no finished run has a curve"):
         nats(make_runs(), make_epochs().iloc[:0])
+    cut = make_files().assign(content=lambda files: files["content"].str[:60])
+    with pytest.raises(ValueError, match=r"samples: samples\.png of run d0 is not a whole PNG"):
+        samples(make_runs(), cut)
     frames = {"runs": make_runs(), "epochs": make_epochs(), "artifacts": make_files()}
     assert FIGURES["samples"].applies(frames)
     assert FIGURES["nats"].applies(frames)

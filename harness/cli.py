@@ -182,7 +182,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("studies", nargs="+", metavar="STUDY", help="and overrides, for optuna")
     command.add_argument("--to", required=True, help="a file, .csv or .parquet, or optuna")
-    command.add_argument("--table", default="runs", help="runs, epochs, samples or weights")
+    command.add_argument(
+        "--table", default="runs", help="runs, epochs, samples, weights, beams or sentences"
+    )
     command.add_argument("--columns", type=lambda text: text.split(","), help="e.g. run_id,rmse")
     command.add_argument("--storage", help="for optuna: sqlite:///study.db, or a journal's path")
     command.add_argument("--results", help="results folder (default: the study's)")

@@ -19,7 +19,7 @@ _ALWAYS = ("decomposition", "core_order", "R", "cp_rank", "num_params")
 _SHOWN = (
     *("study", "status", "contender", "input_map", "target", "noise", "split", "sweep", "swept"),
     *_ALWAYS,
-    *("rmse", "top_accuracy", "map_ms", "forward_ms", "step_ms", "seed"),
+    *("rmse", "top_accuracy", "map_ms", "forward_ms", "step_ms", "seed", "error"),
 )
 _COLUMNS = (
     *("study", "status", "contender", "input_map", "target", "noise", "split", "fold"),

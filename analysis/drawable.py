@@ -11,6 +11,7 @@ from analysis.figures_bounds import has_bound
 from analysis.figures_convergence import reaches_a_level
 from analysis.figures_counts import has_core_orders
 from analysis.figures_curves import RIGHT
+from analysis.figures_draw import SHEET
 from analysis.figures_features import TASK as FEATURES
 from analysis.figures_pareto import asked
 from analysis.figures_timing import PHASES
@@ -56,6 +57,16 @@ def has_noises(frames: Frames) -> bool:
 
 def has_curves(frames: Frames) -> bool:
     return any(has_rows_in(frames, "epochs", column) for column in RIGHT)
+
+
+def has_nats(frames: Frames) -> bool:
+    return has_rows_in(frames, "epochs", "nelbo_nats")
+
+
+def has_drawn(frames: Frames) -> bool:
+    files = frames["artifacts"]
+    drawn = files.loc[files["name"] == SHEET, "run_id"]
+    return bool(finished(frames, "nelbo_nats")["run_id"].isin(drawn).any())
 
 
 def has_choice(frames: Frames) -> bool:

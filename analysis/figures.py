@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import style
@@ -21,9 +22,11 @@ from analysis.drawable import (
     has_counts,
     has_curves,
     has_curves_by_split,
+    has_drawn,
     has_features,
     has_knobs,
     has_levels,
+    has_nats,
     has_noises,
     has_objectives,
     has_ranks_beyond,
@@ -44,6 +47,7 @@ from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
 from analysis.figures_curves import curves
+from analysis.figures_draw import nats, samples
 from analysis.figures_features import features
 from analysis.figures_noise import rmse_vs_noise
 from analysis.figures_pareto import pareto
@@ -53,6 +57,7 @@ from analysis.figures_splits import splits
 from analysis.figures_timing import timing
 from analysis.figures_tradeoff import trade_off
 from analysis.rows import CONDITIONS, varying
+from harness.artifacts import COLUMNS, Artifacts
 from harness.query import load
 from harness.schema import TABLES
 
@@ -89,6 +94,8 @@ FIGURES: dict[str, Drawing] = {
         epochs_to_accuracy, ("runs", "epochs"), has_levels, together=True
     ),
     "features": Drawing(features, ("runs", "epochs"), has_features, together=True),
+    "nats": Drawing(nats, ("runs", "epochs"), has_nats),
+    "samples": Drawing(samples, ("runs", "artifacts"), has_drawn),
     "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
     "pareto": Drawing(pareto, ("runs",), has_objectives),
@@ -117,6 +124,7 @@ def draw(study: str, root: Path | str = "results") -> dict[str, Figure]:
     Raises ValueError for a study without results, and for one with nothing to draw.
     """
     frames = {table: load(study, table, root) for table in TABLES}
+    frames["artifacts"] = pd.DataFrame(Artifacts(root, study).read(), columns=list(COLUMNS))
     figures = {}
     for name, drawing in FIGURES.items():
         parts = {"": frames} if drawing.together else _by_condition(frames)

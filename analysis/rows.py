@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 # What makes the errors of two runs incomparable, whatever their layers are.
 CONDITIONS = (
     *("task", "target", "samples", "split", "in_features", "out_features"),
-    *("dataset", "time_steps", "sampling", "ordered"),
+    *("dataset", "time_steps", "sampling", "ordered", "binarise"),
 )
 
 
@@ -34,7 +34,8 @@ def done(runs: pd.DataFrame, figure: str, *columns: str) -> pd.DataFrame:
     if kept.empty:
         raise ValueError(f"{figure}: {_shortage(runs, finished, columns)}")
     kept = kept.copy()
-    kept["family"] = [family(row) for row in records(kept)]
+    kinds = [column for column in ("learner", "decomposition") if column in kept.columns]
+    kept["family"] = [family(row) for row in records(kept[kinds])]
     return kept
 
 

@@ -28,6 +28,7 @@ METRICS: dict[str, Metric] = {
     "top_accuracy": Metric(
         column="top_accuracy", name="top test accuracy", short="top", less_is_better=False
     ),
+    "nelbo_nats": Metric(column="nelbo_nats", name="negative ELBO (nats)", short="nats"),
     "step_ms": Metric(column="step_ms", name="training step (ms)", short="ms"),
     "forward_ms": Metric(column="forward_ms", name="forward pass (ms)", short="ms"),
     "num_params": Metric(column="num_params", name="parameters", short="P"),
@@ -74,11 +75,14 @@ def summary(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     finished = done(runs, "summary", "point_id", "num_params", chosen.column)
     names = labels.points(finished)
     rows = []
-    for _, group in finished.groupby("point_id", sort=False):
-        first = records(group)[0]
-        found = asdict(mean_interval(group[chosen.column].astype(float)))
+    # Taken apart once: of a whole row a group each is a hundred times slower.
+    known = [column for column in _POINT_COLUMNS if column in finished.columns]
+    values = finished[chosen.column].astype(float).groupby(finished["point_id"])
+    intervals = {point: mean_interval(own) for point, own in values}
+    for first in records(finished.drop_duplicates("point_id")[known]):
+        found = asdict(intervals[first["point_id"]])
         found |= {"label": names[first["point_id"]], "seeds": found.pop("count")}
-        rows.append({c: first[c] for c in _POINT_COLUMNS if c in first} | found)
+        rows.append(first | found)
     frame = pd.DataFrame(rows, columns=list(_POINT_COLUMNS))
     return frame.sort_values(["num_params", "mean"], kind="stable", ignore_index=True)
 

@@ -44,6 +44,9 @@ RUNS = (
     Column("target", _TEXT, "", "recovery: the kind of W that is learned"),
     Column("noise", _FLOAT, "variance", "recovery: variance of the noise added to y"),
     Column("samples", _INT, "samples", "recovery: number of (x, y) pairs"),
+    Column(
+        "permute", _TEXT, "", "recovery, motion: new order of the input: pixels, modes; or null"
+    ),
     Column("split", _TEXT, "", "action: what the train/test split separates"),
     Column("dataset", _TEXT, "", "action, features, draw: name of the data; null otherwise"),
     Column("time_steps", _INT, "frames", "action, features: frames of a clip that are shown"),
@@ -129,9 +132,9 @@ RUNS = (
     Column("epochs_to_70", _INT, "epochs", "first epoch with a test accuracy of 0.70 or more"),
     Column("epochs_to_80", _INT, "epochs", "first epoch with a test accuracy of 0.80 or more"),
     Column("epochs_to_90", _INT, "epochs", "first epoch with a test accuracy of 0.90 or more"),
-    Column("train_size", _INT, "clips", "clips, draw: images, caption: captions, trained on"),
-    Column("validation_size", _INT, "clips", "clips accuracy is validated on; null for none"),
-    Column("test_size", _INT, "clips", "clips on the test side"),
+    Column("train_size", _INT, "clips", "clips, images or captions on the training side"),
+    Column("validation_size", _INT, "clips", "the same, validated on; null for none"),
+    Column("test_size", _INT, "clips", "clips, images or captions on the test side"),
     Column("data_hash", _TEXT, "", "SHA-256 of the data file, first 16 hex digits"),
     # Time and memory.
     Column("map_ms", _FLOAT, "ms", "plans: median time of the map's forward and backward pass"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from harness.cells import CELLS, Cell
+from harness.checkpoint import Checkpoint
 from harness.data.digits import SHIPPED, load_digits
 from harness.data.mnist import PIXELS, SIDE
 from harness.layers.settings import LayerSettings
 from harness.point import Point
-from harness.tasks.base import Context
+from harness.tasks.base import Context, Row
 from harness.tasks.draw import HELD_OUT, Draw
 from harness.tasks.draw_lesson import binarised
 from harness.tasks.draw_model import Drawer
@@ -224,6 +226,31 @@ def test_a_seed_gives_the_same_run_twice_and_another_seed_another() -> None:
     ]
     losses = [row["train_loss"] for row in rows]
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_run_goes_on_from_its_checkpoint_to_the_same_numbers(tmp_path: Path) -> None:
+    task = Draw(**SMALL, validation=True)
+    point = make_point(task, epochs=3)
+    whole = list(task.run(point, Context(seed=0)))
+    kept = Checkpoint(folder=str(tmp_path), run_id="r", every_s=0.0)
+    for table, row in task.run(point, Context(seed=0, checkpoint=kept)):
+        if table == "runs" and row.get("epochs") == 2:  # the checkpoint is of epoch 1 by now
+            break
+    again = list(task.run(point, Context(seed=0, checkpoint=kept)))
+    assert {row["resumed_epoch"] for _, row in again if "resumed_epoch" in row} == {1}
+    assert lasting(again) == lasting(whole)
+
+
+def lasting(rows: list[Row]) -> list[Row]:
+    """Rows without the times, and without what says that a run went on."""
+    timed = ("seconds", "step_ms", "resumed_epoch")
+    ends = ("nelbo_low_nats", "nelbo_high_nats")  # of the epochs of this attempt alone
+    kept = [
+        (table, {name: value for name, value in row.items() if name not in (*timed, *ends)})
+        for table, row in rows
+    ]
+    last = [row for table, row in rows if table == "runs"][-1]
+    return [*kept, ("ends", {name: last[name] for name in ends})]
 
 
 @pytest.mark.parametrize("how", ["sample", "threshold"])

@@ -124,7 +124,9 @@ def test_trade_off_refuses_two_splits_and_no_metric() -> None:
     text = "^trade_off: runs of one split can be compared, got: clip, group$"
     with pytest.raises(ValueError, match=text):
         trade_off(frame("runs", rows))
-    with pytest.raises(ValueError, match=r"^trade_off: no finished run has rmse or top_accuracy$"):
+    with pytest.raises(
+        ValueError, match=r"^trade_off: no finished run has rmse or top_accuracy or nelbo_nats$"
+    ):
         trade_off(frame("runs", [run()]))
 
 

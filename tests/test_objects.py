@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pyarrow.fs import S3FileSystem
 
+from harness.artifacts import Artifacts
 from harness.attempts import Catalog
 from harness.query import load, query, studies
 from harness.store import DamagedFileWarning, Store
@@ -289,3 +290,20 @@ def test_a_study_runs_with_its_results_on_an_object_store(
     assert again.measured == []
     assert again.folder.is_relative_to(tmp_path / "cache")
     assert sorted(load("probing", root=root)["rmse"]) == pytest.approx([1, 2, 3], abs=0.5)
+
+
+def test_files_of_runs_are_kept_beside_their_rows(root: str) -> None:
+    held, store = Artifacts(root, "demo"), Store(root, "demo")
+    assert held.read() == []
+    write(store, "b")
+    for run_id in ("b", "a"):
+        held.write(run_id, {"x.png": b"old", "y.png": b""})
+    held.write("b", {"x.png": b"new"})
+    found = [tuple(file.values()) for file in held.read()]
+    assert found == [
+        ("a", "x.png", b"old"),
+        ("a", "y.png", b""),
+        ("b", "x.png", b"new"),
+        ("b", "y.png", b""),
+    ]
+    assert rows(store, "runs", "run_id") == [("b",)]

@@ -47,7 +47,20 @@ checkpoint_s: 0.001
 search: {objectives: {rmse: minimize}}
 space: {branches: {cp: {layer: {decomposition: cp, core_order: 2, cp_rank: 2}}}}
 """
-MEASURED = ["status", "train_loss", "accuracy", "top_accuracy", "rmse", "rmse_prediction", "epochs"]
+DRAW = """
+task: {name: draw, glimpses: 2, latent_size: 2, decoder_size: 4, validation: true}
+cell: {name: lstm, hidden_size: 4}
+training: {epochs: EPOCHS, batch_size: 400}
+device: cpu
+threads: 1
+checkpoint_s: 0.001
+search: {objectives: {nelbo_nats: minimize}}
+space: {branches: {cp: {layer: {decomposition: cp, core_order: 1, cp_rank: 2}}}}
+"""
+MEASURED = [
+    *("status", "train_loss", "accuracy", "top_accuracy", "rmse", "rmse_prediction", "epochs"),
+    "nelbo_nats",
+]
 
 
 @pytest.fixture
@@ -97,8 +110,9 @@ def curve(results: str) -> pd.DataFrame:
         (ACTION, 150, 1),
         pytest.param(ACTION, 500, 10, marks=pytest.mark.slow),
         pytest.param(RECOVERY, 2000, 10, marks=pytest.mark.slow),
+        pytest.param(DRAW, 300, 3, marks=pytest.mark.slow),
     ],
-    ids=["action", "action, ten times", "recovery, ten times"],
+    ids=["action", "action, ten times", "recovery, ten times", "draw, three times"],
 )
 def test_a_killed_study_goes_on_where_it_was(
     folder: Path, study: str, epochs: int, kills: int

@@ -46,9 +46,8 @@ Row = dict[str, Any]
 class SetSpec:
     """What a set holds and how it is made: the same of the same sources gives the same bytes.
 
-    `kind`: frames, features, images or captions; `features`: f; `settings`: what else decides the
-    values, as JSON takes it (of frames: height, width, channels, fit, every, per_clip); kept as
-    metadata.
+    `kind`: one of KINDS; `features`: f; `settings`: what else decides the values, as JSON takes it
+    (of frames: height, width, channels, fit, every, per_clip), kept as metadata.
     """
 
     name: str

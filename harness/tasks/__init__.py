@@ -17,8 +17,8 @@ TASKS: dict[str, type[Task]] = {
     "features": Features,
     "motion": Motion,
     "profile": Profile,
-    "caption": Caption,
     "draw": Draw,
+    "caption": Caption,
 }
 
 __all__ = ["TASKS", "Context", "Row", "Task", "Work"]

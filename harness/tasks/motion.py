@@ -22,6 +22,7 @@ from harness.checks import number, positive_int, whole
 from harness.data.clips import Counts
 from harness.tasks.base import Context, Row
 from harness.tasks.clips import ClipTask
+from harness.tasks.permuting import check_permutation, new_order, said
 from harness.tasks.profile import Profile
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Motion(ClipTask):
     `size`: pixels along a side; `clips_a_class`; `noise`: standard deviation of what is added to
     each pixel, of which the disk reaches 1; `data_seed` draws starts and noise. A disk starts
     anywhere near the middle, so that no single frame tells its direction. With `timing` a run is
-    also profiled as task profile does it, `budget_s` seconds a phase at most.
+    also profiled as task profile does it, `budget_s` seconds a phase at most. `permute` puts the
+    pixels of every frame in one order that `permute_seed` draws, see `harness.tasks.permuting`.
 
     Raises ValueError for a value out of its range.
     """
@@ -51,6 +53,8 @@ class Motion(ClipTask):
     clips_a_class: int = 80
     noise: float = 0.5
     data_seed: int = 0
+    permute: str = "none"
+    permute_seed: int = 0
     timing: bool = True
     budget_s: float = 1.0
 
@@ -59,6 +63,7 @@ class Motion(ClipTask):
             positive_int(f"task.{name}", getattr(self, name))
         number("task.noise", self.noise, 0.0, math.inf)
         whole("task.data_seed", self.data_seed, 0)
+        check_permutation(self.permute, self.permute_seed)
         number("task.budget_s", self.budget_s, 0.0, 3600.0, open_low=True)
         super().__post_init__()
 
@@ -72,7 +77,7 @@ class Motion(ClipTask):
         return 0.0, 1.0
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "noise": float(self.noise)}
+        return {**super().describe(), "noise": float(self.noise), "permute": said(self.permute)}
 
     def clips(self) -> Moving:
         return Moving(self)
@@ -101,12 +106,15 @@ class Moving:
         number = task.classes * task.clips_a_class
         labels = torch.arange(number) % task.classes
         generator = torch.Generator().manual_seed(task.data_seed)
-        self.rows: NDArray[Any] = draw(task, labels, generator).flatten(0, 1).numpy()
+        frames = draw(task, labels, generator).flatten(0, 1)
+        order = new_order(task.size**2, task.permute, task.permute_seed)
+        self.rows: NDArray[Any] = frames[:, order].numpy()
         self.count: Counts = np.full(number, task.time_steps, dtype=np.int64)
         self.first: Counts = np.arange(number, dtype=np.int64) * task.time_steps
         self._labels = labels.numpy()
         drawn = (task.classes, task.time_steps, task.size, task.clips_a_class)
-        text = json.dumps([*drawn, float(task.noise), task.data_seed])
+        permuted = [] if task.permute == "none" else [task.permute, task.permute_seed]
+        text = json.dumps([*drawn, float(task.noise), task.data_seed, *permuted])
         self.data_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __len__(self) -> int:

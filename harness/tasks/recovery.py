@@ -21,6 +21,7 @@ from harness.layers import LAYERS, CompressedLinear, Layer
 from harness.layers.settings import LayerSettings
 from harness.patience import Monitor
 from harness.tasks.base import Context, Replicate, Row, Task, Work
+from harness.tasks.permuting import check_permutation, new_order, said
 from harness.tasks.pictures import PICTURES, draw
 from harness.tasks.sample import Moments
 from harness.tasks.together import train_stacked
@@ -40,6 +41,8 @@ class Recovery(Task):
     `target` is the true W: a picture, or a draw from a decomposition, whose ranks and modes
     `target_settings` gives as a layer's are given; `target_seed` places it. W is scaled to a
     mean square of 1, so that an RMSE of W is relative. The run's seed draws x, e and the layer.
+    `permute` puts the input features, W's columns, in an order that `permute_seed` draws, see
+    `harness.tasks.permuting`.
 
     `learner` adam trains the layer on all samples at once; least_squares solves for a dense W
     exactly (the linear-regression line of TR Fig. 5 and 6). `keep_weights` stores the target and
@@ -66,6 +69,8 @@ class Recovery(Task):
     target: str = "disk"
     target_settings: Any = ()
     target_seed: int = 0
+    permute: str = "none"
+    permute_seed: int = 0
     learner: str = "adam"
     statistics: bool = True
     fresh_samples: int = 1000
@@ -78,6 +83,7 @@ class Recovery(Task):
         number("task.noise", self.noise, 0.0, math.inf)
         one_of("task.target", self.target, TARGETS)
         one_of("task.learner", self.learner, LEARNERS)
+        check_permutation(self.permute, self.permute_seed)
         if isinstance(self.target_settings, Mapping):
             pairs = tuple(sorted(self.target_settings.items()))
             object.__setattr__(self, "target_settings", pairs)
@@ -110,6 +116,7 @@ class Recovery(Task):
             "noise": float(self.noise),
             "samples": self.samples,
             "learner": self.learner,
+            "permute": said(self.permute),
         }
 
     def work(self, point: Point) -> Work:
@@ -182,6 +189,7 @@ class Recovery(Task):
         else:
             layer = self._target_layer()
             W = CompressedLinear(layer, self.target_seed, dtype=torch.float64).to_dense().detach()
+        W = W[:, new_order(self.in_features, self.permute, self.permute_seed)]
         return W / _rms(W)
 
     def draw_samples(

@@ -1,0 +1,101 @@
+"""Figures of DRAW: the sheets of every model with its size and nats, and curves of the bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from analysis.figures import FIGURES
+from analysis.figures_draw import ANCHORS, nats, samples
+from harness.tasks.draw_pictures import grid
+from tests.figure_checks import drawn, labels_of, line, pictures
+
+SHEETS = {"d0": 0.0, "b0": 0.5, "b1": 1.0}
+NATS = {"d0": 100.0, "b0": 104.0, "b1": 106.0}
+
+
+def make_runs(**changed: Any) -> pd.DataFrame:
+    """A dense encoder with one seed, a block-term one with two."""
+    shared = {"status": "done", "task": "draw", "dataset": "mnist", "binarise": "sample"}
+    shared |= {"glimpses": 6, "attention": False, "epochs": 2, "cell": "lstm"}
+    shared |= {"nelbo_low_nats": 99.0, "nelbo_high_nats": 101.0, **changed}
+    dense = {"decomposition": "dense", "num_params": 1_867_776, "compression_ratio": 1.0}
+    block = {"decomposition": "block_term", "num_params": 1184, "compression_ratio": 1577.5}
+    block |= {"tucker_rank": 4, "cp_rank": 1, "ranks": [4, 4, 1]}
+    rows = [
+        {**shared, **(dense if run_id == "d0" else block), "run_id": run_id, "point_id": run_id[0]}
+        for run_id in SHEETS
+    ]
+    for row in rows:
+        row |= {"seed": int(row["run_id"][1]), "nelbo_nats": NATS[row["run_id"]]}
+    return pd.DataFrame(rows)
+
+
+def make_files() -> pd.DataFrame:
+    rows = [
+        {"run_id": run_id, "name": name, "content": grid(torch.full((4, 784), level), 2)}
+        for run_id, level in SHEETS.items()
+        for name in ("samples.png", "canvas.png")
+    ]
+    return pd.DataFrame(rows)
+
+
+def make_epochs() -> pd.DataFrame:
+    rows = [
+        {"run_id": run_id, "epoch": epoch, "nelbo_nats": last + 10 * (2 - epoch)}
+        for run_id, last in NATS.items()
+        for epoch in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_every_model_has_its_sheet_with_parameters_and_nats() -> None:
+    figure = drawn(samples(make_runs(), make_files()))
+    sheets = pictures(figure)
+    assert [ax.get_title() for ax in sheets] == ["LSTM", "BT R=4 N=1"]
+    corners = [int(np.asarray(ax.images[0].get_array())[0, 0]) for ax in sheets]
+    assert corners == [0, 128]  # of the lowest seed
+    assert [ax.texts[0].get_text() for ax in sheets] == [
+        "1.9M parameters\n100.0 nats",
+        "1184 parameters, 1577x fewer\n105.0 ± 12.7 nats",
+    ]
+
+
+def test_curves_go_towards_what_draw_reports() -> None:
+    figure = drawn(nats(make_runs(), make_epochs()))
+    [ax] = figure.axes
+    assert labels_of(ax) == ["LSTM", "BT R=4 N=1"]
+    assert line(ax, "LSTM") == ([1, 2], [110, 100])
+    assert line(ax, "BT R=4 N=1") == ([1, 2], [115, 105])
+    levels = [found.get_ydata()[0] for found in ax.get_lines() if len(found.get_xdata()) == 2]
+    assert set(ANCHORS.values()) <= set(levels)
+    assert [text.get_text() for text in ax.texts] == list(ANCHORS)
+
+
+def test_runs_of_other_pixels_are_not_compared() -> None:
+    runs = make_runs()
+    runs.loc[0, "binarise"] = "threshold"
+    for figure in (lambda: samples(runs, make_files()), lambda: nats(runs, make_epochs())):
+        with pytest.raises(ValueError, match="runs of one binarise can be compared"):
+            figure()
+
+
+def test_what_is_not_there_is_told() -> None:
+    none = make_files().iloc[:0]
+    with pytest.raises(ValueError, match=r"samples: no finished run has left samples\.png"):
+        samples(make_runs(), none)
+    with pytest.raises(ValueError, match="nats: no finished run has a curve"):
+        nats(make_runs(), make_epochs().iloc[:0])
+    cut = make_files().assign(content=lambda files: files["content"].str[:60])
+    with pytest.raises(ValueError, match=r"samples: samples\.png of run d0 is not a whole PNG"):
+        samples(make_runs(), cut)
+    frames = {"runs": make_runs(), "epochs": make_epochs(), "artifacts": make_files()}
+    assert FIGURES["samples"].applies(frames)
+    assert FIGURES["nats"].applies(frames)
+    assert not FIGURES["samples"].applies({**frames, "artifacts": none})
+    others = make_runs(nelbo_nats=None).assign(nelbo_nats=np.nan)
+    assert not FIGURES["samples"].applies({**frames, "runs": others})

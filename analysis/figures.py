@@ -42,7 +42,7 @@ from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
 from analysis.figures_bounds import rank_bound
-from analysis.figures_captions import captions, sentences_here
+from analysis.figures_captions import captions, sentences
 from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
@@ -100,7 +100,7 @@ FIGURES: dict[str, Drawing] = {
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
     "pareto": Drawing(pareto, ("runs",), has_objectives),
     "captions": Drawing(captions, ("runs",), has_captions, together=True),
-    "sentences": Drawing(sentences_here, ("runs", "sentences"), has_sentences, together=True),
+    "sentences": Drawing(sentences, ("runs", "sentences"), has_sentences, together=True),
     "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
     "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
     **{

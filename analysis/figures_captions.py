@@ -73,20 +73,20 @@ def _panel(ax: Axes, table: pd.DataFrame, kept: pd.DataFrame, column: str) -> No
     ax.set_xlabel(f"{SCORES[column]}\n({better})")
 
 
-def sentences_here(runs: pd.DataFrame, written: pd.DataFrame) -> Figure:
-    """`sentences`, with photos and references where $RANKBENCH_IMAGES names a folder of images."""
+def sentences(runs: pd.DataFrame, written: pd.DataFrame) -> Figure:
+    """`sentences_of`, with photos and references where $RANKBENCH_IMAGES names their folder."""
     folder = os.environ.get(PHOTOS)
     if not folder:
-        return sentences(runs, written)
+        return sentences_of(runs, written)
     dataset = str(captioned(runs, "sentences")["dataset"].iloc[0])
     told: dict[str, Sequence[str]] = {}
     if dataset in names():
         data = load_captions(dataset)
         told = dict(zip(data.images, data.captions, strict=True))
-    return sentences(runs, written, Path(folder).expanduser(), told)
+    return sentences_of(runs, written, Path(folder).expanduser(), told)
 
 
-def sentences(
+def sentences_of(
     runs: pd.DataFrame,
     written: pd.DataFrame,
     photos: Path | None = None,

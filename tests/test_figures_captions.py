@@ -13,7 +13,7 @@ from scipy import stats
 
 from analysis.captions import differences, scores
 from analysis.figures import draw
-from analysis.figures_captions import captions, sentences
+from analysis.figures_captions import captions, sentences_of
 from analysis.sheets import sheets
 from analysis.sheets_captions import in_words
 from analysis.written import tables_of
@@ -123,7 +123,7 @@ def test_scores_are_drawn_with_runs_means_and_intervals() -> None:
 
 
 def test_sentences_of_every_model_stand_below_each_image() -> None:
-    figure = drawn(sentences(RUNS, SENTENCES))
+    figure = drawn(sentences_of(RUNS, SENTENCES))
     cards = [ax for ax in figure.axes if ax.texts]
     assert [ax.get_title(loc="left") for ax in cards] == [
         f"{number:03d}.jpg" for number in (48, 50, 51, 53, 54, 56)
@@ -165,4 +165,4 @@ def test_what_cannot_be_compared_is_told() -> None:
     with pytest.raises(ValueError, match=r"^captions: none of 1 finished runs captions images$"):
         captions(other)
     with pytest.raises(ValueError, match=r"^sentences: the runs have stored no sentence$"):
-        sentences(RUNS, SENTENCES[:0])
+        sentences_of(RUNS, SENTENCES[:0])

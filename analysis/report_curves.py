@@ -43,7 +43,7 @@ def curves_chart(
             traces = list(_lines(rows, epochs, chosen, looks, name))
             means = [v for t in traces if t["mode"] == "lines" for v in t["y"]]
             log = not name.endswith("accuracy") and style.spans_decades(means, 30)
-            said = ", ".join(part for part in (condition, axis.lower()) if part)
+            said = ": ".join(part for part in (condition, axis) if part)
             views.append(
                 View(
                     name=said,

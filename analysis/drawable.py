@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from analysis.accuracy import TOP, classified
@@ -138,3 +140,8 @@ def unswept(frames: Frames) -> Frames:
 
 def has_ranks_beyond(frames: Frames) -> bool:
     return has_bound(unswept(frames)["runs"])
+
+
+def of_runs(applies: Callable[[pd.DataFrame], bool]) -> Callable[[Frames], bool]:
+    """A condition on the runs as one on all frames."""
+    return lambda frames: applies(frames["runs"])

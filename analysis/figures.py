@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis import style
+from analysis.budgets import has_budgets
 from analysis.complexity import QUANTITIES
 from analysis.drawable import (
     Frames,
@@ -32,11 +33,13 @@ from analysis.drawable import (
     has_splits,
     has_sweeps,
     has_weights,
+    of_runs,
 )
 from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
 from analysis.figures_bounds import rank_bound
+from analysis.figures_budget import budget
 from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
@@ -44,11 +47,13 @@ from analysis.figures_curves import curves
 from analysis.figures_features import features
 from analysis.figures_noise import rmse_vs_noise
 from analysis.figures_pareto import pareto
+from analysis.figures_permutation import permutation
 from analysis.figures_recovery import noise_picture, recovered
 from analysis.figures_sensitivity import sensitivity
 from analysis.figures_splits import splits
 from analysis.figures_timing import timing
 from analysis.figures_tradeoff import trade_off
+from analysis.permutations import has_orders
 from analysis.rows import CONDITIONS, varying
 from harness.query import load
 from harness.schema import TABLES
@@ -89,6 +94,8 @@ FIGURES: dict[str, Drawing] = {
     "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
     "pareto": Drawing(pareto, ("runs",), has_objectives),
+    "budget": Drawing(budget, ("runs",), of_runs(has_budgets), together=True),
+    "permutation": Drawing(permutation, ("runs",), of_runs(has_orders), together=True),
     "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
     "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
     **{

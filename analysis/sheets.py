@@ -12,6 +12,7 @@ from analysis.sheet import Sheet
 from analysis.sheets_accuracy import accuracy_sheet
 from analysis.sheets_bounds import bound_sheets
 from analysis.sheets_complexity import complexity_sheets
+from analysis.sheets_contrasts import contrast_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
 
 Frames = dict[str, pd.DataFrame]
@@ -22,7 +23,7 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
 
     Raises ValueError where they allow none.
     """
-    found = complexity_sheets(frames) | bound_sheets(frames)
+    found = complexity_sheets(frames) | bound_sheets(frames) | contrast_sheets(frames)
     return found or _classified(frames)
 
 

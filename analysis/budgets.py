@@ -83,8 +83,9 @@ def ranking(runs: pd.DataFrame) -> pd.DataFrame:
     kept = at_budgets(runs)
     if kept.empty:
         return pd.DataFrame()
-    names = labels.points(kept)
-    parts = [_ranked(rows, metric, names) for _, rows in kept.groupby("part", sort=False)]
+    parts = [
+        _ranked(rows, metric, labels.points(rows)) for _, rows in kept.groupby("part", sort=False)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 

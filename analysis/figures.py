@@ -35,6 +35,7 @@ from analysis.drawable import (
     has_weights,
     of_runs,
 )
+from analysis.effects import has_effects
 from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
@@ -44,6 +45,7 @@ from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
 from analysis.figures_curves import curves
+from analysis.figures_effects import importance, interactions
 from analysis.figures_features import features
 from analysis.figures_noise import rmse_vs_noise
 from analysis.figures_pareto import pareto
@@ -53,6 +55,7 @@ from analysis.figures_sensitivity import sensitivity
 from analysis.figures_splits import splits
 from analysis.figures_timing import timing
 from analysis.figures_tradeoff import trade_off
+from analysis.importances import has_importances
 from analysis.permutations import has_orders
 from analysis.rows import CONDITIONS, varying
 from harness.query import load
@@ -92,6 +95,8 @@ FIGURES: dict[str, Drawing] = {
     ),
     "features": Drawing(features, ("runs", "epochs"), has_features, together=True),
     "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
+    "interactions": Drawing(interactions, ("runs",), of_runs(has_effects), together=True),
+    "importance": Drawing(importance, ("runs",), of_runs(has_importances), together=True),
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
     "pareto": Drawing(pareto, ("runs",), has_objectives),
     "budget": Drawing(budget, ("runs",), of_runs(has_budgets), together=True),

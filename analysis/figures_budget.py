@@ -32,7 +32,8 @@ def budget(runs: pd.DataFrame) -> Figure:
         for ax, part in zip(axes, parts, strict=True):
             own = points[points["part"] == part]
             _panel(ax, own)
-            title = style.sentence(part.replace("_", " "))
+            title = part.replace("_", " ")
+            title = f"W: {title}" if title and metric.column == "rmse" else title
             y = metric.name if ax is axes[0] else ""
             style.name_axes(ax, x="parameters of the input map, about", y=y, title=title)
         if metric.less_is_better and style.spans_decades(points["mean"], 5):

@@ -132,7 +132,7 @@ def test_the_figure_of_budgets_leaves_hollow_what_is_worse() -> None:
     rows = BUDGET_ROWS + [row | {"target": "ring"} for row in BUDGET_ROWS]
     figure = drawn(budget(frame("runs", rows)))
     left, right = figure.axes
-    assert (left.get_title(), right.get_title()) == ("Low rank", "Ring")
+    assert (left.get_title(), right.get_title()) == ("W: low rank", "W: ring")
     marks = [mark for mark in left.get_lines() if mark.get_marker() not in ("None", "")]
     hollow = [mark for mark in marks if mark.get_markerfacecolor() == "white"]
     assert (len(marks), len(hollow)) == (6, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.accuracy import TOP, classified
+from analysis.captions import TASK as CAPTION
 from analysis.complexity import QUANTITIES
 from analysis.figures_bounds import has_bound
 from analysis.figures_convergence import reaches_a_level
@@ -150,3 +151,11 @@ def unswept(frames: Frames) -> Frames:
 
 def has_ranks_beyond(frames: Frames) -> bool:
     return has_bound(unswept(frames)["runs"])
+
+
+def has_captions(frames: Frames) -> bool:
+    return bool((finished(frames, "cider")["task"] == CAPTION).any())
+
+
+def has_sentences(frames: Frames) -> bool:
+    return has_captions(frames) and has_rows_in(frames, "sentences", "sentence")

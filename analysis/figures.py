@@ -16,6 +16,7 @@ from analysis.complexity import QUANTITIES
 from analysis.drawable import (
     Frames,
     finished,
+    has_captions,
     has_choice,
     has_contenders,
     has_counts,
@@ -31,6 +32,7 @@ from analysis.drawable import (
     has_ranks_beyond,
     has_rivals,
     has_samples,
+    has_sentences,
     has_sizes,
     has_splits,
     has_sweeps,
@@ -40,6 +42,7 @@ from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
 from analysis.figures_bounds import rank_bound
+from analysis.figures_captions import captions, sentences
 from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
@@ -96,6 +99,8 @@ FIGURES: dict[str, Drawing] = {
     "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
     "pareto": Drawing(pareto, ("runs",), has_objectives),
+    "captions": Drawing(captions, ("runs",), has_captions, together=True),
+    "sentences": Drawing(sentences, ("runs", "sentences"), has_sentences, together=True),
     "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
     "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
     **{

@@ -11,6 +11,7 @@ from analysis.rows import records, several
 from analysis.sheet import Sheet
 from analysis.sheets_accuracy import accuracy_sheet
 from analysis.sheets_bounds import bound_sheets
+from analysis.sheets_captions import caption_sheets
 from analysis.sheets_complexity import complexity_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
 
@@ -22,7 +23,7 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
 
     Raises ValueError where they allow none.
     """
-    found = complexity_sheets(frames) | bound_sheets(frames)
+    found = complexity_sheets(frames) | bound_sheets(frames) | caption_sheets(frames)
     return found or _classified(frames)
 
 

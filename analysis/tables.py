@@ -29,6 +29,10 @@ METRICS: dict[str, Metric] = {
         column="top_accuracy", name="top test accuracy", short="top", less_is_better=False
     ),
     "nelbo_nats": Metric(column="nelbo_nats", name="negative ELBO (nats)", short="nats"),
+    "cider": Metric(
+        column="cider", name="CIDEr-D of the test sentences", short="CIDEr", less_is_better=False
+    ),
+    "perplexity": Metric(column="perplexity", name="test perplexity", short="perplexity"),
     "step_ms": Metric(column="step_ms", name="training step (ms)", short="ms"),
     "forward_ms": Metric(column="forward_ms", name="forward pass (ms)", short="ms"),
     "num_params": Metric(column="num_params", name="parameters", short="P"),

@@ -111,6 +111,12 @@ def report_command(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def recommend_command(arguments: argparse.Namespace) -> int:
+    """Say which layers to choose for a map, by what is measured and what they cost."""
+    importlib.import_module("analysis.recommend_written").answer(arguments)
+    return DONE
+
+
 def plans_command(arguments: argparse.Namespace) -> int:
     """Compare the planner's choices with the fastest measured."""
     return int(importlib.import_module("harness.bench.plans_command").plans(arguments))
@@ -168,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     reported.add_argument("studies", nargs="+", metavar="STUDY")
     reported.add_argument("--out", type=Path, default=Path("report.html"), help="file to write")
     reported.set_defaults(command=report_command)
+    _add_recommend(commands.add_parser("recommend", help="say which layers to choose for a map"))
     timed = commands.add_parser("bench", help="time our layers and every installed peer")
     _add_bench(timed)
     judged = commands.add_parser("plans", help="compare the planner's choices with the fastest")
@@ -182,11 +189,37 @@ def _parser() -> argparse.ArgumentParser:
 def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("studies", nargs="+", metavar="STUDY", help="and overrides, for optuna")
     command.add_argument("--to", required=True, help="a file, .csv or .parquet, or optuna")
-    command.add_argument("--table", default="runs", help="runs, epochs, samples or weights")
+    command.add_argument(
+        "--table", default="runs", help="runs, epochs, samples, weights, beams or sentences"
+    )
     command.add_argument("--columns", type=lambda text: text.split(","), help="e.g. run_id,rmse")
     command.add_argument("--storage", help="for optuna: sqlite:///study.db, or a journal's path")
     command.add_argument("--results", help="results folder (default: the study's)")
     command.set_defaults(command=export_command)
+
+
+def _add_recommend(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--in", type=int, required=True, dest="inputs", help="input features")
+    command.add_argument(
+        "--out",
+        type=int,
+        required=True,
+        dest="outputs",
+        help="output features: of all gates of the cell together (4 x hidden of an lstm), or bare",
+    )
+    command.add_argument("--max-params", type=int, required=True, help="most parameters of the map")
+    command.add_argument("--max-step-ms", type=float, help="most ms of its two passes, predicted")
+    command.add_argument("--task", help="recovery, action, ... (default: of the nearest results)")
+    command.add_argument("--cell", help="rnn, gru, lstm or none (default: lstm, if the task has)")
+    command.add_argument("--batch", type=int, default=16, help="samples of a step")
+    command.add_argument("--time-steps", type=int, help="of a sample (default: 6 with a cell)")
+    command.add_argument("--top", type=int, default=10, help="layers of the shortlist")
+    command.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    command.add_argument(
+        "--study", type=Path, metavar="FILE", help="write the settling study there"
+    )
+    command.add_argument("--results", default="results/reference", help="results folder")
+    command.set_defaults(command=recommend_command)
 
 
 def _add_bench(command: argparse.ArgumentParser) -> None:

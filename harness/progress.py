@@ -17,7 +17,7 @@ from harness.point import Point
 from harness.queue import Row
 from harness.run import layer_facts
 
-_SHOWN = ("top_accuracy", "rmse", "nelbo_nats", "step_ms", "num_params")
+_SHOWN = ("top_accuracy", "rmse", "nelbo_nats", "cider", "step_ms", "num_params")
 _LINE_EVERY_S = 5.0
 
 

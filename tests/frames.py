@@ -152,5 +152,5 @@ def store_runs(root: Path, study: str, runs: list[Row], *others: Row) -> None:
 
 def _table(row: Row) -> str:
     """The table a row belongs to, by a column no other table has."""
-    owners = {"epoch": "epochs", "sample": "samples", "shape": "weights"}
+    owners = {"epoch": "epochs", "sample": "samples", "shape": "weights", "sentence": "sentences"}
     return next(table for column, table in owners.items() if column in row)

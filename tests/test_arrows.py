@@ -31,7 +31,7 @@ FLOORS = [
     ["screen"],
     ["native", "alone"],
     ["layers"],
-    ["native_recurrence", "recurrence", "step"],
+    ["native_recurrence", "recurrence", "step", "admissible"],
     [
         "checkpoint",
         "keeper",

@@ -71,7 +71,9 @@ def point(
 
 
 def model(**given: Any) -> Captioner:
-    return Captioner(point(dtype="float64", **given), Context(seed=3), IMAGES, WORDS).eval()
+    """A model whose images are scaled by hand."""
+    scaling = (torch.arange(IMAGES) / 4, torch.arange(IMAGES) / 2 + 0.5)
+    return Captioner(point(dtype="float64", **given), Context(seed=3), scaling, WORDS).eval()
 
 
 def plain(ours: Captioner, image: Tensor, caption: list[int]) -> Tensor:
@@ -83,6 +85,7 @@ def plain(ours: Captioner, image: Tensor, caption: list[int]) -> Tensor:
         "bias_ih_l0": ours.cell.bias_ih,
         "bias_hh_l0": ours.cell.bias_hh,
     }
+    image = (image - torch.arange(IMAGES) / 4) / (torch.arange(IMAGES) / 2 + 0.5)
     inputs = [image @ ours.project.weight.T + ours.project.bias]
     inputs += [ours.embed.weight[word] for word in [START, *caption[:-1]]]
     outputs, _ = torch.func.functional_call(lstm, weights, (torch.stack(inputs)[None],))
@@ -207,6 +210,18 @@ def test_perplexity_of_a_model_that_knows_nothing_and_of_one_that_prefers() -> N
         ours.head.bias[END] = math.log(WORDS - 1)
         wanted = math.exp((3 * math.log(2) + 7 * math.log(16)) / 10)
         assert lesson.perplexity(side) == pytest.approx(wanted)
+
+
+def test_features_are_standardised_by_the_training_side() -> None:
+    vectors = np.array([[1.0, 5, 0], [3.0, 5, 0], [9.0, 0, 9]], np.float32)
+    data = CaptionSet(
+        vectors=vectors, images=["a", "b", "c"], sides=["train", "train", "test"], captions=[],
+        data_hash="",
+    )  # fmt: skip
+    shift, scale = caption().scaling(data)
+    assert (shift.tolist(), scale.tolist()) == ([2, 5, 0], [1, 1, 1])
+    shift, scale = caption(standardise=False).scaling(data)
+    assert (shift.tolist(), scale.tolist()) == ([0, 0, 0], [1, 1, 1])
 
 
 def test_batches_are_the_captions_once_those_of_near_length_together() -> None:

@@ -265,7 +265,7 @@ def test_wrong_sql_is_told_with_the_tables_there_are(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "nothing" in told
-    assert "tables: runs, epochs, samples, weights" in told
+    assert "tables: runs, epochs, samples, weights, beams, sentences" in told
 
 
 @pytest.mark.parametrize(

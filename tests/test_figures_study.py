@@ -136,6 +136,10 @@ def test_every_figure_takes_tables_there_are() -> None:
         "pareto",
         "timing",
         "time_vs_parameters",
+        "captions",
+        "sentences",
+        "samples",
+        "nats",
     }
     for name, drawing in FIGURES.items():
         function, suffix = drawing.function, ""

@@ -64,6 +64,10 @@ def test_every_value_of_an_old_file_is_read(
 ) -> None:
     if added:
         later_schema(table)
+    if not (root / "golden" / table).exists():  # a table of a later version
+        assert Store(root, "golden").read(table).num_rows == 0
+        assert query(f"select * from {table}", root).num_rows == 0
+        return
     written = pq.read_schema(root / "golden" / table / "c.parquet")
     for store in (Store(root, "golden"), compacted(root)):
         rows = store.read(table).to_pylist()

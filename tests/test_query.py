@@ -178,7 +178,7 @@ def test_every_table_is_there_even_without_rows(write: Write, root: Path) -> Non
         assert columns == [column.name for column in TABLES[table]]
 
 
-TABLES_LINE = r"\(tables: runs, epochs, samples, weights\)"
+TABLES_LINE = r"\(tables: runs, epochs, samples, weights, beams, sentences\)"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def secret(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("sql", ELSEWHERE.values(), ids=ELSEWHERE.keys())
 def test_no_file_is_read(store: Store, write: Write, secret: Path, sql: str) -> None:
     write("a")
-    with pytest.raises(ValueError, match=r"\(tables: runs, epochs, samples, weights\)$") as raised:
+    with pytest.raises(
+        ValueError, match=r"\(tables: runs, epochs, samples, weights, beams, sentences\)$"
+    ) as raised:
         query(sql.format(secret=secret, folder=secret.parent), store.folder.parent)
     assert "xyzzy" not in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -75,7 +77,9 @@ def test_passwords_are_not_read(store: Store, write: Write) -> None:
 def test_nothing_is_changed(store: Store, write: Write, secret: Path, sql: str) -> None:
     write("a")
     before = sorted(secret.parent.rglob("*"))
-    with pytest.raises(ValueError, match=r"\(tables: runs, epochs, samples, weights\)$") as raised:
+    with pytest.raises(
+        ValueError, match=r"\(tables: runs, epochs, samples, weights, beams, sentences\)$"
+    ) as raised:
         query(sql.format(secret=secret, folder=secret.parent), store.folder.parent)
     assert "\n" not in str(raised.value)
     assert sorted(secret.parent.rglob("*")) == before

@@ -291,7 +291,9 @@ def test_what_a_writer_refuses() -> None:
         refused("the set none would have no clip"),
     ):
         writer.finish()
-    with pytest.raises(ValueError, match="kind of a set must be one of: frames, features"):
+    with pytest.raises(
+        ValueError, match="kind of a set must be one of: frames, features, images, captions; got"
+    ):
         SetSpec(name="a", kind="video", features=1)
 
 

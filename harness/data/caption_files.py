@@ -156,17 +156,21 @@ def _karpathy(path: Path, images: Iterable[Any]) -> Iterator[Said]:
 
 def _parquet(path: Path) -> Iterator[Said]:
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"captions file {path} cannot be read as Parquet: {error}") from error
-    absent = [name for name in COLUMNS if name not in table.column_names]
+        names = pq.read_schema(path).names
+        absent = [name for name in COLUMNS if name not in names]
+        rows = [] if absent else pq.read_table(path, columns=list(COLUMNS)).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:  # text may be no UTF-8, too
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"captions file {path} cannot be read as Parquet: {reason}") from error
     if absent:
         raise ValueError(f"captions file {path}: it has no column {', '.join(absent)}")
-    for row in table.select(COLUMNS).to_pylist():
+    for row in rows:
         if None in row.values():
             raise ValueError(f"captions file {path}: a row of image {row['image_id']} has a null")
+        if not isinstance(row["cap_idx"], int):
+            raise ValueError(f"captions file {path}: cap_idx must hold integers")
         side = _side(f"captions file {path}", row["split"])
-        yield str(row["image_id"]), int(row["cap_idx"]), str(row["caption"]), side
+        yield str(row["image_id"]), row["cap_idx"], str(row["caption"]), side
 
 
 def _text(path: Path) -> str:

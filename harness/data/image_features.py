@@ -56,14 +56,8 @@ def read_image_features(path: Path, ids: Path | None = None) -> ImageFeatures:
     Raises ValueError for a file that is not whole, or lacks the ids.
     """
     try:
-        held = np.load(path, allow_pickle=False)
-        if isinstance(held, np.ndarray):
-            if ids is None:
-                raise ValueError("it is one array; give the names of its images by --ids FILE")
-            vectors, names = held, ids.read_text(encoding="utf-8").split()
-        else:
-            with held:
-                vectors, names = _of_npz(held)
+        with path.open("rb") as stream:  # numpy leaves a damaged file open
+            vectors, names = _held(np.load(stream, allow_pickle=False), ids)
     except OSError as error:
         reason = error.strerror or "it is no array of numpy"
         raise ValueError(f"features file {error.filename or path}: {reason}") from error
@@ -73,7 +67,12 @@ def read_image_features(path: Path, ids: Path | None = None) -> ImageFeatures:
     return ImageFeatures(ids=names, vectors=vectors, source=f"features file {path}")
 
 
-def _of_npz(held: Any) -> tuple[NDArray[Any], list[str]]:
+def _held(held: Any, ids: Path | None) -> tuple[NDArray[Any], list[str]]:
+    """Vectors and names from what numpy read."""
+    if isinstance(held, np.ndarray):
+        if ids is None:
+            raise ValueError("it is one array; give the names of its images by --ids FILE")
+        return held, [one for one in ids.read_text(encoding="utf-8").splitlines() if one]
     name = next((one for one in VECTORS if one in held.files), None)
     if name is None or "ids" not in held.files:
         arrays = ", ".join(held.files) or "none"

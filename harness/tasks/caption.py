@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from harness.checks import one_of, positive_int, positive_ints
 from harness.compute import Execution
 from harness.data import sets
@@ -40,8 +44,10 @@ class Caption(Task):
     features of a word and of a projected image, the inputs of the layer. `min_count`: how often a
     word must occur on the training side to be in the vocabulary. `beams`: widths of the search
     that writes, whose first one the scores in `runs` are of; `max_length`: words of a sentence at
-    most. `validation`: follow the perplexity of the validation side, by which a run may stop early.
-    `keep_sentences` stores what was written; it is no part of a point.
+    most. `standardise`: give each feature mean 0 and deviation 1 on the training images, without
+    which words are learned long before the image counts. `validation`: follow the perplexity of the
+    validation side, by which a run may stop early. `keep_sentences` stores what was written; it is
+    no part of a point.
 
     Raises ValueError for a value out of its range. Source: Vinyals et al. 2015; BT Fig. 8.
     """
@@ -55,6 +61,7 @@ class Caption(Task):
     min_count: int = 5
     beams: Any = (3,)
     max_length: int = 20
+    standardise: bool = True
     validation: bool = False
     keep_sentences: bool = field(default=True, metadata={"identity": None})
 
@@ -66,7 +73,7 @@ class Caption(Task):
         beams = tuple(self.beams) if isinstance(self.beams, list | tuple) else self.beams
         positive_ints("task.beams", beams)
         object.__setattr__(self, "beams", beams)
-        for name in ("validation", "keep_sentences"):
+        for name in ("standardise", "validation", "keep_sentences"):
             one_of(f"task.{name}", getattr(self, name), (True, False))
 
     def sizes(self) -> tuple[int, None]:
@@ -114,7 +121,7 @@ class Caption(Task):
         told = [words(caption) for place in data.on("train") for caption in data.captions[place]]
         vocabulary = Vocabulary(told, self.min_count)
         sides = {name: side_of(data, name, vocabulary) for name in self._sides()}
-        model = Captioner(point, context, data.vectors.shape[1], len(vocabulary))
+        model = Captioner(point, context, self.scaling(data), len(vocabulary))
         lesson = CaptionLesson(model, data, sides, point.training, context)
         yield "runs", {**self._facts(data, lesson), "vocabulary": len(vocabulary)}
         yield "runs", model.cell.input_map.facts(self.rows(point))
@@ -135,6 +142,17 @@ class Caption(Task):
             kept |= {"epochs": record["epoch"], "step_ms": lesson.step_ms}
             yield "runs", {**kept, **execution.facts(), **keeper.facts()}
         yield from self._written(data, lesson, vocabulary)
+
+    def scaling(self, data: CaptionSet) -> tuple[Tensor, Tensor]:
+        """Shift and scale of every feature, from the training images alone.
+
+        A feature that is 0 on all of them is left as it is.
+        """
+        seen = torch.from_numpy(np.asarray(data.vectors[data.on("train")])).double()
+        mean, deviation = seen.mean(0), seen.std(0, correction=0)
+        if not self.standardise:
+            return torch.zeros_like(mean), torch.ones_like(mean)
+        return mean, torch.where(deviation > 0, deviation, 1.0)
 
     def _sides(self) -> tuple[str, ...]:
         return ("train", *(["validation"] if self.validation else []), "test")

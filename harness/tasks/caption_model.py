@@ -24,14 +24,23 @@ _SPREAD = 0.08  # of the first embeddings, either side of 0: Vinyals et al. 2015
 
 
 class Captioner(nn.Module):
-    """p(S_t | image, S_0 ... S_t-1) from a cell over x_-1 = P image, x_t = E S_t.
+    """p(S_t | image, S_0 ... S_t-1) from a cell over x_-1 = P (image - shift) / scale, x_t = E S_t.
 
-    S_0 is START; the softmax over the vocabulary has a matrix and a bias of its own. The cell's
-    input map, (e to gates * h), is the point's layer, applied to all steps at once.
-    `images`: f; `vocabulary`: v. Source: Vinyals et al. 2015, Eq. 10-12.
+    S_0 is START; `scaling` is (shift, scale) of every feature. The softmax over the vocabulary has
+    a matrix and a bias of its own. The cell's input map, (e to gates * h), is the point's layer,
+    applied to all steps at once. `vocabulary`: v. Source: Vinyals et al. 2015, Eq. 10-12.
     """
 
-    def __init__(self, point: Point, context: Context, images: int, vocabulary: int) -> None:
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        point: Point,
+        context: Context,
+        scaling: tuple[Float[Tensor, " f"], Float[Tensor, " f"]],
+        vocabulary: int,
+    ) -> None:
         super().__init__()
         assert point.cell is not None
         assert point.training is not None
@@ -39,7 +48,9 @@ class Captioner(nn.Module):
         size, hidden = point.layer.in_features, point.cell.hidden_size
         torch.manual_seed(context.seed)  # of all but the cell, and of every dropout mask
         kind = {"device": context.device, "dtype": self.dtype}
-        self.project = nn.Linear(images, size, **kind)
+        for name, values in zip(("shift", "scale"), scaling, strict=True):
+            self.register_buffer(name, values.to(**kind), persistent=False)
+        self.project = nn.Linear(len(scaling[0]), size, **kind)
         self.embed = nn.Embedding(vocabulary, size, **kind)
         nn.init.uniform_(self.embed.weight, -_SPREAD, _SPREAD)
         self.head = nn.Linear(hidden, vocabulary, **kind)
@@ -60,8 +71,7 @@ class Captioner(nn.Module):
         """-log p of each word of the captions, ends included, padding left out."""
         starts = torch.full_like(captions[:, :1], START)
         before = torch.cat([starts, captions[:, :-1]], dim=1)
-        seen = self.project(images.to(self.dtype))[:, None]
-        x = torch.cat([seen, self.embed(before)], dim=1)
+        x = torch.cat([self._seen(images), self.embed(before)], dim=1)
         outputs, _ = self.cell(self.dropout(x))
         told = captions != PAD
         logits = self.head(outputs[:, 1:][told])
@@ -74,7 +84,7 @@ class Captioner(nn.Module):
 
     def begin(self, images: Float[Tensor, "b f"]) -> State:
         """The state after the image."""
-        state: State = self.cell(self.project(images.to(self.dtype))[:, None])[1]
+        state: State = self.cell(self._seen(images))[1]
         return state
 
     def next(
@@ -83,6 +93,11 @@ class Captioner(nn.Module):
         """log p of every word after the words whose rows of `gates()` these are; the new state."""
         outputs, state = self.cell.recur(gates[:, None], state, None)
         return F.log_softmax(self._wide(self.head(outputs[:, 0])), dim=1), state
+
+    def _seen(self, images: Float[Tensor, "b f"]) -> Float[Tensor, "b 1 e"]:
+        """x_-1."""
+        made: Tensor = self.project((images.to(self.dtype) - self.shift) / self.scale)
+        return made[:, None]
 
     def _wide(self, logits: Tensor) -> Tensor:
         """In float32 at least."""

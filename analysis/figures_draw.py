@@ -61,7 +61,13 @@ def samples(runs: pd.DataFrame, artifacts: pd.DataFrame) -> Figure:
             own = finished[finished["point_id"] == row["point_id"]]
             ax.text(0.5, -0.02, _said(own), transform=ax.transAxes, ha="center", va="top")
         more = f"{MOST} of {len(firsts)} models" if len(firsts) > MOST else ""
-        notes = [_protocol(finished), "latents are the same for all models", more]
+        counts = finished.groupby("point_id").size().rename("seeds").to_frame()
+        notes = [
+            _protocol(finished),
+            seed_note(counts),
+            "latents are the same for all models",
+            more,
+        ]
         style.caption(figure, [*notes, left_out(finished, runs)])
     return figure
 

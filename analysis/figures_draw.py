@@ -61,7 +61,13 @@ def samples(runs: pd.DataFrame, artifacts: pd.DataFrame) -> Figure:
             own = finished[finished["point_id"] == row["point_id"]]
             ax.text(0.5, -0.02, _said(own), transform=ax.transAxes, ha="center", va="top")
         more = f"{MOST} of {len(firsts)} models" if len(firsts) > MOST else ""
-        notes = [_protocol(finished), "latents are the same for all models", more]
+        counts = finished.groupby("point_id").size().rename("seeds").to_frame()
+        notes = [
+            _protocol(finished),
+            seed_note(counts),
+            "latents are the same for all models",
+            more,
+        ]
         style.caption(figure, [*notes, left_out(finished, runs)])
     return figure
 
@@ -109,10 +115,20 @@ def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _anchors(ax: Axes) -> None:
-    for (name, level), side in zip(ANCHORS.items(), ("bottom", "top"), strict=True):
+    for (name, level), (side, away) in zip(
+        ANCHORS.items(), (("bottom", 2), ("top", -3)), strict=True
+    ):
         ax.axhline(level, color="#555555", lw=0.9, ls=(0, (4, 2)))
-        across = ax.get_yaxis_transform()
-        ax.text(0.99, level, name, transform=across, ha="right", va=side, fontsize=style.SMALL)
+        ax.annotate(
+            name,
+            (0.99, level),
+            xycoords=ax.get_yaxis_transform(),
+            xytext=(0, away),
+            textcoords="offset points",
+            ha="right",
+            va=side,
+            fontsize=style.SMALL,
+        )
 
 
 def _drawn(runs: pd.DataFrame, figure: str) -> pd.DataFrame:

@@ -97,5 +97,7 @@ def test_what_is_not_there_is_told() -> None:
     assert FIGURES["samples"].applies(frames)
     assert FIGURES["nats"].applies(frames)
     assert not FIGURES["samples"].applies({**frames, "artifacts": none})
+    first = make_epochs().query("epoch == 1")
+    assert not FIGURES["nats"].applies({**frames, "epochs": first})
     others = make_runs(nelbo_nats=None).assign(nelbo_nats=np.nan)
     assert not FIGURES["samples"].applies({**frames, "runs": others})

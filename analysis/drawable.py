@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from analysis.accuracy import TOP, classified
@@ -158,3 +160,8 @@ def has_captions(frames: Frames) -> bool:
 
 def has_sentences(frames: Frames) -> bool:
     return has_captions(frames) and has_rows_in(frames, "sentences", "sentence")
+
+
+def of_runs(applies: Callable[[pd.DataFrame], bool]) -> Callable[[Frames], bool]:
+    """A condition on the runs as one on all frames."""
+    return lambda frames: applies(frames["runs"])

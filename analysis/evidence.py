@@ -22,13 +22,16 @@ METRICS: dict[str, tuple[str, str]] = {
     "action": ("top_accuracy", "maximize"),
     "features": ("top_accuracy", "maximize"),
     "motion": ("top_accuracy", "maximize"),
+    "draw": ("nelbo_nats", "minimize"),
+    "caption": ("cider", "maximize"),
 }
 # Runs that differ in one of these, or in the epochs they were given, are not compared.
 _CONDITION = (
     *("study", "task", "target", "noise", "samples", "split", "dataset", "time_steps"),
+    *("permute", "glimpses", "attention", "binarise", "vocabulary", "beam"),
     *("sampling", "ordered", "in_features", "out_features", "cell", "hidden_size"),
 )
-_SHOWN = ("target", "split", "dataset")
+_SHOWN = ("target", "split", "dataset", "permute")
 Steps = NDArray[np.float64]
 COLUMNS = (*_CONDITION, "seed", "status", "learner", "config")
 

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import style
+from analysis.budgets import has_budgets
 from analysis.complexity import QUANTITIES
 from analysis.drawable import (
     Frames,
@@ -37,25 +38,32 @@ from analysis.drawable import (
     has_splits,
     has_sweeps,
     has_weights,
+    of_runs,
 )
+from analysis.effects import has_effects
 from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
 from analysis.figures_bench import time_vs_parameters
 from analysis.figures_bounds import rank_bound
+from analysis.figures_budget import budget
 from analysis.figures_captions import captions, sentences
 from analysis.figures_complexity import complexity
 from analysis.figures_convergence import epochs_to_accuracy
 from analysis.figures_counts import parameters
 from analysis.figures_curves import curves
 from analysis.figures_draw import nats, samples
+from analysis.figures_effects import importance, interactions
 from analysis.figures_features import features
 from analysis.figures_noise import rmse_vs_noise
 from analysis.figures_pareto import pareto
+from analysis.figures_permutation import permutation
 from analysis.figures_recovery import noise_picture, recovered
 from analysis.figures_sensitivity import sensitivity
 from analysis.figures_splits import splits
 from analysis.figures_timing import timing
 from analysis.figures_tradeoff import trade_off
+from analysis.importances import has_importances
+from analysis.permutations import has_orders
 from analysis.rows import CONDITIONS, varying
 from harness.artifacts import COLUMNS, Artifacts
 from harness.query import load
@@ -97,10 +105,14 @@ FIGURES: dict[str, Drawing] = {
     "nats": Drawing(nats, ("runs", "epochs"), has_nats),
     "samples": Drawing(samples, ("runs", "artifacts"), has_drawn),
     "sensitivity": Drawing(sensitivity, ("runs",), has_knobs),
+    "interactions": Drawing(interactions, ("runs",), of_runs(has_effects), together=True),
+    "importance": Drawing(importance, ("runs",), of_runs(has_importances), together=True),
     "trade_off": Drawing(trade_off, ("runs",), has_choice),
     "pareto": Drawing(pareto, ("runs",), has_objectives),
     "captions": Drawing(captions, ("runs",), has_captions, together=True),
     "sentences": Drawing(sentences, ("runs", "sentences"), has_sentences, together=True),
+    "budget": Drawing(budget, ("runs",), of_runs(has_budgets), together=True),
+    "permutation": Drawing(permutation, ("runs",), of_runs(has_orders), together=True),
     "timing": Drawing(timing, ("runs", "samples"), has_samples, together=True),
     "time_vs_parameters": Drawing(time_vs_parameters, ("runs",), has_contenders, together=True),
     **{

@@ -21,6 +21,7 @@ _FACTS: dict[str, str] = {
     "target": "{}",
     "noise": "noise {:g}",
     "samples": "{} samples",
+    "permute": "{} permuted",
     "split": "{} split",
     "learner": "{}",
     "contender": "{}",

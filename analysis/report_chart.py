@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import style
-from analysis.rows import CONDITIONS, varying
+from analysis.rows import CONDITIONS, at_noise, varying
 from harness.label import metric, plain
 
 Trace = dict[str, Any]
@@ -140,14 +140,19 @@ def points(name: str, x: Sequence[Any], y: Sequence[Any], texts: Sequence[str]) 
 
 
 def by_condition(rows: pd.DataFrame, *more: str) -> list[tuple[str, pd.DataFrame]]:
-    """The rows once per value of what makes them incomparable, by a name; all, where nothing."""
+    """The rows once per value of what makes them incomparable, by a name; all, where nothing.
+
+    Those at the noise variance that the papers measure at come first.
+    """
     apart = varying(rows, (*CONDITIONS, *more))
     if not apart:
         return [("", rows)]
-    return [
+    usual = set(at_noise(rows).index)
+    groups = [
         (", ".join(_said(c, v) for c, v in zip(apart, values, strict=True)), group)
         for values, group in rows.groupby(apart, dropna=False)
     ]
+    return sorted(groups, key=lambda one: one[1].index[0] not in usual)
 
 
 def _said(column: str, value: Any) -> str:

@@ -43,7 +43,7 @@ def curves_chart(
             traces = list(_lines(rows, epochs, chosen, looks, name))
             means = [v for t in traces if t["mode"] == "lines" for v in t["y"]]
             log = not name.endswith("accuracy") and style.spans_decades(means, 30)
-            said = ", ".join(part for part in (condition, axis.lower()) if part)
+            said = ": ".join(part for part in (condition, axis) if part)
             views.append(
                 View(
                     name=said,
@@ -68,7 +68,9 @@ def _chosen(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
     points = tables.summary(rows, column)
     note = f"{len(points)} points"
     if len(points) > _LINES:
-        best = tables.best_of_each(rows, column)
+        upwards = tables.METRICS[column].less_is_better
+        ordered = points.sort_values(["mean", "num_params"], ascending=[upwards, True])
+        best = ordered.drop_duplicates("family")
         note = f"the best of each decomposition, of {len(points)} points"
         if len(best) == 1:
             note = f"{_LINES} of {len(points)} points, evenly spaced by parameters"

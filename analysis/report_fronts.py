@@ -128,7 +128,7 @@ def _texts(rows: pd.DataFrame, shown: pd.DataFrame, objectives: dict[str, str]) 
     seeds = own["point_id"].value_counts()
     texts = {}
     for point, found in zip(shown.index, records(shown), strict=True):
-        values = [f"{named(c).lower()} {metric(found[c])}" for c in objectives if c != "num_params"]
+        values = [f"{named(c)} {metric(found[c])}" for c in objectives if c != "num_params"]
         number = int(seeds[point])
         end = f"{found['state']}, {number} seed{'s' * (number != 1)}"
         texts[point] = hover([*facts(firsts[point], found["label"]), *values, end])

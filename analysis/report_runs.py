@@ -14,16 +14,17 @@ from analysis.tables import METRICS
 from harness.label import plain
 from harness.schema import RUNS
 
-# In the order of the table. The first of each line are shown until a reader chooses others.
+# Shown until a reader chooses others.
 _ALWAYS = ("decomposition", "core_order", "R", "cp_rank", "num_params")
 _SHOWN = (
     *("study", "status", "contender", "input_map", "target", "noise", "split", "sweep", "swept"),
     *_ALWAYS,
     *("rmse", "top_accuracy", "map_ms", "forward_ms", "step_ms", "seed", "error"),
 )
+# In the order of the table.
 _COLUMNS = (
-    *("study", "status", "contender", "input_map", "target", "noise", "split", "fold"),
-    *("sweep", "swept", "plan", *_ALWAYS, "ranks", "compression_ratio"),
+    *("study", *_ALWAYS, "status", "contender", "input_map", "target", "noise", "split", "fold"),
+    *("sweep", "swept", "plan", "ranks", "compression_ratio"),
     *("rmse", "top_accuracy", "accuracy", "validation_accuracy", "selected_accuracy"),
     *("epochs_to_60", "epochs_to_70", "epochs_to_80", "epochs_to_90", "rmse_prediction"),
     *("map_ms", "plan_ratio", "forward_ms", "backward_ms", "step_ms", "step_floor_ms"),
@@ -37,8 +38,9 @@ _RANKS = ("rank", "tucker_rank", "tt_rank", "tr_rank")
 _MEANING = {column.name: (column.unit, column.meaning) for column in RUNS}
 _MEANING["R"] = ("", "largest rank: of a block term, Tucker, train, ring or low-rank map")
 _DIGITS = 6  # significant: more than a reader compares, in half the bytes
+# Those chosen from, the first six that a study has.
 _FACETS = (
-    *("study", "status", "contender", "target", "split", "sweep", "decomposition", "plan"),
+    *("study", "decomposition", "status", "contender", "target", "split", "sweep", "plan"),
     *("dataset", "dtype", "host"),
 )
 
@@ -68,6 +70,7 @@ def packed(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     return {
         "count": len(runs),
         "columns": [asdict(column) for column in columns],
+        "facets": [name for name in _FACETS if any(c.name == name and c.choices for c in columns)],
         "x": "num_params" if "num_params" in names else next(iter(sorted(names)), ""),
         "y": judged[0] if judged else "num_params",
     }

@@ -15,6 +15,7 @@ from analysis.report_chart import MUTED, Axis, Chart, Trace, View, hover, key, m
 from analysis.rows import Row, records
 from harness.label import metric
 
+_TICKS = {"flops": "~s", "tensor": "~s"}
 _SHAPES = {"forward": "o", "backward": "s"}
 
 
@@ -54,7 +55,7 @@ def _view(points: pd.DataFrame, found: pd.DataFrame, method: str, variable: str,
         name=f"{style.NAMES[method]}, {variable}",
         traces=traces,
         x=Axis(title=variable, log=True, ticks="~s"),
-        y=Axis(title=style.sentence(quantity.name) + unit, log=True),
+        y=Axis(title=style.sentence(quantity.name) + unit, log=True, ticks=_TICKS.get(name, "")),
         note="; ".join(notes),
     )
 

@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 # What makes the errors of two runs incomparable, whatever their layers are.
 CONDITIONS = (
     *("task", "target", "samples", "split", "in_features", "out_features"),
-    *("dataset", "time_steps", "sampling", "ordered", "binarise"),
+    *("dataset", "time_steps", "sampling", "ordered", "binarise", "permute"),
 )
 
 

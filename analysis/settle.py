@@ -20,7 +20,10 @@ from harness.train import Training
 SEEDS = 5
 TIME_LIMIT_S = 86400
 # What of a measured task is not taken over: where its data lie, its sizes, which part is held out.
-_NOT_TAKEN = ("name", "frames", "features", "where", "fold", "in_features", "out_features")
+_NOT_TAKEN = (
+    *("name", "frames", "features", "images", "data", "where", "fold"),
+    *("in_features", "out_features"),
+)
 
 
 def study_of(answer: Answer) -> str:
@@ -136,11 +139,21 @@ def _motion(question: Question) -> dict[str, Any] | None:
     return {"size": side} if side**2 == question.sizes.in_features else None
 
 
+def _draw(question: Question) -> dict[str, Any] | None:
+    return {"images": ""} if TASKS["draw"]().sizes()[0] == question.sizes.in_features else None
+
+
+def _caption(question: Question) -> dict[str, Any]:
+    return {"data": "", "embedding": question.sizes.in_features}
+
+
 _SIZED: dict[str, Callable[[Question], dict[str, Any] | None]] = {
     "recovery": _recovery,
     "action": _action,
     "features": _features,
     "motion": _motion,
+    "draw": _draw,
+    "caption": _caption,
 }
 
 
@@ -152,7 +165,7 @@ def _protocol(question: Question, piece: Measured) -> dict[str, Any]:
     kind, settings = TASKS[piece.task], piece.config["task"]
     apart = [*_NOT_TAKEN, *(_sized(question) or {})]
     if piece.sizes != (question.sizes.in_features, question.sizes.out_features):
-        apart += ["target", "target_settings"]
+        apart += ["target", "target_settings", "permute", "attention", "read_size", "decoder_size"]
     found = _changed(kind, {k: v for k, v in settings.items() if k not in apart})
     if "target_settings" in found:
         found["target_settings"] = dict(found["target_settings"])

@@ -13,6 +13,8 @@ from analysis.sheets_accuracy import accuracy_sheet
 from analysis.sheets_bounds import bound_sheets
 from analysis.sheets_captions import caption_sheets
 from analysis.sheets_complexity import complexity_sheets
+from analysis.sheets_contrasts import contrast_sheets
+from analysis.sheets_effects import effect_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
 
 Frames = dict[str, pd.DataFrame]
@@ -24,7 +26,12 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
     Raises ValueError where they allow none.
     """
     found = complexity_sheets(frames) | bound_sheets(frames) | caption_sheets(frames)
-    return found or _classified(frames)
+    found |= contrast_sheets(frames) | effect_sheets(frames)
+    classified = _classified(frames)
+    if not (found or classified):
+        runs = len(frames["runs"])
+        raise ValueError(f"tables: none of {runs} runs is done and has a top accuracy")
+    return classified | found
 
 
 def _classified(frames: Frames) -> dict[str, Sheet]:
@@ -32,7 +39,7 @@ def _classified(frames: Frames) -> dict[str, Sheet]:
     here = runs[(runs["status"] == "done").fillna(False) & runs["task"].isin(TASKS)]
     here = here[here[TOP].notna()]
     if here.empty:
-        raise ValueError(f"tables: none of {len(runs)} runs is done and has a top accuracy")
+        return {}
     data = pd.Series([published_data(row) for row in records(here)], index=here.index)
     found: dict[str, Sheet] = {}
     for name, rows in here.groupby(data):

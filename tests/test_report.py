@@ -105,7 +105,7 @@ def test_hovering_tells_order_ranks_and_terms(bt: Parsed) -> None:
     assert len(texts) == 24
     (best,) = (text for text in texts if "528 parameters" in text and "d=2 R=4 N=1" in text)
     assert "ranks 4, 4, 1" in best
-    assert "rmse of w 0.28" in best
+    assert "RMSE of W 0.28" in best
     assert "on the front, 3 seeds" in best
 
 

@@ -25,10 +25,11 @@ function steps(traces, side) {
 }
 
 function axisOf(axis, traces, side) {
+  const dtick = axis.log ? steps(traces, side) : undefined;
   return {
-    dtick: axis.log ? steps(traces, side) : undefined,
+    dtick, exponentformat: 'power',
     title: { text: escaped(axis.title), standoff: 12 }, type: axis.log ? 'log' : 'linear',
-    tickformat: axis.ticks || (axis.log ? '~g' : ''), automargin: true, zeroline: false,
+    tickformat: axis.ticks || (axis.log && !(dtick > 1) ? '~g' : ''), automargin: true, zeroline: false,
     gridcolor: styleOf('--grid'), linecolor: styleOf('--rule'), nticks: innerWidth < 600 ? 5 : 0,
   };
 }

@@ -105,7 +105,7 @@ class RunsTable {
   }
 
   facets() {
-    const columns = this.runs.columns.filter((column) => column.choices).slice(0, 6);
+    const columns = this.runs.data.facets.slice(0, 6).map((name) => this.runs.named.get(name));
     byId('runs-facets').replaceChildren(...columns.map((column) => {
       const select = make('select', {}, make('option', { value: '' }, 'all'),
         ...column.words.map((word, place) => make('option', { value: place }, word)));

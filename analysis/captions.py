@@ -73,7 +73,7 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per score and compressed model: model less dense LSTM, paired by seed.
 
     `mean`, `low`, `high`: of the differences, 95% t interval; `p`: two-sided of a paired t test,
-    `p_holm`: corrected for the models beside it in the same score. Empty where nothing is paired.
+    `p_holm`: corrected for all tests of this table. Empty where nothing is paired.
     """
     kept = captioned(runs, "captions")
     dense = kept[kept["family"] == "dense"].drop_duplicates("seed").set_index("seed")
@@ -84,10 +84,9 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
             for model in model_order(kept)
             if not (kept.loc[kept["model"] == model, "family"] == "dense").any()
         ]
-        found = [row for row in found if row["pairs"]]
-        for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
-            rows.append({**row, "p_holm": corrected})
-    return pd.DataFrame(rows)
+        rows += [row for row in found if row["pairs"]]
+    corrected = holm([row["p"] for row in rows])
+    return pd.DataFrame([{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)])
 
 
 def _difference(model: pd.DataFrame, dense: pd.DataFrame, column: str) -> dict[str, Any]:

@@ -47,8 +47,9 @@ def captions(runs: pd.DataFrame) -> Figure:
         figure.axes[0].set_yticks(range(len(models)), _names(table))
         figure.axes[0].set_ylim(len(models) - 0.5, -0.5)
         figure.suptitle(f"Captions of {kept['dataset'].iloc[0]}", fontsize=style.FONT + 1)
-        seeds = kept["seed"].nunique()
-        notes = [f"{seeds} seeds, bar: 95% t interval of the mean" if seeds > 1 else "one seed"]
+        least, most = int(table["runs"].min()), int(table["runs"].max())
+        span = f"{most}" if least == most else f"{least} to {most}"
+        notes = [f"{span} seeds, bar: 95% t interval of the mean" if most > 1 else "one seed"]
         style.caption(figure, [*notes, "in brackets: parameters", left_out(kept, runs)])
     return figure
 

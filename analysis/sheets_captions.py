@@ -75,7 +75,7 @@ def difference_sheet(runs: pd.DataFrame) -> Sheet:
             "in words": [in_words(row) for row in records(numbers)],
         }
     )
-    note = "paired by seed, 95% t interval; two-sided p, Holm's over the models of a score"
+    note = "paired by seed, 95% t interval; two-sided p, Holm's over all of this table"
     return Sheet(title="Against the dense LSTM", numbers=numbers, shown=shown, notes=(note,))
 
 

@@ -29,6 +29,11 @@ _FACTS: dict[str, str] = {
     "dtype": "{}",
     "plan": "{} plan",
 }
+# What a label is made of: taking apart whole rows of thousands of points takes seconds.
+_READ = (
+    *("point_id", "config", "decomposition", "ranks", "rank"),
+    *("cp_rank", "tucker_rank", "tt_rank", "tr_rank", *_FACTS),
+)
 
 
 def ranks(row: Row) -> str:
@@ -103,7 +108,8 @@ def points(runs: pd.DataFrame, names: Mapping[str, str] = SHORT) -> dict[str, st
     Points that share decomposition and ranks also show what differs between them: the facts in
     the columns, else the settings of their `config`, else the start of their point_id.
     """
-    firsts = runs.drop_duplicates("point_id")
+    known = [column for column in _READ if column in runs.columns]
+    firsts = runs.drop_duplicates("point_id")[known]
     labels = {row["point_id"]: setting(row, names) for row in records(firsts)}
     for tell_apart in (_facts, _settings, _hashes):
         for label, group in _shared(labels).items():

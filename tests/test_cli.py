@@ -139,7 +139,7 @@ def test_figures_are_named_as_they_are_written(
     capsys.readouterr()
     assert main(["figures", "tiny"]) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert {path.suffix for path in paths} == {".png", ".pdf"}
+    assert {path.suffix for path in paths} == {".png", ".pdf", ".csv"}
     assert all(path.stat().st_size > 1000 for path in paths)
 
 

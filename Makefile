@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check format bench clean
+.PHONY: help install demo figures test lint types check format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -14,6 +14,9 @@ install: $(INSTALLED) ## make .venv with every pinned dependency
 demo: $(INSTALLED) ## run a small study with all seven decompositions and draw its figures
 	$(BIN)/rankbench run smoke
 	$(BIN)/rankbench figures smoke
+
+figures: $(INSTALLED) ## redraw every figure and table of the committed results into figures/
+	$(BIN)/rankbench figures --all --results results/reference --out figures
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest

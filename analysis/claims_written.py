@@ -56,7 +56,7 @@ def write(judged: Sequence[Judged], form: str, console: Console) -> None:
 
 
 def draw(judged: Sequence[Judged], folder: Path) -> list[Path]:
-    """Draw the verdicts into `folder` as claims.png and claims.pdf; return the paths."""
+    """Draw the verdicts into `folder` as claims.png, .pdf and .csv; return the paths."""
     return save({"claims": figure(table(judged))}, folder)
 
 

@@ -40,6 +40,7 @@ from analysis.drawable import (
     has_weights,
     of_runs,
 )
+from analysis.drawn_data import data_of
 from analysis.effects import has_effects
 from analysis.figures_accuracy import accuracy_vs_parameters
 from analysis.figures_action import curves_by_split
@@ -158,9 +159,9 @@ def draw_named(name: str, study: str, root: Path | str = "results") -> list[Figu
 
 
 def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write every figure into `folder` as NAME.png and NAME.pdf; return the paths.
+    """Write every figure into `folder` as NAME.png, NAME.pdf and NAME.csv, what it shows.
 
-    The same figure gives the same bytes again.
+    Returns the paths. The same figure gives the same bytes again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -169,7 +170,11 @@ def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
             for suffix, metadata in FORMATS.items():
                 path = folder / f"{name}{suffix}"
                 figure.savefig(path, dpi=style.PNG_DPI, metadata=metadata)
+                # Where things are is worked out once: it takes as long as drawing them.
+                figure.set_layout_engine("none")
                 paths.append(path)
+            paths.append(folder / f"{name}.csv")
+            data_of(figure).to_csv(paths[-1], index=False)
     return paths
 
 

@@ -50,7 +50,10 @@ def _shortage(runs: pd.DataFrame, finished: pd.DataFrame, columns: Sequence[str]
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame, each a dict by column."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    # to_dict("records") gives the same and takes most of a figure's time, column by column.
+    names = [str(name) for name in frame.columns]
+    columns = [values.tolist() for _, values in frame.items()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def family(row: Row) -> str:

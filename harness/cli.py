@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,13 +72,25 @@ def query_command(arguments: argparse.Namespace) -> int:
 
 
 def figures(arguments: argparse.Namespace) -> int:
-    """Draw every figure a study's rows allow, as PNG and PDF."""
+    """Draw every figure a study's rows allow, as PNG, PDF and CSV, or those of every study."""
+    if (arguments.study is None) != arguments.all:
+        raise ValueError("figures needs either a STUDY or --all")
     # The analysis stands above the harness: it is looked up by name, only when asked for.
+    if arguments.all:
+        return _all_figures(arguments)
     drawing = importlib.import_module("analysis.figures")
     drawn = drawing.draw(arguments.study, root=arguments.results)
     folder = arguments.out or study_folder(arguments.results, arguments.study) / "figures"
     for path in drawing.save(drawn, Path(folder)):
         print(path)
+    return DONE
+
+
+def _all_figures(arguments: argparse.Namespace) -> int:
+    redrawn = importlib.import_module("analysis.redraw")
+    folder = arguments.out or Path("figures")
+    for study, (paths, why) in redrawn.redraw(arguments.results, folder, arguments.workers):
+        print("; ".join([f"{study}: {len(paths)} files in {folder / study}", *why]), flush=True)
     return DONE
 
 
@@ -156,8 +169,12 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--out", type=Path, help="file to write, for csv and parquet")
     asked.set_defaults(command=query_command)
     drawn = commands.add_parser("figures", help="draw every figure a study's rows allow")
-    drawn.add_argument("study")
-    drawn.add_argument("--out", type=Path, help="folder (default: figures in the study's results)")
+    drawn.add_argument("study", nargs="?")
+    drawn.add_argument("--all", action="store_true", help="every study, its tables, the claims")
+    drawn.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="for --all")
+    drawn.add_argument(
+        "--out", type=Path, help="folder (default: figures, in the study's results without --all)"
+    )
     drawn.set_defaults(command=figures)
     listed = commands.add_parser("tables", help="put a study beside the published numbers")
     listed.add_argument("study")

@@ -216,7 +216,7 @@ def test_the_figure_has_a_mark_for_every_claim(judged: dict[str, Judged]) -> Non
 def test_the_command_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "drawn"
     assert run_claims("--only", "bt1-params", "--figure", str(folder), root=tmp_path) == 0
-    assert {path.name for path in folder.iterdir()} == {"claims.png", "claims.pdf"}
+    assert {path.name for path in folder.iterdir()} == {"claims.png", "claims.pdf", "claims.csv"}
     assert "claims.png" in capsys.readouterr().err
 
 

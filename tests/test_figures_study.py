@@ -10,6 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, draw, save
+from analysis.redraw import redraw, redraw_study
+from harness.cli import main
 from tests.figure_checks import drawn, labels_of
 from tests.frames import (
     Row,
@@ -153,12 +155,12 @@ def test_every_figure_takes_tables_there_are() -> None:
         assert drawing.tables[0] == "runs"
 
 
-def test_save_writes_png_and_pdf_the_same_each_time(tmp_path: Path) -> None:
+def test_save_writes_png_pdf_and_csv_the_same_each_time(tmp_path: Path) -> None:
     store_runs(tmp_path, "s", [ring(2, core_order=d, num_params=96 + d) for d in (2, 3)])
     paths = save(draw("s", tmp_path), tmp_path / "new" / "figures")
-    assert [path.name for path in paths] == ["parameters.png", "parameters.pdf"]
+    assert [path.name for path in paths] == ["parameters.png", "parameters.pdf", "parameters.csv"]
     first = [path.read_bytes() for path in paths]
-    assert [data[:4] for data in first] == [b"\x89PNG", b"%PDF"]
+    assert [data[:4] for data in first] == [b"\x89PNG", b"%PDF", b"pane"]
     again = save(draw("s", tmp_path), tmp_path / "again")
     assert [path.read_bytes() for path in again] == first
 
@@ -166,3 +168,29 @@ def test_save_writes_png_and_pdf_the_same_each_time(tmp_path: Path) -> None:
 def test_save_of_no_figures_writes_nothing(tmp_path: Path) -> None:
     none: dict[str, Figure] = {}
     assert save(none, tmp_path / "figures") == []
+
+
+def test_all_that_a_study_allows_is_redrawn_and_the_rest_has_a_reason(tmp_path: Path) -> None:
+    counted = [ring(2, core_order=d, num_params=96 + d) for d in (2, 3)]
+    store_runs(tmp_path, "s", counted)
+    paths, reasons = redraw_study("s", tmp_path, tmp_path / "out")
+    assert {path.name for path in paths} >= {"parameters.png", "parameters.pdf", "parameters.csv"}
+    assert all(path.stat().st_size for path in paths)
+    assert [reason.partition(":")[0] for reason in reasons] == ["tables"]
+
+
+def test_figures_are_of_one_study_or_of_all(capsys: pytest.CaptureFixture[str]) -> None:
+    for asked in (["figures"], ["figures", "ucf11", "--all"]):
+        assert main(asked) == 2
+        assert "figures needs either a STUDY or --all" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_study_is_redrawn_by_several_processes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        counted = [ring(2, core_order=d, num_params=96 + d) for d in (2, 3)]
+        store_runs(tmp_path / "results", name, counted)
+    found = dict(redraw(tmp_path / "results", tmp_path / "out", workers=2))
+    assert set(found) == {"a", "b", "claims"}
+    assert (tmp_path / "out" / "claims" / "verdicts.csv").stat().st_size
+    assert (tmp_path / "out" / "b" / "parameters.csv").stat().st_size

@@ -1,0 +1,68 @@
+"""Every figure and table of every study in a results folder, written anew by several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from analysis import figures, written
+from analysis.claims import claims, table
+from analysis.claims_written import draw as draw_claims
+from harness.query import studies
+
+Redrawn = tuple[list[Path], list[str]]  # what was written, and why something was not
+CLAIMS = "claims"  # what is written beside the studies, from all of them
+
+
+def redraw(root: Path | str, folder: Path, workers: int) -> Iterator[tuple[str, Redrawn]]:
+    """Write each study's figures and tables into `folder`/STUDY, and the claims; yield as done.
+
+    Figures as `figures.save` writes them, tables as tables.md and the numbers of each as
+    table_NAME.csv, claims as a figure and the verdicts. A study may have neither.
+
+    Raises ValueError where there are no results.
+    """
+    found = studies(root)
+    if not found:
+        raise ValueError(f"there are no results in {root}")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, min(workers, len(found))), mp_context=context) as pool:
+        jobs = {pool.submit(redraw_study, one, root, folder / one): one for one in found}
+        jobs[pool.submit(redraw_claims, root, folder / CLAIMS)] = CLAIMS
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
+
+
+def redraw_study(study: str, root: Path | str, folder: Path) -> Redrawn:
+    """Write the figures and tables of one study; where its rows allow none, the reason."""
+    paths, reasons = [], []
+    for write in (_figures, _tables):
+        try:
+            paths += write(study, root, folder)
+        except ValueError as error:
+            reasons.append(str(error))
+    return paths, reasons
+
+
+def _figures(study: str, root: Path | str, folder: Path) -> list[Path]:
+    return figures.save(figures.draw(study, root), folder)
+
+
+def _tables(study: str, root: Path | str, folder: Path) -> list[Path]:
+    found = written.tables_of(study, root=root)
+    paths = [folder / "tables.md"]
+    written.write(found, paths[0])
+    for name, sheet in found.items():
+        paths.append(folder / f"table_{name}.csv")
+        written.write({name: sheet}, paths[-1])
+    return paths
+
+
+def redraw_claims(root: Path | str, folder: Path) -> Redrawn:
+    """Write the verdict on every claim, as a table and as a figure."""
+    judged = claims(root)
+    paths = draw_claims(judged, folder)
+    table(judged).to_csv(folder / "verdicts.csv", index=False)
+    return [*paths, folder / "verdicts.csv"], []

@@ -136,14 +136,8 @@ def draw(study: str, root: Path | str = "results") -> dict[str, Figure]:
 
     Raises ValueError for a study without results, and for one with nothing to draw.
     """
-    frames = {table: load(study, table, root) for table in TABLES}
-    frames["artifacts"] = pd.DataFrame(Artifacts(root, study).read(), columns=list(COLUMNS))
-    figures = {}
-    for name, drawing in FIGURES.items():
-        parts = {"": frames} if drawing.together else _by_condition(frames)
-        for suffix, part in parts.items():
-            if drawing.applies(part):
-                figures[name + suffix] = drawing.function(*(part[t] for t in drawing.tables))
+    frames = _frames(study, root)
+    figures = {key: figure for name in FIGURES for key, figure in _drawn(name, frames).items()}
     if not figures:
         raise ValueError(f"study {study!r} has nothing to draw: {_there_is(frames)}")
     return figures
@@ -152,10 +146,26 @@ def draw(study: str, root: Path | str = "results") -> dict[str, Figure]:
 def draw_named(name: str, study: str, root: Path | str = "results") -> list[Figure]:
     """The figure `name` of `study`, once per target, split or size where those vary.
 
-    Raises ValueError as `draw` does.
+    Raises ValueError for a study without results.
     """
-    drawn = draw(study, root)
-    return [figure for key, figure in drawn.items() if f"{key}_".startswith(f"{name}_")]
+    return list(_drawn(name, _frames(study, root)).values())
+
+
+def _frames(study: str, root: Path | str) -> Frames:
+    frames = {table: load(study, table, root) for table in TABLES}
+    frames["artifacts"] = pd.DataFrame(Artifacts(root, study).read(), columns=list(COLUMNS))
+    return frames
+
+
+def _drawn(name: str, frames: Frames) -> dict[str, Figure]:
+    """The figure `name` by its name and condition, as often as the frames allow it."""
+    drawing = FIGURES[name]
+    parts = {"": frames} if drawing.together else _by_condition(frames)
+    return {
+        name + suffix: drawing.function(*(part[table] for table in drawing.tables))
+        for suffix, part in parts.items()
+        if drawing.applies(part)
+    }
 
 
 def save(figures: dict[str, Figure], folder: Path) -> list[Path]:

@@ -6,17 +6,21 @@ Source: Watanabe, Bansal and Hutter, IJCAI 2023, by Optuna.
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
-import optuna
 import pandas as pd
-from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.importance import PedAnovaImportanceEvaluator
 
 from analysis.budgets import conditions, metric_of
 from analysis.effects import outcomes, varied
 from analysis.rows import at_noise, done
 from analysis.sweeps import KNOBS
+
+with warnings.catch_warnings():  # of Optuna's progress bars, in a notebook without widgets
+    warnings.simplefilter("ignore")
+    import optuna
+    from optuna.distributions import BaseDistribution, IntDistribution
+    from optuna.importance import PedAnovaImportanceEvaluator
 
 TOP = 0.25  # the share of points that count as good
 FEW_POINTS = 8

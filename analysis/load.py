@@ -22,6 +22,12 @@ def results_root(start: Path | None = None) -> Path | str:
     return next((folder for folder in folders if folder.is_dir()), Path("results"))
 
 
+def reference_root(start: Path | None = None) -> Path | str:
+    """The folder or URL in RANKBENCH_RESULTS, else the committed results at or above `start`."""
+    root = results_root(start)
+    return root if os.environ.get("RANKBENCH_RESULTS") else Path(root) / "reference"
+
+
 def measured(study: str, root: Path | str) -> bool:
     """Whether `study` has results in `root`; where not, print the command that makes them."""
     if study in studies(root):

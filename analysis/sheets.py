@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from analysis.accuracy import TOP
@@ -16,6 +18,9 @@ from analysis.sheets_complexity import complexity_sheets
 from analysis.sheets_contrasts import contrast_sheets
 from analysis.sheets_effects import effect_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
+from harness.checks import one_of
+from harness.query import load
+from harness.schema import TABLES
 
 Frames = dict[str, pd.DataFrame]
 
@@ -32,6 +37,16 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
         runs = len(frames["runs"])
         raise ValueError(f"tables: none of {runs} runs is done and has a top accuracy")
     return classified | found
+
+
+def sheet_named(name: str, study: str, root: Path | str = "results") -> pd.DataFrame:
+    """The table `name` of `study` as people read it.
+
+    Raises ValueError for a study without results, and for a table it does not have.
+    """
+    found = sheets({table: load(study, table, root) for table in TABLES})
+    one_of("table", name, found)
+    return found[name].shown
 
 
 def _classified(frames: Frames) -> dict[str, Sheet]:

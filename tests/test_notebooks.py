@@ -83,3 +83,35 @@ def test_a_notebook_is_stored_without_outputs(name: str) -> None:
     nbformat.validate(notebook)
     assert outputs(notebook.cells) == []
     assert all(cell.get("execution_count") is None for cell in notebook.cells)
+
+
+# Their stored outputs are those of the committed results, so that they can be read unrun.
+DRAWN = ["sensitivity", "complexity", "choosing"]
+REFERENCE = NOTEBOOKS.parents[1] / "results" / "reference"
+
+
+def kinds(found: list[Any]) -> list[list[str]]:
+    return [sorted(output.get("data", {})) for output in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_notebook_of_committed_results_draws_them_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    (again,) = execute(name, [REFERENCE], monkeypatch)
+    assert kinds(again) == kinds(outputs(stored.cells))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_notebook_of_committed_results_has_an_output_wherever_it_shows_one(name: str) -> None:
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    showing = [cell for cell in notebook.cells if "display(" in cell.source]
+    assert len(showing) > 2
+    for cell in showing:
+        assert cell.outputs
+        for output in cell.outputs:
+            assert output.output_type == "display_data"
+            assert {"image/png", "text/html"} & set(output.data)

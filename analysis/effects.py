@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,9 @@ def grids(runs: pd.DataFrame) -> list[pd.DataFrame]:
     """The runs of each condition and decomposition with several hyperparameters, as full grids.
 
     A hyperparameter's value without runs at every value of the others is left out, the one with
-    fewest first. New columns: `part`, the condition, and one a hyperparameter by its letter.
+    fewest first. A grid with no more runs than main effects and pairs can fit leaves nothing to
+    test them by, and is left out. New columns: `part`, the condition, and one a hyperparameter by
+    its letter.
     """
     metric = metric_of(runs).column
     finished = at_noise(done(runs, "effects", "point_id", "num_params", metric))
@@ -50,9 +53,15 @@ def grids(runs: pd.DataFrame) -> list[pd.DataFrame]:
             grid = _full(own, knobs)
             letters = {KNOBS[c].letter: grid[c].astype(int) for c in knobs}
             kept = [letter for letter, values in letters.items() if several(values)]
-            if len(kept) > 1:
+            if len(kept) > 1 and len(grid) > _fitted([letters[name] for name in kept]):
                 found.append(grid.assign(part=part, **{name: letters[name] for name in kept}))
     return found
+
+
+def _fitted(values: Sequence[pd.Series[int]]) -> int:
+    """Parameters of a model of main effects and pairs: its mean is one of them."""
+    steps = [one.nunique() - 1 for one in values]
+    return 1 + sum(steps) + sum(a * b for a, b in itertools.combinations(steps, 2))
 
 
 def varied(rows: pd.DataFrame) -> list[str]:

@@ -88,10 +88,11 @@ def figures(arguments: argparse.Namespace) -> int:
 
 def _all_figures(arguments: argparse.Namespace) -> int:
     redrawn = importlib.import_module("analysis.redraw")
-    folder = arguments.out or Path("figures")
+    folder, code = arguments.out or Path("figures"), DONE
     for study, (paths, why) in redrawn.redraw(arguments.results, folder, arguments.workers):
+        code = code if paths else FAILED
         print("; ".join([f"{study}: {len(paths)} files in {folder / study}", *why]), flush=True)
-    return DONE
+    return code
 
 
 def tables(arguments: argparse.Namespace) -> int:

@@ -108,3 +108,12 @@ def test_one_hyperparameter_has_no_interaction() -> None:
         interactions(frame("runs", rows))
     with pytest.raises(ValueError, match="no decomposition has eight points"):
         importance(frame("runs", rows))
+
+
+def test_a_grid_without_replicates_leaves_nothing_to_test_by() -> None:
+    rows = [row for d in (2, 3) for R in (1, 2) for row in blocks(d, R, 1, 0.1 * d + 0.01 * R)]
+    assert has_effects(frame("runs", rows))
+    single = [row for row in rows if row["seed"] == 0]
+    assert len(single) == 4
+    assert not has_effects(frame("runs", single))
+    assert effects(frame("runs", single)).empty

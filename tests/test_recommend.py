@@ -196,7 +196,7 @@ def test_the_table_names_the_gates_and_the_evidence(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert "256 -> 256 (4 gates x 64 hidden units of one lstm), at most 1,000 parameters" in out
     assert "task motion" in out
-    assert "cannot tell" in out
+    assert "level with the best" in out
     assert "search:\n  sampler: grid" in out
 
 

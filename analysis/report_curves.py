@@ -10,28 +10,34 @@ from matplotlib.colors import to_hex
 
 from analysis import labels, style, tables
 from analysis.report_chart import Axis, Chart, Trace, View, by_condition, colour, hover, key
-from analysis.rows import done, evenly, records
+from analysis.rows import done, evenly, records, several
 from analysis.statistics import mean_intervals
 from harness.label import metric, plain
 
 _LINES = 10
 _EPOCHS = 150  # of a curve: more than a screen tells apart
-_RIGHT = {"accuracy": ("top_accuracy", "Test accuracy"), "rmse": ("rmse", "RMSE of W")}
+# By the column of `epochs`: that of `runs` that a point is judged by, the axis, and the figure.
+_RIGHT = {
+    "accuracy": ("top_accuracy", "Test accuracy", "curves"),
+    "rmse": ("rmse", "RMSE of W", "curves"),
+    "nelbo_nats": ("nelbo_nats", "Negative ELBO (nats)", "nats"),
+    "perplexity": ("perplexity", "Test perplexity", "captions"),
+}
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def curves_chart(
     study: str, runs: pd.DataFrame, epochs: pd.DataFrame, command: str
 ) -> Chart | None:
-    """Accuracy or error and training loss by epoch, means over seeds; None without curves.
+    """What a study learns by and its training loss by epoch, means over seeds; None without any.
 
     Of more than ten points the best of each decomposition, or an even choice of one's.
     """
-    column = next((c for c in _RIGHT if epochs[c].notna().any()), None)
+    column = next((c for c in _RIGHT if several(epochs.loc[epochs[c].notna(), "epoch"])), None)
     finished = runs[(runs["status"] == "done").fillna(False)]
     if column is None or not finished["run_id"].isin(epochs["run_id"]).any():
         return None
-    judged_by, title = _RIGHT[column]
+    judged_by, title, figure = _RIGHT[column]
     if finished[[judged_by, "num_params"]].isna().any(axis=1).all():
         return None
     own = done(finished, "curves", "point_id", "num_params", judged_by)
@@ -57,7 +63,7 @@ def curves_chart(
         key=key("curves", study),
         title="Learning curves",
         says="A line is a point, its mean over seeds; the band is the range of its seeds.",
-        figure="curves",
+        figure=figure,
         command=command,
         views=tuple(views),
     )

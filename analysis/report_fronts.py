@@ -30,7 +30,7 @@ from harness.bounds import Bound
 from harness.label import metric
 from harness.pareto import costs_of, front
 
-_JUDGED = ("rmse", "top_accuracy", "step_ms", "forward_ms")
+_JUDGED = [name for name in METRICS if name != "num_params"]
 _STATES = ("on the front", "dominated", "breaks a constraint")
 
 

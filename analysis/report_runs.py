@@ -19,13 +19,16 @@ _ALWAYS = ("decomposition", "core_order", "R", "cp_rank", "num_params")
 _SHOWN = (
     *("study", "status", "contender", "input_map", "target", "noise", "split", "sweep", "swept"),
     *_ALWAYS,
-    *("rmse", "top_accuracy", "map_ms", "forward_ms", "step_ms", "seed", "error"),
+    *("rmse", "top_accuracy", "nelbo_nats", "perplexity", "cider"),
+    *("map_ms", "forward_ms", "step_ms", "seed", "error"),
 )
 # In the order of the table.
 _COLUMNS = (
     *("study", *_ALWAYS, "status", "contender", "input_map", "target", "noise", "split", "fold"),
     *("sweep", "swept", "plan", "ranks", "compression_ratio"),
     *("rmse", "top_accuracy", "accuracy", "validation_accuracy", "selected_accuracy"),
+    *("nelbo_nats", "reconstruction_nats", "kl_nats", "perplexity"),
+    *("bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider", "beam"),
     *("epochs_to_60", "epochs_to_70", "epochs_to_80", "epochs_to_90", "rmse_prediction"),
     *("map_ms", "plan_ratio", "forward_ms", "backward_ms", "step_ms", "step_floor_ms"),
     *("step_peak_mb", "forward_peak_mb", "backward_peak_mb", "peak_rss_mb"),

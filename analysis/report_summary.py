@@ -62,13 +62,13 @@ def _span(sizes: pd.Series) -> str:
 
 
 def _best(done: pd.DataFrame) -> dict[str, str] | None:
-    """The best point by error, accuracy or time; none for sweeps and contenders, which vary size.
+    """The best point by what a study is judged by; none for sweeps and contenders, which vary size.
 
     Of several noise variances it is at that nearest to 0.05.
     """
     known = done[done["decomposition"].isin(list(NAMES)) & done["num_params"].notna()]
     known = known[known["sweep"].isna() & known["contender"].isna()]
-    for metric in ("rmse", "top_accuracy", "step_ms"):
+    for metric in tables.METRICS:
         if known[metric].notna().any():
             first = records(tables.best(at_noise(known), metric, count=1))[0]
             return {

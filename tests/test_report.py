@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from analysis.claims_entry import read
 from analysis.report import written
 from analysis.report_chart import Chart, hover, key
+from analysis.report_curves import curves_chart
 from analysis.report_page import embedded, page
 from analysis.report_runs import packed
+from analysis.report_summary import summarised
+from harness import load
 from harness.cli import main
 from harness.label import plain
 from tests.large import REFERENCE
@@ -243,3 +246,20 @@ def test_an_unknown_study_is_told_those_there_are(
     assert "study 'params' has no results: there are none in" in capsys.readouterr().err
     assert main(["report", "params", "--results", str(REFERENCE), "--out", "page.pdf"]) == 2
     assert "--out must be a file that ends in .html, got 'page.pdf'" in capsys.readouterr().err
+
+
+def test_drawing_and_captions_are_told_by_what_they_are_judged_by() -> None:
+    draw, caption = (
+        {table: load(name, table, REFERENCE) for table in ("runs", "epochs")}
+        for name in ("draw", "caption")
+    )
+    told = [summarised("draw", draw["runs"]), summarised("caption", caption["runs"])]
+    assert [study["best"]["metric"] for study in told] == [
+        "Negative ELBO (nats)",
+        "CIDEr-D of the test sentences",
+    ]
+    curves = curves_chart("draw", draw["runs"], draw["epochs"], "rankbench figures draw")
+    assert curves is not None
+    assert (curves.figure, curves.views[0].y.title) == ("nats", "Negative ELBO (nats)")
+    # Its runs have one record each: no line.
+    assert curves_chart("caption", caption["runs"], caption["epochs"], "") is None

@@ -21,6 +21,7 @@ from harness.config import load_study
 from harness.queue import Row
 from harness.study import StudyRun
 from harness.tasks import TASKS
+from tests.captions import write_captions
 from tests.clips import HEIGHT, WIDTH, write_clips
 from tests.probe import Probe
 from tests.test_study import Silent, execute, make_study
@@ -57,9 +58,19 @@ checkpoint_s: 0.001
 search: {objectives: {nelbo_nats: minimize}}
 space: {branches: {cp: {layer: {decomposition: cp, core_order: 1, cp_rank: 2}}}}
 """
+CAPTION = """
+task: {name: caption, data: tiny, embedding: 8, min_count: 1, max_length: 7, validation: true}
+cell: {name: lstm, hidden_size: 8}
+training: {epochs: EPOCHS, batch_size: 8, input_dropout: 0.2}
+device: cpu
+threads: 1
+checkpoint_s: 0.001
+search: {objectives: {cider: maximize}}
+space: {branches: {cp: {layer: {decomposition: cp, core_order: 1, cp_rank: 2}}}}
+"""
 MEASURED = [
     *("status", "train_loss", "accuracy", "top_accuracy", "rmse", "rmse_prediction", "epochs"),
-    "nelbo_nats",
+    *("nelbo_nats", "perplexity", "bleu_4", "cider"),
 ]
 
 
@@ -68,6 +79,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
     write_clips(tmp_path / "frames.parquet")
+    write_captions()
     return tmp_path
 
 
@@ -111,8 +123,15 @@ def curve(results: str) -> pd.DataFrame:
         pytest.param(ACTION, 500, 10, marks=pytest.mark.slow),
         pytest.param(RECOVERY, 2000, 10, marks=pytest.mark.slow),
         pytest.param(DRAW, 60, 2, marks=pytest.mark.slow),
+        pytest.param(CAPTION, 200, 5, marks=pytest.mark.slow),
     ],
-    ids=["action", "action, ten times", "recovery, ten times", "draw, twice"],
+    ids=[
+        "action",
+        "action, ten times",
+        "recovery, ten times",
+        "draw, twice",
+        "caption, five times",
+    ],
 )
 def test_a_killed_study_goes_on_where_it_was(
     folder: Path, study: str, epochs: int, kills: int

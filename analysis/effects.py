@@ -18,14 +18,11 @@ from analysis.budgets import conditions, metric_of
 from analysis.paired import holm
 from analysis.rows import at_noise, done, several
 from analysis.sweeps import KNOBS
+from analysis.tables import METRICS
 
 TIMES = ("step_ms", "duration_s")
-NAMES = {
-    "rmse": "RMSE of W",
-    "top_accuracy": "top test accuracy",
-    "num_params": "parameters",
-    "step_ms": "training step (ms)",
-    "duration_s": "time of a run (s)",
+NAMES = {name: metric.name for name, metric in METRICS.items()} | {
+    "duration_s": "time of a run (s)"
 }
 BETWEEN = " x "
 

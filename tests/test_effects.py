@@ -8,6 +8,7 @@ import math
 import pytest
 
 from analysis.effects import effects, grids, has_effects
+from analysis.figures import draw_named
 from analysis.figures_effects import importance, interactions
 from analysis.importances import importances
 from analysis.sheets import sheets
@@ -15,6 +16,7 @@ from analysis.style import caption_of
 from harness.schema import TABLES
 from tests.figure_checks import drawn
 from tests.frames import Row, block_term, frame, ring
+from tests.large import REFERENCE
 
 WIGGLE = {0: 1.0, 1: 1.02, 2: 0.97}
 
@@ -117,3 +119,8 @@ def test_a_grid_without_replicates_leaves_nothing_to_test_by() -> None:
     assert len(single) == 4
     assert not has_effects(frame("runs", single))
     assert effects(frame("runs", single)).empty
+
+
+def test_the_committed_study_of_drawing_has_its_importances() -> None:
+    (figure,) = draw_named("importance", "draw-sensitivity", REFERENCE)
+    assert figure.axes[0].get_title() == "negative ELBO (nats)"

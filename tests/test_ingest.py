@@ -399,6 +399,7 @@ def test_a_full_disk_is_told_and_what_is_stored_is_kept(
     assert watch.stored == 3
 
 
+@pytest.mark.slow
 def test_an_ingest_killed_ten_times_ends_as_one_that_was_not(tmp_path: Path) -> None:
     data, draw = write_folder(tmp_path / "data", 40), random.Random(5)
     (data / "biking/v_1_00/v_01.avi").write_bytes(b"")

@@ -308,6 +308,7 @@ def test_ctrl_c_stops_cleanly_and_keeps_what_was_measured(tmp_path: Path) -> Non
     assert list(runs["epochs"]) == [1, 1]
 
 
+@pytest.mark.slow
 def test_four_workers_measure_a_thousand_points_once_each(tmp_path: Path) -> None:
     space = {"task": {"value": tuple(range(1000))}}
     execute(make_study(tmp_path, space, workers=4))

@@ -148,13 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rankbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, what in STUDY_COMMANDS.items():
-        command = commands.add_parser(name, help=what)
-        command.add_argument("study", help="a name in studies/ or a path to a YAML file")
-        command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
-        command.set_defaults(command=study_command, name=name)
-        if name == "status":
-            command.add_argument("--dashboard", action="store_true", help="serve it to a browser")
-            command.add_argument("--port", type=int, default=8080, help="of the dashboard")
+        _add_study(commands.add_parser(name, help=what), name)
     checked = commands.add_parser("doctor", help="check stored results, and mend them")
     checked.add_argument("results", nargs="?", default="results", help="results folder")
     checked.add_argument("--storage", default="", help="its trials too: postgresql://HOST/DATABASE")
@@ -170,13 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--out", type=Path, help="file to write, for csv and parquet")
     asked.set_defaults(command=query_command)
     drawn = commands.add_parser("figures", help="draw every figure a study's rows allow")
-    drawn.add_argument("study", nargs="?")
-    drawn.add_argument("--all", action="store_true", help="every study, its tables, the claims")
-    drawn.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="for --all")
-    drawn.add_argument(
-        "--out", type=Path, help="folder (default: figures, in the study's results without --all)"
-    )
-    drawn.set_defaults(command=figures)
+    _add_figures(drawn)
     listed = commands.add_parser("tables", help="put a study beside the published numbers")
     listed.add_argument("study")
     listed.add_argument("--only", metavar="TABLE", help="one table by name, e.g. accuracy")
@@ -202,6 +190,25 @@ def _parser() -> argparse.ArgumentParser:
     for command in (asked, drawn, listed, reported, timed, judged, fitted):
         command.add_argument("--results", default="results", help="folder or URL of the results")
     return parser
+
+
+def _add_study(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument("study", help="a name in studies/ or a path to a YAML file")
+    command.add_argument("overrides", nargs="*", help="Hydra overrides, e.g. task.noise=0.1")
+    command.set_defaults(command=study_command, name=name)
+    if name == "status":
+        command.add_argument("--dashboard", action="store_true", help="serve it to a browser")
+        command.add_argument("--port", type=int, default=8080, help="of the dashboard")
+
+
+def _add_figures(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", nargs="?")
+    command.add_argument("--all", action="store_true", help="every study, its tables, the claims")
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="for --all")
+    command.add_argument(
+        "--out", type=Path, help="folder (default: figures, in the study's results without --all)"
+    )
+    command.set_defaults(command=figures)
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from harness.tasks.base import Context, Row, Task, Work
 from harness.tasks.draw_lesson import DrawLesson, NatsScores, binarised
 from harness.tasks.draw_model import Drawer
 from harness.tasks.draw_pictures import pictures
+from harness.tasks.fit import check_cell
 from harness.tasks.glimpses import Reader
 from harness.train import train
 
@@ -88,10 +89,8 @@ class Draw(Task):
         return read + self.decoder_size, None
 
     def check(self, point: Point) -> None:
-        if point.cell is None:
-            raise ValueError("task draw needs a cell, e.g. cell.name=lstm cell.hidden_size=256")
-        if point.training is None:
-            raise ValueError("task draw needs training settings")
+        check_cell(self, point)
+        assert point.training is not None
         for name in UNUSED:
             if getattr(point.training, name):
                 raise ValueError(
@@ -102,13 +101,6 @@ class Draw(Task):
             raise ValueError(
                 "dtype must be float32 or float64 with task draw, got bfloat16; products may be"
                 " in it: compute.precision=bfloat16"
-            )
-        wanted = (self.sizes()[0], point.cell.hidden_size * point.cell.gates)
-        got = (point.layer.in_features, point.layer.out_features)
-        if got != wanted:
-            raise ValueError(
-                f"task draw with this cell needs a layer from {wanted[0]} to {wanted[1]}"
-                f" features (gates included), got one from {got[0]} to {got[1]}"
             )
 
     def monitor(self) -> Monitor | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from analysis import asked
 from analysis.accuracy import TOP, classified
 from analysis.captions import TASK as CAPTION
 from analysis.complexity import QUANTITIES
@@ -15,7 +16,6 @@ from analysis.figures_counts import has_core_orders
 from analysis.figures_curves import RIGHT
 from analysis.figures_draw import SHEET
 from analysis.figures_features import TASK as FEATURES
-from analysis.figures_pareto import asked
 from analysis.figures_timing import PHASES
 from analysis.figures_tradeoff import LEARNED
 from analysis.models import TASKS
@@ -78,7 +78,7 @@ def has_choice(frames: Frames) -> bool:
 
 def has_objectives(frames: Frames) -> bool:
     try:
-        objectives, _ = asked(frames["runs"])
+        objectives, _ = asked.objectives(frames["runs"])
     except ValueError:
         return False
     runs = finished(frames, "point_id").dropna(subset=list(objectives))
@@ -146,9 +146,9 @@ def has_sweeps(frames: Frames, quantity: str) -> bool:
 
 
 def unswept(frames: Frames) -> Frames:
-    """The frames without the points of sweeps, which have figures of their own."""
+    """The frames without sweeps and shapes of plans, whose sizes are no choice of a study."""
     runs = frames["runs"]
-    return {**frames, "runs": runs[runs["sweep"].isna()]}
+    return {**frames, "runs": runs[runs["sweep"].isna() & (runs["task"] != "plans").fillna(True)]}
 
 
 def has_ranks_beyond(frames: Frames) -> bool:

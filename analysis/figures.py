@@ -175,16 +175,15 @@ def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with style.house():
-        for name, figure in figures.items():
-            for suffix, metadata in FORMATS.items():
-                path = folder / f"{name}{suffix}"
-                figure.savefig(path, dpi=style.PNG_DPI, metadata=metadata)
-                # Where things are is worked out once: it takes as long as drawing them.
-                figure.set_layout_engine("none")
-                paths.append(path)
-            paths.append(folder / f"{name}.csv")
-            data_of(figure).to_csv(paths[-1], index=False)
+    for name, figure in figures.items():
+        for suffix, metadata in FORMATS.items():
+            paths.append(folder / f"{name}{suffix}")
+            with style.house(figure):
+                figure.savefig(paths[-1], dpi=style.PNG_DPI, metadata=metadata)
+            # Where things are is worked out once: it takes as long as drawing them.
+            figure.set_layout_engine("none")
+        paths.append(folder / f"{name}.csv")
+        data_of(figure).to_csv(paths[-1], index=False)
     return paths
 
 

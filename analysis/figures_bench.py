@@ -28,7 +28,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "torch": ("#000000", "s"),
     "sequential": ("#e69f00", "^"),
 }
-FLOOR: dict[str, Any] = {"color": "#777777", "marker": "_", "markersize": 11, "linestyle": ""}
+FLOOR: dict[str, Any] = {"color": "#777777", "marker": "_", "linestyle": ""}
 SIZES = {OURS: 10.0, "tednet": 7.5, "tensorly-torch": 6.5, "torchTT": 6.5}
 _SMALL = 5.0
 _NAME: dict[str, Any] = {
@@ -83,10 +83,14 @@ def _panel(ax: Axes, rows: pd.DataFrame, places: dict[str, float]) -> None:
         ends = [min([*steps, *floor]), max([*steps, *floor])]
         ax.plot([x, x], ends, color="#d5d5d5", linewidth=0.8, zorder=1)
         if len(floor):
-            ax.plot(x, floor.median(), zorder=2, **FLOOR)
+            ax.plot(x, floor.median(), zorder=2, **_floor())
         for row in records(group):
             ax.plot(x, row["step_ms"], **_mark(row["contender"], row["computes"]))
         ax.annotate(str(name), (x, ends[1]), **_NAME)
+
+
+def _floor() -> dict[str, Any]:
+    return {**FLOOR, "markersize": style.points(11)}
 
 
 def _mark(contender: str, computes: str) -> dict[str, Any]:
@@ -94,7 +98,7 @@ def _mark(contender: str, computes: str) -> dict[str, Any]:
     size = SIZES.get(contender, _SMALL)
     return {
         "marker": marker,
-        "markersize": size,
+        "markersize": style.points(size),
         "zorder": 3 + 1 / size,
         "markeredgecolor": "white" if computes == SAME else colour,
         "markeredgewidth": 0.6,
@@ -119,7 +123,7 @@ def _legend(rows: pd.DataFrame) -> list[Line2D]:
     found = dict(zip(rows["contender"], rows["computes"], strict=True))
     named = {name: c.title for name, c in CONTENDERS.items() if name in found}
     handles = [Line2D([], [], label=title, **_mark(n, found[n])) for n, title in named.items()]
-    return [*handles, Line2D([], [], label="floor of the map", **FLOOR)]
+    return [*handles, Line2D([], [], label="floor of the map", **_floor())]
 
 
 def _note(rows: pd.DataFrame) -> str:

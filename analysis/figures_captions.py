@@ -46,7 +46,7 @@ def captions(runs: pd.DataFrame) -> Figure:
             _panel(ax, table[table["score"] == column], kept, column)
         figure.axes[0].set_yticks(range(len(models)), _names(table))
         figure.axes[0].set_ylim(len(models) - 0.5, -0.5)
-        figure.suptitle(f"Captions of {kept['dataset'].iloc[0]}", fontsize=style.FONT + 1)
+        figure.suptitle(f"Captions of {kept['dataset'].iloc[0]}")
         least, most = int(table["runs"].min()), int(table["runs"].max())
         span = f"{most}" if least == most else f"{least} to {most}"
         notes = [f"{span} seeds, bar: 95% t interval of the mean" if most > 1 else "one seed"]
@@ -165,7 +165,11 @@ def _card(ax: Axes, image: str, lines: Sequence[Line], photos: Path | None) -> N
         left = 0.37
     ax.set_title(image, fontsize=style.SMALL, color="#777777", loc="left", pad=2)
     for text, colour in lines:
-        offset: dict[str, Any] = {"xytext": (0, -y), "textcoords": "offset points", "va": "top"}
-        look: dict[str, Any] = {"color": colour, "fontsize": 8, "linespacing": 1.2}
+        offset: dict[str, Any] = {
+            "xytext": (0, -style.points(y)),
+            "textcoords": "offset points",
+            "va": "top",
+        }
+        look: dict[str, Any] = {"color": colour, "fontsize": style.points(8), "linespacing": 1.2}
         ax.annotate(text, (left, 0.99), xycoords="axes fraction", **offset, **look)
         y += _points((text, colour))

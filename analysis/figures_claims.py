@@ -81,7 +81,8 @@ def _every(ax: Axes, verdicts: pd.DataFrame) -> None:
     for height, place in enumerate(places):
         here = verdicts.loc[verdicts["source"] == place, "verdict"]
         for x, verdict in enumerate(sorted(here, key=VERDICTS.index)):
-            ax.plot([x + 1], [height], linestyle="", **{"markersize": 5.5, **LOOKS[verdict]})
+            look = {"markersize": style.points(5.5), **LOOKS[verdict]}
+            ax.plot([x + 1], [height], linestyle="", **look)
     ax.set_yticks(range(len(places)), places)
     ax.set_ylim(len(places) - 0.4, -0.6)
     ax.set_xlim(left=0)

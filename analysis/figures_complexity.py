@@ -79,7 +79,7 @@ def _panel(ax: Axes, points: pd.DataFrame, found: pd.DataFrame, quantity: str) -
             shown = _SHOWN.get(row["verdict"], row["verdict"])
             words.append(f"{row['direction'][0].upper()} {_exponents(row)} {shown}")
     ax.set_title("\n".join(words), fontsize=style.SMALL)
-    ax.tick_params(labelsize=style.SMALL - 1)
+    ax.tick_params(labelsize="x-small")
 
 
 def _exponents(row: Row) -> str:
@@ -95,7 +95,7 @@ def _draw(ax: Axes, points: pd.DataFrame, row: Row, quantity: str) -> None:
     joined = "-" if row["sweep"] == "d" else ""  # no power law: nothing is to be fitted
     look: dict[str, Any] = {
         "color": colour,
-        "markersize": size,
+        "markersize": style.points(size),
         "linestyle": joined,
         "linewidth": 0.7,
     }

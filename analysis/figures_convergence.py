@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from analysis import style
 from analysis.accuracy import classified
@@ -83,7 +82,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, models: list[str], published: dict[str,
         colour = colours[row["level"]]
         if row["reached"] > 1:
             ax.plot([max(0.8, row["low"]), row["high"]], [y, y], color=colour, lw=2.2, alpha=0.7)
-        mark = {"color": colour, "marker": SHAPES[row["level"]], "markersize": 6}
+        mark = {"color": colour, "marker": SHAPES[row["level"]], "markersize": style.points(6)}
         ax.plot([row["mean"]], [y], markeredgecolor="white", mew=0.5, zorder=3, **mark)
         if row["reached"] < row["runs"]:
             share = f"{row['reached']}/{row['runs']}"
@@ -96,12 +95,12 @@ def _panel(ax: Axes, rows: pd.DataFrame, models: list[str], published: dict[str,
                 fontsize=style.SMALL,
             )
     for model, value in published.items():
-        mark = {"color": colours[0.6], "marker": SHAPES[0.6], "markersize": 6.5}
+        mark = {"color": colours[0.6], "marker": SHAPES[0.6], "markersize": style.points(6.5)}
         ax.plot([value], [models.index(model)], zorder=2, **mark, **style.PUBLISHED)
     ends = [*rows["mean"].dropna(), *rows["high"].dropna(), *published.values()]
     ax.set_xscale("log")
     ax.set_xlim(0.8, 1.5 * max(ends))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    style.log_axis(ax.xaxis, 0.8, 1.5 * max(ends))
     ax.grid(visible=False, axis="y")
     ax.set_xlabel("epoch")
 

@@ -91,11 +91,12 @@ def _parameter_panel(ax: Axes, title: str, rows: pd.DataFrame) -> None:
         line = rows[rows["ranks_text"] == ranks]
         x, y = line["core_order"].astype(float), line["num_params"].astype(float)
         look = style.line_look(colour, step, len(drawn))
-        ax.plot(x, y, label=ranks, marker="o", markersize=3, **look)
+        ax.plot(x, y, label=ranks, marker="o", markersize=style.points(3), **look)
         if len(line) > 2:
             least = y.idxmin()
-            ring: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none"}
-            ax.plot(x[least], y[least], label="_least", color=look["color"], linestyle="", **ring)
+            ring: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "linestyle": ""}
+            ring |= {"markersize": style.points(8), "color": look["color"]}
+            ax.plot(x[least], y[least], label="_least", **ring)
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.tick_params(labelbottom=True)

@@ -61,7 +61,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
         style.name_axes(right, x="epoch", y=axis)
         draw_published(right, _levels(points), looks)
         _legend(figure.add_subplot(grid[1, :]), left, points, metric)
-        figure.suptitle(style.sentence(condition(chosen)), fontsize=style.FONT + 1)
+        figure.suptitle(style.sentence(condition(chosen)))
         decades = right.get_yscale() == "log"
         style.caption(figure, [*_notes(points, decades=decades), cut, left_out(finished, runs)])
     return figure

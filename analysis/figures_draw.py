@@ -115,18 +115,16 @@ def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _anchors(ax: Axes) -> None:
-    for (name, level), (side, away) in zip(
-        ANCHORS.items(), (("bottom", 2), ("top", -3)), strict=True
-    ):
+    for name, level in ANCHORS.items():
         ax.axhline(level, color="#555555", lw=0.9, ls=(0, (4, 2)))
         ax.annotate(
             name,
             (0.99, level),
             xycoords=ax.get_yaxis_transform(),
-            xytext=(0, away),
+            xytext=(0, 2),
             textcoords="offset points",
             ha="right",
-            va=side,
+            va="bottom",
             fontsize=style.SMALL,
         )
 
@@ -159,7 +157,7 @@ def _said(own: pd.DataFrame) -> str:
 
 def _curve(ax: Axes, own: pd.DataFrame, name: str, look: dict[str, Any]) -> None:
     found = mean_intervals(own["nelbo_nats"], own["epoch"])
-    marked: dict[str, Any] = {"marker": "o", "ms": 3.0} if len(found) < 12 else {}
+    marked: dict[str, Any] = {"marker": "o", "ms": style.points(3)} if len(found) < 12 else {}
     ax.plot(found.index, found["mean"], label=name, **look, **marked)
     spread = found.dropna()
     ax.fill_between(

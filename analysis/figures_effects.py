@@ -40,7 +40,7 @@ def interactions(runs: pd.DataFrame) -> Figure:
                 ax.set_axis_off()
             for ax, (x, line) in zip(row, own, strict=False):
                 _panel(ax, grid, x, line, metric)
-                ax.set_title(_title(shares, grid, f"{x}{BETWEEN}{line}"), fontsize=style.FONT)
+                ax.set_title(_title(shares, grid, f"{x}{BETWEEN}{line}"), fontsize="medium")
             row[0].set_ylabel(f"{_of(grid)}\n{metric.name}")
         style.caption(figure, [_NOTE])
     return figure
@@ -124,7 +124,8 @@ def _bars(ax: Axes, table: pd.DataFrame, rows: list[str]) -> None:
         y, colour = rows.index(row["row"]), style.COLOURS[row["family"]]
         ax.barh(y, row["share"], height=0.65, color=style.shade(colour, 0, 2))
         if not np.isnan(row["low"]):
-            ax.hlines(y, row["low"], row["high"], color=colour, linewidth=1.6)
-            ax.plot([row["low"], row["high"]], [y, y], "|", color=colour, markersize=6)
+            ends = [row["low"], row["high"]]
+            ax.hlines(y, *ends, color=colour, linewidth=1.6)
+            ax.plot(ends, [y, y], "|", color=colour, markersize=style.points(6))
     ax.set_xlim(0, 1.02)
     ax.grid(visible=False, axis="y")

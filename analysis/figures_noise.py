@@ -76,16 +76,18 @@ def _means(finished: pd.DataFrame) -> pd.DataFrame:
 def _without_noise(finished: pd.DataFrame) -> pd.DataFrame:
     """The runs with one point_id over all noise variances, which move to the column `level`."""
     merged = finished.assign(level=finished["noise"].astype(float), noise=np.nan)
-    merged["config"] = [_drop_noise(text(row, "config")) for row in records(finished)]
+    merged["config"] = [_bare(text(row, "config")) for row in records(finished)]
     merged["point_id"] = [
         "|".join(str(row.get(name)) for name in (*SAME, "config")) for row in records(merged)
     ]
     return merged
 
 
-def _drop_noise(config: str) -> str:
+def _bare(config: str) -> str:
+    """A config without the noise and what is stored of a run: they tell no lines apart."""
     parts = json.loads(config or "{}")
-    parts.get("task", {}).pop("noise", None)
+    for name in ("noise", "keep_weights"):
+        parts.get("task", {}).pop(name, None)
     return json.dumps(parts, sort_keys=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import labels, style
+from analysis import asked, labels, style
 from analysis.figures_tradeoff import FRONT_LOOK
 from analysis.rows import done, evenly, left_out, one_condition, records
 from harness.bounds import Bound
@@ -40,7 +39,7 @@ def pareto(runs: pd.DataFrame) -> Figure:
     Raises ValueError where no finished run has all of several objectives, or runs cannot be
     compared.
     """
-    objectives, constraints = asked(runs)
+    objectives, constraints = asked.objectives(runs)
     finished = done(runs, "pareto", "point_id", *objectives)
     one_condition(finished, "pareto")
     points = judged(finished, objectives, constraints)
@@ -59,19 +58,6 @@ def pareto(runs: pd.DataFrame) -> Figure:
     return figure
 
 
-def asked(runs: pd.DataFrame) -> tuple[dict[str, str], tuple[Bound, ...]]:
-    """Objectives, column -> direction, and constraints of the newest run that has several.
-
-    Raises ValueError where no run has.
-    """
-    known = runs.dropna(subset=["search"]) if "search" in runs.columns else runs.iloc[:0]
-    for text in known.sort_values("started_at", ascending=False)["search"]:
-        found = json.loads(text)
-        if len(found["objectives"]) > 1:
-            return found["objectives"], Bound.parse("search.constraints", found["constraints"])
-    raise ValueError("pareto: no run was measured for several objectives")
-
-
 def judged(
     finished: pd.DataFrame, objectives: dict[str, str], constraints: tuple[Bound, ...]
 ) -> pd.DataFrame:
@@ -84,8 +70,7 @@ def judged(
     points = groups[columns].mean().astype(float)
     points["family"] = groups["family"].first()
     points["label"] = points.index.map(labels.points(finished))
-    within = [all(b.violation(row[b.column]) <= 0 for b in constraints) for row in records(points)]
-    points["feasible"], points["leads"] = within, False
+    points["feasible"], points["leads"] = asked.feasible(points, constraints), False
     feasible = points[points["feasible"]]
     costs = costs_of(feasible[list(objectives)].to_numpy(), list(objectives.values()))
     if len(feasible):
@@ -156,7 +141,7 @@ def _list(side: Axes, points: pd.DataFrame, objectives: dict[str, str]) -> None:
     if len(shown) < len(leading):
         lines.append(f"{len(shown)} of {len(leading)} listed")
     top = 0.92 - 0.065 * -(-len(handles) // 2)
-    side.text(0.0, top, "\n".join(lines), family="monospace", fontsize=7, va="top", linespacing=1.4)
+    style.listing(side, top, lines)
 
 
 def _line(name: str, width: int, cells: list[str], wide: list[int]) -> str:

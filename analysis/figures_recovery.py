@@ -125,7 +125,7 @@ def _pictures(
         figure.colorbar(
             image, ax=list(axes[: len(panels)]), shrink=shrink, pad=0.015, extend="both"
         )
-        figure.suptitle(title, fontsize=style.FONT + 1)
+        figure.suptitle(title)
         style.caption(figure, notes)
     return figure
 

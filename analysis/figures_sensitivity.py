@@ -56,7 +56,7 @@ def sensitivity(runs: pd.DataFrame) -> Figure:
         _scales(axes[0, 0], axes[1, 0], list(panels.values()), metric)
         axes[0, 0].set_ylabel(metric.name)
         axes[1, 0].set_ylabel("parameters")
-        figure.suptitle(style.sentence(condition(chosen)), fontsize=style.FONT + 1)
+        figure.suptitle(style.sentence(condition(chosen)))
         pale = "pale: one setting of the others, bold: mean over those with every value"
         cut = "bars end where the panel does" if _leave(axes[0, 0], panels) else ""
         notes = [_seed_note(panels), cut, pale if bold else "", left_out(finished, runs)]

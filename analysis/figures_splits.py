@@ -51,7 +51,7 @@ def splits(runs: pd.DataFrame) -> Figure:
 
 def _look(number: int) -> dict[str, Any]:
     colour, shape = style.SPLIT_LOOKS[number % len(style.SPLIT_LOOKS)]
-    return {"color": colour, "marker": shape, "markersize": 5.5}
+    return {"color": colour, "marker": shape, "markersize": style.points(5.5)}
 
 
 def _row(ax: Axes, y: int, rows: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:

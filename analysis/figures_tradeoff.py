@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import labels, style, tables
+from analysis import asked, labels, style, tables
 from analysis.rows import (
     at_noise,
     condition,
@@ -29,12 +29,16 @@ FRONT_ROWS = 14
 FEW = 12  # so many points are all drawn as large as those of the front
 FRONT_LOOK: dict[str, Any] = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (4, 2))}
 
+_EDGED: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.4}
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "none"}
+
 
 def trade_off(runs: pd.DataFrame) -> Figure:
     """Metric against parameters, a mark per point, the Pareto front drawn and listed.
 
     The metric is the first of LEARNED that was measured; bars are 95% t intervals over seeds. Of
-    several noise variances the one nearest to 0.05 is drawn.
+    several noise variances the one nearest to 0.05 is drawn. Points that break a constraint of
+    the newest run are hollow and lead nothing.
 
     Raises ValueError where no finished run has a metric, or the runs cannot be compared.
     """
@@ -54,7 +58,7 @@ def trade_off(runs: pd.DataFrame) -> Figure:
         title = style.sentence(condition(chosen))
         style.name_axes(ax, x="parameters of the input map", y=metric.name, title=title)
         _front_list(side, points, front, listed, metric)
-        style.caption(figure, [seed_note(points), left_out(finished, runs)])
+        style.caption(figure, [seed_note(points), _beyond(points, runs), left_out(finished, runs)])
     return figure
 
 
@@ -70,12 +74,19 @@ def learned_metric(runs: pd.DataFrame) -> Metric:
     raise ValueError(f"trade_off: no finished run has {' or '.join(LEARNED)}")
 
 
+def _beyond(points: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """How many points break the constraints that runs were measured under."""
+    bounds = ", ".join(map(str, asked.constraints(runs)))
+    return f"hollow: {(~points['feasible']).sum()} points beyond {bounds}" if bounds else ""
+
+
 def _scatter(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
     x, y = front["num_params"].astype(float), front["mean"].astype(float)
     ax.step(x, y, where="post", **FRONT_LOOK)
     leading = set((points if len(points) <= FEW else front)["point_id"])
     for row in records(points):
-        leads = row["point_id"] in leading
+        leads = row["point_id"] in leading and row["feasible"]
+        look = _EDGED if row["feasible"] else _HOLLOW
         reach = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
         ax.errorbar(
             float(row["num_params"]),
@@ -83,10 +94,9 @@ def _scatter(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
             yerr=np.nan_to_num(reach) if leads else None,
             elinewidth=0.8,
             alpha=1.0 if leads else 0.5,
-            markeredgecolor="white",
-            markeredgewidth=0.4,
             zorder=3 if leads else 2,
             **style.mark(row["family"], 7 if leads else 4.5),
+            **look,
         )
 
 
@@ -143,7 +153,7 @@ def _front_list(
     if len(rows) < len(front):
         lines.append(f"    {len(rows)} of {len(front)} listed")
     top = 0.94 - 0.065 * math.ceil(len(handles) / 2)
-    side.text(0.0, top, "\n".join(lines), family="monospace", fontsize=7, va="top", linespacing=1.4)
+    style.listing(side, top, lines)
 
 
 def _cut(label: str, longest: int = 30) -> str:

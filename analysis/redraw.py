@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from analysis import figures, written
 from analysis.claims import claims, table
 from analysis.claims_written import draw as draw_claims
+from analysis.media import MEDIA, shown_on
+from harness.checks import one_of
 from harness.query import studies
 
 Redrawn = tuple[list[Path], list[str]]  # what was written, and why something was not
 CLAIMS = "claims"  # what is written beside the studies, from all of them
 
 
-def redraw(root: Path | str, folder: Path, workers: int) -> Iterator[tuple[str, Redrawn]]:
+def redraw(
+    root: Path | str, folder: Path, workers: int, medium: str = "screen"
+) -> Iterator[tuple[str, Redrawn]]:
     """Write each study's figures and tables into `folder`/STUDY, and the claims; yield as done.
 
     Figures as `figures.save` writes them, tables as tables.md and the numbers of each as
     table_NAME.csv, claims as a figure and the verdicts. A study may have neither.
 
-    Raises ValueError where there are no results.
+    `medium`: one of MEDIA, what the figures are for.
+
+    Raises ValueError where there are no results, and for another medium.
     """
+    one_of("style", medium, MEDIA)
     found = studies(root)
     if not found:
         raise ValueError(f"there are no results in {root}")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, min(workers, len(found))), mp_context=context) as pool:
-        jobs = {pool.submit(redraw_study, one, root, folder / one): one for one in found}
-        jobs[pool.submit(redraw_claims, root, folder / CLAIMS)] = CLAIMS
+        jobs = {
+            pool.submit(_for, medium, redraw_study, one, root, folder / one): one for one in found
+        }
+        jobs[pool.submit(_for, medium, redraw_claims, root, folder / CLAIMS)] = CLAIMS
         for job in as_completed(jobs):
             yield jobs[job], job.result()
+
+
+def _for(medium: str, write: Callable[..., Redrawn], *arguments: Any) -> Redrawn:
+    with shown_on(medium):
+        return write(*arguments)
 
 
 def redraw_study(study: str, root: Path | str, folder: Path) -> Redrawn:

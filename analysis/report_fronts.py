@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import style
-from analysis.figures_pareto import asked, judged
+from analysis import asked, style
+from analysis.drawable import has_objectives
+from analysis.figures_pareto import judged
 from analysis.report_chart import (
     MOST,
     MUTED,
@@ -60,7 +61,7 @@ def front_chart(study: str, runs: pd.DataFrame, command: str) -> Chart | None:
         says="A mark is a point, its mean over seeds. Strong marks are on the Pareto front of all "
         "objectives, faint ones are dominated, hollow ones break a constraint; the line is the "
         "front of the two that are shown.",
-        figure="pareto" if len(objectives) > 2 or constraints else "trade_off",
+        figure="pareto" if has_objectives({"runs": runs}) else "trade_off",
         command=command,
         views=tuple(views),
     )
@@ -69,16 +70,16 @@ def front_chart(study: str, runs: pd.DataFrame, command: str) -> Chart | None:
 def _objectives(runs: pd.DataFrame) -> tuple[dict[str, str], tuple[Bound, ...]] | None:
     finished = runs[(runs["status"] == "done").fillna(False) & runs["sweep"].isna()]
     try:
-        objectives, constraints = asked(finished)
+        objectives, constraints = asked.objectives(finished)
     except ValueError:
-        objectives, constraints = {}, ()
+        objectives, constraints = {}, asked.constraints(finished)
     if objectives and finished[list(objectives)].notna().all(axis=1).any():
         return objectives, constraints
     sized = finished[finished["num_params"].notna() & finished["contender"].isna()]
     for column in _JUDGED:
         if sized[column].notna().any():
             better = "minimize" if METRICS[column].less_is_better else "maximize"
-            return {column: better, "num_params": "minimize"}, ()
+            return {column: better, "num_params": "minimize"}, constraints
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from analysis.media import FONT, fitted
 
 # A family is what shares a colour: a decomposition in LAYERS, or exact least squares.
 LEAST_SQUARES = "least_squares"
@@ -68,50 +71,86 @@ SPLIT_LOOKS: tuple[tuple[str, str], ...] = (
 )
 PUBLISHED: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 1.1}
 
-FONT = 9.0
-SMALL = 7.5
+SMALL = "small"  # 7.5 points where the letters are of 9
 PNG_DPI = 150
+_LEGEND_LINES = 3  # above the axes, that figures have room for
 
-RC: Any = {  # matplotlib types the keys one by one
+_SIZES: Any = {  # points on the screen; matplotlib types the keys one by one
     "font.size": FONT,
+    "figure.titlesize": FONT + 1,
     "axes.titlesize": FONT + 1,
     "axes.labelsize": FONT,
+    "xtick.labelsize": FONT - 1,
+    "ytick.labelsize": FONT - 1,
+    "legend.fontsize": FONT - 1,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "grid.linewidth": 0.6,
+}
+_LOOKS: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e3e3e3",
-    "grid.linewidth": 0.6,
-    "xtick.labelsize": FONT - 1,
-    "ytick.labelsize": FONT - 1,
-    "legend.fontsize": FONT - 1,
     "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5.0,
     "figure.facecolor": "white",
     "pdf.fonttype": 42,  # text stays text
 }
 
 
+class Fitted(Figure):
+    """A figure fitted to its medium, its letters `scale` times as large as on the screen."""
+
+    scale = 1.0
+
+
 @contextmanager
-def house() -> Iterator[None]:
-    """Matplotlib's settings as this house has them, for the time of a `with`."""
-    with mpl.rc_context(RC):
+def house(figure: Figure | None = None) -> Iterator[None]:
+    """Matplotlib's settings as this house has them, for the time of a `with`.
+
+    To write `figure` is to make ticks, so it has to happen at its scale.
+    """
+    with mpl.rc_context(_LOOKS):
+        _rescale(getattr(figure, "scale", 1.0))
         yield
 
 
 def new(width: float, height: float) -> Figure:
-    """An empty figure of `width` by `height` inches; pyplot never learns of it."""
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.06))
+    """An empty figure, on a screen of `width` by `height` inches; pyplot never learns of it.
+
+    What is drawn on it within the same `house` is at its scale.
+    """
+    width, height, scale = fitted(width, height)
+    pad = 0.06 * scale
+    layout = ConstrainedLayoutEngine(h_pad=pad, w_pad=pad)
+    figure = Fitted(figsize=(width, height), layout=layout)
+    figure.scale = scale
+    _rescale(scale)
+    return figure
+
+
+def _rescale(scale: float) -> None:
+    mpl.rcParams.update({key: size * scale for key, size in _SIZES.items()})
+
+
+def points(size: float) -> float:
+    """`size` in points on the screen, at the scale of the figure being drawn."""
+    return size * float(mpl.rcParams["font.size"]) / FONT
 
 
 def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
-    """A legend above the axes, in as many of `columns` columns as the figure has room for."""
+    """A legend above the axes, in as many of `columns` columns as the figure has room for.
+
+    The figure grows by what it takes of lines more than figures have room for.
+    """
     for number in range(min(columns, len(handles)), 0, -1):
         legend = figure.legend(handles=handles, loc="outside upper center", ncols=number)
         if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            return
+            break
         legend.remove()
+    more = max(0, math.ceil(len(handles) / number) - _LEGEND_LINES)
+    figure.set_figheight(figure.get_figheight() + more * points(13) / 72)
 
 
 def name_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
@@ -126,8 +165,14 @@ def caption(figure: Figure, sentences: Sequence[str]) -> None:
     text = "; ".join(sentence for sentence in sentences if sentence)
     if text:
         # 7.5 points of this typeface are about 17 characters an inch.
-        text = textwrap.fill(text, int(16 * figure.get_figwidth()))
+        text = textwrap.fill(text, int(16 * figure.get_figwidth() / points(1.0)))
         figure.supxlabel(text, fontsize=SMALL, color="#555555")
+
+
+def listing(side: Axes, top: float, lines: Sequence[str]) -> None:
+    """Write `lines` one below the other in columns, from `top` of the axes `side` down."""
+    look: dict[str, Any] = {"family": "monospace", "fontsize": points(7), "linespacing": 1.4}
+    side.text(0.0, top, "\n".join(lines), va="top", **look)
 
 
 def sentence(text: str) -> str:
@@ -151,7 +196,7 @@ def mark(family: str, size: float = 5.0) -> dict[str, Any]:
     """Marker and colour of a family, all families of about the same weight."""
     shape = MARKERS[family]
     scaled = size * _SCALE.get(shape, 1.0)
-    return {"marker": shape, "color": COLOURS[family], "markersize": scaled}
+    return {"marker": shape, "color": COLOURS[family], "markersize": points(scaled)}
 
 
 def family_handles(families: Sequence[str]) -> list[Line2D]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from analysis import labels
+from analysis import asked, labels
 from analysis.rows import done, records
 from analysis.statistics import mean_interval
 from analysis.style import NAMES
+from harness.bounds import Bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ _POINT_COLUMNS = (
     "sd",
     "low",
     "high",
+    "feasible",
 )
 
 
@@ -71,7 +74,8 @@ def summary(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """One row per point: its label, size, and mean, sd and 95% t interval over seeds.
 
     `metric` is a key of METRICS; None takes the first that was measured. Rows come in order of
-    parameters. With one seed `sd`, `low` and `high` are NaN.
+    parameters. With one seed `sd`, `low` and `high` are NaN. `feasible`: whether the means of a
+    point keep to the constraints that the newest run was measured under.
 
     Raises ValueError for an unknown metric, and where no finished run has it.
     """
@@ -82,20 +86,33 @@ def summary(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     # Taken apart once: of a whole row a group each is a hundred times slower.
     known = [column for column in _POINT_COLUMNS if column in finished.columns]
     values = finished[chosen.column].astype(float).groupby(finished["point_id"])
+    keeps = _keeps(finished, asked.constraints(runs))
     intervals = {point: mean_interval(own) for point, own in values}
     for first in records(finished.drop_duplicates("point_id")[known]):
         found = asdict(intervals[first["point_id"]])
         found |= {"label": names[first["point_id"]], "seeds": found.pop("count")}
-        rows.append(first | found)
+        rows.append(first | found | {"feasible": keeps[first["point_id"]]})
     frame = pd.DataFrame(rows, columns=list(_POINT_COLUMNS))
     return frame.sort_values(["num_params", "mean"], kind="stable", ignore_index=True)
 
 
+def _keeps(finished: pd.DataFrame, bounds: tuple[Bound, ...]) -> dict[Hashable, bool]:
+    """Whether each point keeps to `bounds`, by the means over its seeds."""
+    columns = [bound.column for bound in bounds]
+    means = finished.groupby("point_id")[columns].mean()
+    return asked.feasible(means, bounds).to_dict()
+
+
 def best(runs: pd.DataFrame, metric: str | None = None, count: int = 10) -> pd.DataFrame:
-    """The `count` best points of `summary`, best first; fewer parameters break a tie."""
+    """The `count` best points of `summary`, best first; fewer parameters break a tie.
+
+    Points that break a constraint come after all that keep them.
+    """
     frame = summary(runs, metric)
     upwards = _metric(runs, metric).less_is_better
-    ordered = frame.sort_values(["mean", "num_params"], ascending=[upwards, True], kind="stable")
+    ordered = frame.sort_values(
+        ["feasible", "mean", "num_params"], ascending=[False, upwards, True], kind="stable"
+    )
     return ordered.head(count).reset_index(drop=True)
 
 
@@ -110,8 +127,10 @@ def best_of_each(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
 
 
 def pareto(frame: pd.DataFrame, *, less_is_better: bool) -> pd.DataFrame:
-    """The rows of a summary no other row beats with as few parameters or fewer."""
-    best_first = frame.sort_values(["num_params", "mean"], ascending=[True, less_is_better])
+    """The feasible rows of a summary that no other one beats with as few parameters or fewer."""
+    best_first = frame[frame["feasible"]].sort_values(
+        ["num_params", "mean"], ascending=[True, less_is_better]
+    )
     kept: list[int] = []
     record: float | None = None
     for index, mean in enumerate(best_first["mean"].astype(float)):

@@ -79,7 +79,8 @@ def figures(arguments: argparse.Namespace) -> int:
     if arguments.all:
         return _all_figures(arguments)
     drawing = importlib.import_module("analysis.figures")
-    drawn = drawing.draw(arguments.study, root=arguments.results)
+    with importlib.import_module("analysis.media").shown_on(arguments.style):
+        drawn = drawing.draw(arguments.study, root=arguments.results)
     folder = arguments.out or study_folder(arguments.results, arguments.study) / "figures"
     for path in drawing.save(drawn, Path(folder)):
         print(path)
@@ -89,7 +90,8 @@ def figures(arguments: argparse.Namespace) -> int:
 def _all_figures(arguments: argparse.Namespace) -> int:
     redrawn = importlib.import_module("analysis.redraw")
     folder, code = arguments.out or Path("figures"), DONE
-    for study, (paths, why) in redrawn.redraw(arguments.results, folder, arguments.workers):
+    asked = (arguments.results, folder, arguments.workers, arguments.style)
+    for study, (paths, why) in redrawn.redraw(*asked):
         code = code if paths else FAILED
         print("; ".join([f"{study}: {len(paths)} files in {folder / study}", *why]), flush=True)
     return code
@@ -207,6 +209,9 @@ def _add_figures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="for --all")
     command.add_argument(
         "--out", type=Path, help="folder (default: figures, in the study's results without --all)"
+    )
+    command.add_argument(
+        "--style", default="screen", help="screen, paper (one column or two) or slide (16:9)"
     )
     command.set_defaults(command=figures)
 

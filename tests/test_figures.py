@@ -112,6 +112,21 @@ def test_trade_off_of_accuracies_looks_for_more() -> None:
     assert figure.axes[0].get_title() == "Clip split"
 
 
+def test_trade_off_draws_what_breaks_a_constraint_hollow() -> None:
+    asked = '{"objectives": {"rmse": "minimize"}, "constraints": {"step_ms": {"high": 5.0}}}'
+    facts = {1: (0.5, 1.0), 2: (0.1, 9.0), 4: (0.2, 2.0)}
+    rows = [
+        block_term(R, num_params=129 * R, rmse=rmse, step_ms=ms, search=asked)
+        for R, (rmse, ms) in facts.items()
+    ]
+    figure = drawn(trade_off(frame("runs", rows)))
+    ax, _ = figure.axes
+    assert list(ax.get_lines()[0].get_ydata()) == [0.5, 0.2]
+    faces = [bars.lines[0].get_markerfacecolor() for bars in ax.containers]
+    assert [face == "none" for face in faces] == [False, True, False]
+    assert "hollow: 1 points beyond step_ms at most 5" in style.caption_of(figure)
+
+
 def test_trade_off_cuts_a_long_front() -> None:
     rows = [block_term(R, num_params=100 * R, rmse=1 / R) for R in range(1, 31)]
     figure = drawn(trade_off(frame("runs", rows)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -129,9 +130,35 @@ def test_an_unknown_metric_is_refused() -> None:
         summary(frame("runs", [run(rmse=0.1)]), "top_accuracy")
 
 
+BOUNDED = json.dumps({"objectives": {"rmse": "minimize"}, "constraints": {"step_ms": {"high": 5}}})
+
+
+def test_points_that_break_a_constraint_are_not_the_best_and_lead_nothing() -> None:
+    slow = block_term(4, num_params=516, rmse=0.1, step_ms=9.0, search=BOUNDED)
+    fast = block_term(2, num_params=258, rmse=0.4, step_ms=2.0, search=BOUNDED)
+    unknown = block_term(1, num_params=129, rmse=0.2, search=BOUNDED)
+    points = summary(frame("runs", [slow, fast, unknown]))
+    assert list(points["feasible"]) == [False, True, False]
+    assert list(best(frame("runs", [slow, fast, unknown]))["num_params"]) == [258, 516, 129]
+    assert list(pareto(points, less_is_better=True)["num_params"]) == [258]
+    free = frame("runs", [row | {"search": None} for row in (slow, fast, unknown)])
+    assert summary(free)["feasible"].all()
+    assert list(best(free)["num_params"]) == [516, 129, 258]
+
+
+def test_constraints_are_those_of_the_newest_run() -> None:
+    old = block_term(1, num_params=129, rmse=0.1, step_ms=9.0, search=BOUNDED)
+    looser = BOUNDED.replace("5", "50")
+    runs = [old, block_term(2, num_params=258, rmse=0.4, step_ms=2.0, search=looser)]
+    for days, keeps in (((1, 2), True), ((2, 1), False)):
+        times = [pd.Timestamp(2026, 1, day) for day in days]
+        at = [row | {"started_at": time} for row, time in zip(runs, times, strict=True)]
+        assert bool(summary(frame("runs", at))["feasible"].all()) is keeps
+
+
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=12))
 def test_nothing_beats_the_pareto_front(points: list[tuple[int, int]]) -> None:
-    table = pd.DataFrame(points, columns=["num_params", "mean"])
+    table = pd.DataFrame(points, columns=["num_params", "mean"]).assign(feasible=True)
     for less_is_better, sign in ((True, 1), (False, -1)):
         front = pareto(table, less_is_better=less_is_better)
         kept = set(zip(front["num_params"], front["mean"], strict=True))

@@ -33,6 +33,7 @@ def by_rank(runs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     found = found[(found["decomposition"] == "block_term") & (found["cp_rank"] == 1)]
     rows = []
+    found = found[[*columns, "core_order", "num_params", "seed"]]
     for _, group in found.groupby(["target", "core_order", "tucker_rank"]):
         first, interval = records(group)[0], mean_interval(group["rmse"].astype(float))
         rows.append(

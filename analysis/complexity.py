@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,8 +139,10 @@ def with_claims(points: pd.DataFrame, direction: str, kind: str) -> pd.Series[fl
     return pd.Series(values, index=points.index, dtype=float)
 
 
-def exponents(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """A row per decomposition, direction, plan, variable and quantity that was swept.
+def exponents(
+    runs: pd.DataFrame, samples: pd.DataFrame, quantities: Sequence[str] = tuple(QUANTITIES)
+) -> pd.DataFrame:
+    """A row per decomposition, direction, plan, variable and one of `quantities` that was swept.
 
     `exponent`, `low`, `high` of the quantity and `claimed` of the claim are fitted on the same
     points, from `start` on, where measured / claimed is one power law, whose exponent
@@ -151,12 +153,15 @@ def exponents(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     Raises ValueError where no finished run is of a sweep.
     """
     points = swept(runs, samples)
+    asked = {name: QUANTITIES[name] for name in quantities}
     found = [
         row
         for (decomposition, plan, variable), group in points.groupby(
             ["decomposition", "plan", "sweep"], sort=False
         )
-        for row in _rows(group, {"decomposition": decomposition, "plan": plan, "sweep": variable})
+        for row in _rows(
+            group, {"decomposition": decomposition, "plan": plan, "sweep": variable}, asked
+        )
     ]
     frame = pd.DataFrame(found)
     order = [list(METHODS).index(d) for d in frame["decomposition"]]
@@ -167,9 +172,11 @@ def exponents(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns=["a", "b", "c"]).reset_index(drop=True)
 
 
-def _rows(group: pd.DataFrame, key: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _rows(
+    group: pd.DataFrame, key: dict[str, Any], quantities: dict[str, Quantity]
+) -> Iterator[dict[str, Any]]:
     for direction in DIRECTIONS:
-        for name, quantity in QUANTITIES.items():
+        for name, quantity in quantities.items():
             if key["sweep"] == "batch" and quantity.claim == "memory":
                 continue
             claim = with_claims(group, direction, quantity.claim)

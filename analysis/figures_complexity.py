@@ -43,8 +43,7 @@ def complexity(runs: pd.DataFrame, samples: pd.DataFrame, quantity: str) -> Figu
 
     Raises ValueError where no finished run is of a sweep.
     """
-    points, found = swept(runs, samples), exponents(runs, samples)
-    found = found[found["quantity"] == quantity]
+    points, found = swept(runs, samples), exponents(runs, samples, [quantity])
     methods = [kind for kind in METHODS if kind in set(found["decomposition"])]
     variables = [name for name in VARIABLES if name in set(found["sweep"])]
     with style.house():

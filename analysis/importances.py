@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.budgets import conditions, metric_of
 from analysis.effects import outcomes, varied
-from analysis.rows import at_noise, done
+from analysis.rows import at_noise, done, records
 from analysis.sweeps import KNOBS
 
 with warnings.catch_warnings():  # of Optuna's progress bars, in a notebook without widgets
@@ -92,10 +92,10 @@ def _evaluate(points: pd.DataFrame, values: np.ndarray, *, upwards: bool) -> lis
         str(c): IntDistribution(int(points[c].min()), int(points[c].max()), log=True)
         for c in points.columns
     }
-    for (_, row), value in zip(points.iterrows(), values, strict=True):
-        params = {str(c): int(row[c]) for c in points.columns}
-        trial = optuna.trial.create_trial(params=params, distributions=space, value=float(value))
-        study.add_trial(trial)
+    study.add_trials(
+        optuna.trial.create_trial(params=params, distributions=space, value=float(value))
+        for params, value in zip(records(points), values, strict=True)
+    )
     found = PedAnovaImportanceEvaluator(target_quantile=TOP).evaluate(study)
     total = sum(found.values())
     return [found[str(c)] / total if total else 0.0 for c in points.columns]

@@ -13,7 +13,7 @@ from analysis.claims import claims, table
 from analysis.claims_written import draw as draw_claims
 from analysis.media import MEDIA, shown_on
 from harness.checks import one_of
-from harness.query import studies
+from harness.query import load, studies
 
 Redrawn = tuple[list[Path], list[str]]  # what was written, and why something was not
 CLAIMS = "claims"  # what is written beside the studies, from all of them
@@ -35,6 +35,8 @@ def redraw(
     found = studies(root)
     if not found:
         raise ValueError(f"there are no results in {root}")
+    # Those with most runs first: one of them alone at the end would leave the others idle.
+    found = sorted(found, key=lambda study: -len(load(study, root=root, columns=["run_id"])))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, min(workers, len(found))), mp_context=context) as pool:
         jobs = {

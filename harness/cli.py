@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in STUDY_COMMANDS.items():
         _add_study(commands.add_parser(name, help=what), name)
     checked = commands.add_parser("doctor", help="check stored results, and mend them")
-    checked.add_argument("results", nargs="?", default="results", help="results folder")
+    checked.add_argument("results", nargs="?", default="results", help="results folder or URL")
     checked.add_argument("--storage", default="", help="its trials too: postgresql://HOST/DATABASE")
     checked.add_argument("--mend", action="store_true", help="mend what can be without a loss")
     checked.set_defaults(command=doctor_command)

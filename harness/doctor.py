@@ -87,7 +87,7 @@ def check_study(folder: Path, *, running: bool) -> list[Finding]:
     for table in tables.values():
         findings += _doubles(table)
     runs = tables["runs"].counting()
-    findings += _wrong_rows(folder / "runs", runs)
+    findings += wrong_rows(folder / "runs", runs)
     if not running:
         findings += _orphans(tables, runs["run_id"])
         findings += _stale_checkpoints(folder, runs)
@@ -122,7 +122,8 @@ def _read(folder: Path, name: str, findings: list[Finding]) -> Table:
         except FileNotFoundError:
             continue  # compacted in this moment
         except _UNREADABLE as error:
-            findings.append(_damaged(path, error, own=own))
+            kind, runs = ("damaged file", (path.stem,)) if own else ("damaged compact file", ())
+            findings.append(damage(path, error, kind, runs))
             continue
         others = pc.unique(rows["run_id"]).to_pylist()
         if own and others not in ([path.stem], []):
@@ -154,10 +155,10 @@ def _check_file(path: Path, name: str, rows: pa.Table, *, own: bool) -> None:
             raise ValueError("it has no row")
 
 
-def _damaged(path: Path, error: Exception, *, own: bool) -> Finding:
+def damage(path: Path, error: Exception, kind: str, runs: tuple[str, ...] = ()) -> Finding:
+    """What `error` says of a file that could not be read."""
     what = (str(error).splitlines() or [type(error).__name__])[0]
-    kind = "damaged file" if own else "damaged compact file"
-    return Finding(kind=kind, path=path, what=what, runs=(path.stem,) if own else ())
+    return Finding(kind=kind, path=path, what=what, runs=runs)
 
 
 def _misnamed(path: Path, runs: Sequence[str]) -> Finding:
@@ -170,22 +171,30 @@ def _doubles(table: Table) -> Iterator[Finding]:
         return
     keys = ["run_id", *KEYS[table.name]]
     for path, rows in {**table.compacts, **table.fragments}.items():
-        counted = rows.group_by(keys).aggregate([([], "count_all")])
-        double = counted.filter(pc.greater(counted["count_all"], 1))
-        if double.num_rows:
-            runs = sorted(set(double["run_id"].to_pylist()))
-            what = f"{double.num_rows} rows are there more than once, of {_shown(runs)}"
-            yield Finding(kind="double rows", path=path, what=what)
+        yield from double_rows(path, rows, keys)
 
 
-def _wrong_rows(folder: Path, runs: pa.Table) -> Iterator[Finding]:
+def double_rows(
+    path: Path, rows: pa.Table, keys: Sequence[str], kind: str = "double rows"
+) -> Iterator[Finding]:
+    """A finding where `rows` of a file have the same `keys`."""
+    counted = rows.group_by(list(keys)).aggregate([([], "count_all")])
+    double = counted.filter(pc.greater(counted["count_all"], 1))
+    if double.num_rows:
+        runs = sorted(set(double["run_id"].to_pylist()))
+        what = f"{double.num_rows} rows are there more than once, of {_shown(runs)}"
+        yield Finding(kind=kind, path=path, what=what)
+
+
+def wrong_rows(folder: Path, runs: pa.Table, kind: str = "wrong row") -> Iterator[Finding]:
+    """The rows of `runs` whose ids are not the hashes of what they say, or of no known status."""
     for row in runs.to_pylist():
         why = mismatch(row)
         if row["status"] not in STATUSES:
             why = f"its status is {row['status']!r}"
         if why is not None:
             what = f"run {row['run_id']}: {why}"
-            yield Finding(kind="wrong row", path=folder, what=what, runs=(row["run_id"],))
+            yield Finding(kind=kind, path=folder, what=what, runs=(row["run_id"],))
 
 
 def _orphans(tables: Mapping[str, Table], known: pa.ChunkedArray) -> Iterator[Finding]:

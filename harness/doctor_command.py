@@ -14,28 +14,33 @@ from rich.text import Text
 
 from harness.address import check_address
 from harness.doctor import check_study, is_being_run, studies_below, summary
+from harness.doctor_remote import check_objects, mend_objects
 from harness.exits import DONE, FAILED
 from harness.findings import Finding
 from harness.label import plain
 from harness.mend import mend_study
+from harness.places import is_remote, shown
+from harness.query import studies
 from harness.screen import Screen
 from harness.store import Store
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Check every study of a results folder, and mend it where asked."""
-    if "://" in arguments.results:
-        raise ValueError(f"results must be a folder of this machine, got {arguments.results}")
-    root, console, storage = Path(arguments.results), Screen(), arguments.storage
+    """Check every study below a folder or URL, and mend it where asked."""
+    root, console, storage = arguments.results, Screen(), arguments.storage
     check_address(storage)
-    judge = _mend if arguments.mend else _check
-    outcomes = [judge(console, folder, storage) for folder in studies_below(root)]
+    if is_remote(root):
+        judge = _mend_objects if arguments.mend else _check_objects
+        outcomes = [judge(console, Store(root, study), storage) for study in studies(root)]
+    else:
+        judge_folder = _mend if arguments.mend else _check
+        outcomes = [judge_folder(console, one, storage) for one in studies_below(Path(root))]
     if all(outcomes):
-        console.print(f"{len(outcomes)} studies in {root}: nothing is wrong", markup=False)
+        console.print(f"{len(outcomes)} studies in {shown(root)}: nothing is wrong", markup=False)
         return DONE
     if not arguments.mend:
-        line = f"mend what can be mended, without losing a row: rankbench doctor {root} --mend"
-        console.print(line, markup=False, soft_wrap=True)
+        line = "mend what can be mended, without losing a row: rankbench doctor"
+        console.print(f"{line} {shown(root)} --mend", markup=False, soft_wrap=True)
     return FAILED
 
 
@@ -46,7 +51,8 @@ def _check(console: Console, folder: Path, storage: str) -> bool:
         console.print(
             f"{folder.name} is being run: what a worker may be writing is not judged", markup=False
         )
-    findings = [*check_study(folder, running=running), *_in_storage(folder, storage)]
+    store = Store(folder.parent, folder.name)
+    findings = [*check_study(folder, running=running), *_in_storage(store, storage)]
     _show(console, folder, findings, "what --mend does")
     return not findings
 
@@ -59,17 +65,36 @@ def _mend(console: Console, folder: Path, storage: str) -> bool:
         console.print(f"not mended: {error}", markup=False, soft_wrap=True)
         return False
     _show(console, folder, mended, "what was done")
-    left = [*check_study(folder, running=False), *_in_storage(folder, storage)]
+    store = Store(folder.parent, folder.name)
+    left = [*check_study(folder, running=False), *_in_storage(store, storage)]
     _show(console, folder, left, "what is left to do")
     return not left
 
 
-def _in_storage(folder: Path, storage: str) -> Iterable[Finding]:
+def _check_objects(console: Console, store: Store, storage: str) -> bool:
+    """Show what is wrong with a study on an object store; whether nothing is."""
+    return _left(console, store, storage, "what --mend does")
+
+
+def _mend_objects(console: Console, store: Store, storage: str) -> bool:
+    """Mend a study on an object store and show what was done; whether nothing is left."""
+    _show(console, Path(store.study), mend_objects(store), "what was done")
+    return _left(console, store, storage, "what is left to do")
+
+
+def _left(console: Console, store: Store, storage: str, done: str) -> bool:
+    findings = [*check_objects(store), *_in_storage(store, storage)]
+    _show(console, Path(store.study), findings, done)
+    return not findings
+
+
+def _in_storage(store: Store, storage: str) -> Iterable[Finding]:
     if not storage:
         return ()
     # The driver of PostgreSQL is an extra.
     checks = importlib.import_module("harness.storage_check")
-    points = Store(folder.parent, folder.name).read("runs", ["point_id"])["point_id"].to_pylist()
+    points = store.read("runs", ["point_id"])["point_id"].to_pylist()
+    folder = Path(store.study) if is_remote(store.root) else store.folder
     return cast(Iterable[Finding], checks.check_storage(storage, folder, set(points)))
 
 

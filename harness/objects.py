@@ -85,6 +85,18 @@ class Objects:
         except OSError as error:
             raise failure("written", self.url(name), error) from error
 
+    def move(self, name: str, other: str) -> None:
+        """Give an object another name: it is there under one of them at any time.
+
+        Raises OSError in one line where it cannot be moved.
+        """
+        files, path = self._at(name)
+        try:
+            files.copy_file(path, self._at(other)[1])
+        except OSError as error:
+            raise failure("written", self.url(other), error) from error
+        self.delete(name)
+
     def _at(self, name: str) -> tuple[FileSystem, str]:
         files, base = connect(self.root)
         return files, f"{base}/{self.study}/{name}"

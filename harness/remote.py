@@ -84,6 +84,12 @@ class RemoteTables:
         winners = Winners.of(_good(self._read("runs", runs, narrowed("runs", ()))).values())
         return sum(self._compact(table, winners, beyond is None) for table in TABLES)
 
+    def examine(self, table: str) -> dict[str, pa.Table | Exception]:
+        """Every object of `table` by name, with the attempts of its rows, or why it is damaged."""
+        schema = arrow_schema(table).append(pa.field(ATTEMPT, pa.string()))
+        read = self._read(table, self._catalog(table), schema)
+        return {name: r for name, r in read.items() if not isinstance(r, FileNotFoundError)}
+
     def fragments(self) -> int:
         """How many runs lie in a file of their own."""
         return len(self._catalog("runs").fragments)

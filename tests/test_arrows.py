@@ -66,7 +66,7 @@ FLOORS = [
     ["dashboard"],
     ["bench", "on_ray", "on_slurm"],
     ["validate"],
-    ["findings", "identity", "journal", "doctor", "mend", "storage_check"],
+    ["findings", "identity", "journal", "doctor", "doctor_remote", "mend", "storage_check"],
     [
         "commands",
         "doctor_command",

@@ -12,11 +12,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyarrow.fs import S3FileSystem
 
 from harness.artifacts import Artifacts
 from harness.attempts import Catalog
+from harness.cli import main
+from harness.places import shown
 from harness.query import load, query, studies
 from harness.store import DamagedFileWarning, Store
 from harness.tasks import TASKS
@@ -136,6 +139,56 @@ def test_a_damaged_object_is_skipped_and_reported(root: str) -> None:
     assert left == [("a", "done"), ("b", "error")]
     store.compact()
     assert name in objects(store, "runs")
+
+
+def test_the_doctor_finds_and_moves_what_is_damaged(
+    root: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(root, "demo")
+    write(store, "a", epochs=2)
+    write(store, "b", epochs=2)
+    names = [objects(store, table)[-1] for table in ("runs", "epochs")]
+    assert doctor(root) == 0
+    for name in names:
+        store.tables.objects.put(name, memoryview(b"PAR1"))  # type: ignore
+    with pytest.warns(DamagedFileWarning):
+        assert doctor(root) == 1
+    out = capsys.readouterr().out
+    assert out.count("damaged object") == 3  # two and how many
+    assert "secret" not in out
+    assert f"rankbench doctor {shown(root)} --mend" in out.replace("\n", "")
+    with pytest.warns(DamagedFileWarning):
+        assert doctor(root, "--mend") == 0
+    assert "quarantine" in capsys.readouterr().out
+    assert sorted(store.tables.objects.sizes("quarantine/runs")) == [f"quarantine/{names[0]}"]  # type: ignore[union-attr]
+    assert rows(store, "runs", "run_id") == [("a",)]
+    row = store.read("runs")
+    place = row.schema.get_field_index("status")
+    odd = row.set_column(place, "status", pa.array(["odd"]))
+    store.tables.write("a", {"runs": odd})
+    assert doctor(root, "--mend") == 1
+    assert "wrong row in an object" in capsys.readouterr().out
+
+
+def test_the_doctor_has_nothing_to_say_of_whole_objects(
+    root: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(TASKS, "probe", Probe)
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    execute(dataclasses.replace(make_study(tmp_path), results=root))
+    store = Store(root, "probing")
+    for _ in range(2):
+        assert doctor(root) == 0
+        assert "1 studies in s3://" in capsys.readouterr().out.replace("\n", "")
+        store.compact()
+    double = store.read("runs").slice(0, 1)
+    store.tables.write(double["run_id"][0].as_py(), {"runs": pa.concat_tables([double, double])})
+    assert doctor(root) == 1
+    assert "double rows in an object" in capsys.readouterr().out
+
+
+def doctor(root: str, *options: str) -> int:
+    return main(["doctor", root, *options])
 
 
 def test_a_copy_of_a_local_folder_is_read_and_written_over(root: str, tmp_path: Path) -> None:

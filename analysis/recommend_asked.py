@@ -37,7 +37,7 @@ def question_of(arguments: argparse.Namespace) -> tuple[Question, list[Measured]
     _check(arguments)
     task = arguments.task or _nearest(arguments)
     cell = _cell(task, arguments.cell)
-    gates = CELLS[cell].GATES if cell is not None else 1
+    gates = CELLS[cell] if cell is not None else 1
     sizes = Sizes(in_features=arguments.inputs, out_features=arguments.outputs, gates=gates)
     steps = arguments.time_steps or (1 if cell is None else 6)
     question = Question(

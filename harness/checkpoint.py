@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from harness.fragments import make_folder, publish, remove
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1  # raised when the same names come to mean other things
 
@@ -52,6 +52,8 @@ class Checkpoint:
 
         Raises OSError or SafetensorError where it cannot be written.
         """
+        from safetensors.torch import save_file  # loads torch
+
         make_folder(Path(self.folder))
         weights = self.path.with_name(f"{self.run_id}-{facts['epoch']}.safetensors")
         staged = weights.with_suffix(".tmp")
@@ -70,6 +72,8 @@ class Checkpoint:
 
         Raises OSError, ValueError, KeyError, TypeError or SafetensorError for damaged ones.
         """
+        from safetensors.torch import load_file  # loads torch
+
         pair = json.loads(self.path.read_text())
         if pair["format"] != FORMAT:
             raise ValueError(f"its format is {pair['format']}, not {FORMAT}")

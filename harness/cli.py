@@ -14,6 +14,7 @@ from harness.address import hidden
 from harness.data_options import add_data
 from harness.exits import DONE, FAILED, USAGE
 from harness.label import plain
+from harness.lazy import lazily
 from harness.places import study_folder
 from harness.screen import Screen
 
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study_command(arguments: argparse.Namespace) -> int:
     """Run, work, plan or status."""
+    if arguments.name == "status":
+        lazily("torch")
     # They import torch, which takes seconds: the other commands answer without.
     commands = importlib.import_module("harness.commands")
     return int(getattr(commands, arguments.name)(arguments))
@@ -53,11 +56,13 @@ def data_command(arguments: argparse.Namespace) -> int:
 
 def doctor_command(arguments: argparse.Namespace) -> int:
     """Check stored results, and mend them where asked."""
+    lazily("torch")
     return int(importlib.import_module("harness.doctor_command").doctor(arguments))
 
 
 def export_command(arguments: argparse.Namespace) -> int:
     """Write results for other tools."""
+    lazily("torch")
     return int(importlib.import_module("harness.export_command").export(arguments))
 
 

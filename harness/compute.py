@@ -6,12 +6,14 @@ import contextlib
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from harness.checks import one_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 SWITCHES = ("compile", "cuda_graph")

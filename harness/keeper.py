@@ -6,14 +6,16 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
 
 from harness.checkpoint import Checkpoint
 from harness.step import set_learning_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _UNUSABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 

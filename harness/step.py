@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from harness.compute import Execution
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Shapes = list[tuple[torch.Size, torch.dtype]]
+
 Batch = TypeVar("Batch")
-Shapes = list[tuple[torch.Size, torch.dtype]]
 WARMUP = 3  # steps before a capture: allocations, plans, compilation and Adam's state
 
 
@@ -112,7 +114,7 @@ class Graph(Generic[Batch]):
     """A step captured with a batch of its own, which a replay fills with the batch at hand."""
 
     def __init__(self, step: Callable[[Batch], Tensor], batch: Batch) -> None:
-        self.own: Batch = tree_map_only(Tensor, torch.clone, batch)
+        self.own: Batch = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, batch)
         self.replay, self.loss = _capture(lambda: step(self.own))
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -124,14 +126,16 @@ class Graph(Generic[Batch]):
 
 def set_learning_rate(group: dict[str, Any], rate: float) -> None:
     """Set the rate of an optimiser's group, in place where a captured step reads it."""
-    if isinstance(group["lr"], Tensor):
+    if isinstance(group["lr"], torch.Tensor):
         group["lr"].fill_(rate)
     else:
         group["lr"] = rate
 
 
 def _tensors(batch: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
+    return [
+        leaf for leaf in torch.utils._pytree.tree_leaves(batch) if isinstance(leaf, torch.Tensor)
+    ]
 
 
 def _capture(step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:

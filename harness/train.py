@@ -6,17 +6,19 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from harness.checks import number, one_of, positive_int
 from harness.compute import Execution
 from harness.keeper import Keeper
 from harness.patience import Monitor, Patience
 from harness.step import Step, set_learning_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Batch = TypeVar("Batch")
 SCHEDULES = ("constant", "cosine")

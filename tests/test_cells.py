@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.cells import CELLS, Cell, RecurrentCell, build_cell
+from harness.cells import CELLS, Cell
 from harness.layers import LAYERS, Dense
+from harness.recurrent import RecurrentCell, build_cell
 from tests.layer_examples import every_way, layer_of, set_cores
 
 TORCH: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -146,7 +147,7 @@ def test_weights_follow_the_seed_and_torchs_range(name: str) -> None:
         assert value.abs().max() <= bound
         assert value.min() < -0.5 * bound
         assert value.max() > 0.5 * bound
-    assert one.weight_hh.shape == (CELLS[name].GATES * HIDDEN, HIDDEN)
+    assert one.weight_hh.shape == (CELLS[name] * HIDDEN, HIDDEN)
 
 
 @every_cell
@@ -154,7 +155,7 @@ def test_recurrent_dropout_holds_one_mask_for_a_sequence(name: str) -> None:
     """Outputs and gradients are those of single steps with the same units of h dropped."""
     model = build_cell(
         Cell(name=name, hidden_size=64),
-        Dense(in_modes=(4,), out_modes=(CELLS[name].GATES * 64,)),
+        Dense(in_modes=(4,), out_modes=(CELLS[name] * 64,)),
         seed=0,
         dtype=torch.float64,
         recurrent_dropout=0.5,

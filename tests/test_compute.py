@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.cells import CELLS, Cell, build_cell
+from harness.cells import CELLS, Cell
 from harness.compute import Compute, Execution
 from harness.config import load_study
 from harness.layers import LAYERS, PLANS, CompressedLinear, Layer, speed
 from harness.layers.settings import LayerSettings
 from harness.point import Point
+from harness.recurrent import build_cell
 from harness.run import Outcome
 from harness.tasks.action import Action
 from harness.tasks.profile import Profile

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from harness import step as module
-from harness.cells import Cell, build_cell
+from harness.cells import Cell
 from harness.compute import Compute, Execution
 from harness.layers.settings import LayerSettings
 from harness.point import Point
+from harness.recurrent import build_cell
 from harness.step import WARMUP, Step
 from harness.tasks.base import Context
 from harness.tasks.profile import Profile

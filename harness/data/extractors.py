@@ -9,14 +9,16 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from harness.checks import positive_int
 from harness.data.weights import fill
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Rgb = tuple[float, float, float]
 
@@ -68,7 +70,7 @@ class Extractor:
 def _lite0() -> nn.Module:
     package = _imported("efficientnet_lite_pytorch", _FEATURES)
     net: nn.Module = package.EfficientNet.from_name("efficientnet-lite0")
-    net._fc = nn.Identity()
+    net._fc = torch.nn.Identity()
     return net
 
 
@@ -83,7 +85,7 @@ def _inception() -> nn.Module:
     net: nn.Module = models.inception_v3(
         weights=None, aux_logits=False, transform_input=True, init_weights=False
     )
-    net.fc = nn.Identity()
+    net.fc = torch.nn.Identity()
     return net
 
 

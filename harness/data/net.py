@@ -7,17 +7,18 @@ f features of a picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from harness.checks import one_of, positive_int
 from harness.data.extractors import Extractor
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -48,12 +49,12 @@ class Net:
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
 
-    @torch.inference_mode()
     def features(self, pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[Any]:
         """Frames (t, height * width * channels) as float16 (t, f)."""
         pictures = torch.from_numpy(pixels).view(-1, *shape).permute(0, 3, 1, 2)
-        made = [self._of(part) for part in pictures.split(self.batch)]
-        return torch.cat(made).to(torch.float16).cpu().numpy()
+        with torch.inference_mode():
+            made = [self._of(part) for part in pictures.split(self.batch)]
+            return torch.cat(made).to(torch.float16).cpu().numpy()
 
     def _of(self, pictures: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         size = (self.extractor.size, self.extractor.size)
@@ -68,4 +69,6 @@ def resized(pictures: UInt8[Tensor, "b c h w"], size: tuple[int, int]) -> UInt8[
     """Bilinear with antialiasing, rounded to whole values: Pillow's, up to 1 in 0.3% of them."""
     if pictures.shape[2:] == size:
         return pictures
-    return F.interpolate(pictures, size, mode="bilinear", antialias=True, align_corners=False)
+    return torch.nn.functional.interpolate(
+        pictures, size, mode="bilinear", antialias=True, align_corners=False
+    )

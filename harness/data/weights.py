@@ -6,12 +6,13 @@ import hashlib
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SHOWN = 3  # names of entries that an error lists
 
@@ -34,7 +35,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         held = _safe(path) if path.suffix == ".safetensors" else _saved(path)
     except OSError as error:
         raise ValueError(f"weights file {path} cannot be read: {error.strerror}") from error
-    if not isinstance(held, dict) or not all(isinstance(each, Tensor) for each in held.values()):
+    if not isinstance(held, dict) or not all(
+        isinstance(each, torch.Tensor) for each in held.values()
+    ):
         raise ValueError(f"weights file {path} must hold a state dict, names with a tensor each")
     return dict(held)
 
@@ -58,6 +61,8 @@ def fill(net: nn.Module, path: Path, ignored: Sequence[str] = ()) -> None:
 
 
 def _safe(path: Path) -> Any:
+    from safetensors.torch import load_file  # loads torch
+
     with path.open("rb"):  # safetensors' own errors do not say why
         pass
     try:

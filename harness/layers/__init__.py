@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from harness.layers.base import Core, Cost, Layer
 from harness.layers.block_term import BlockTerm
 from harness.layers.choice import KERNELS, PLANS, Choice, choose
 from harness.layers.contraction import Contraction
 from harness.layers.cp import CP
 from harness.layers.dense import Dense
-from harness.layers.linear import CompressedLinear
 from harness.layers.low_rank import LowRank
 from harness.layers.plan import Plan, Step, plan_dense
 from harness.layers.speed import Target
 from harness.layers.tensor_ring import TensorRing
 from harness.layers.tensor_train import TensorTrain
 from harness.layers.tucker import Tucker
+
+if TYPE_CHECKING:
+    from harness.layers.linear import CompressedLinear
 
 LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,
@@ -49,3 +53,11 @@ __all__ = [
     "choose",
     "plan_dense",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "CompressedLinear":  # a module: it loads torch
+        from harness.layers.linear import CompressedLinear
+
+        return CompressedLinear
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

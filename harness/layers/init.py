@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from harness.layers.base import Layer
 from harness.layers.plan import plan_squared_norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def initial_cores(layer: Layer, seed: int) -> dict[str, Tensor]:

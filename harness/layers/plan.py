@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from harness.layers.path import Indices, Path, fewest_flops, greedy
 from harness.modes import product
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.layers.base import Layer
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.layers.contraction import ROWS, Contraction
 from harness.layers.layout import layout, product_seconds
-from harness.layers.native_kernel import lower
+from harness.layers.lowering import lower
 from harness.layers.plan import elements
 from harness.layers.speed import Target
 

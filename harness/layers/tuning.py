@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from harness.cache import cache_folder
 from harness.layers.apply import apply
@@ -24,6 +23,8 @@ from harness.layers.contraction import contraction
 from harness.layers.speed import Target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.layers.base import Layer
 
 _CONTENDERS = 6

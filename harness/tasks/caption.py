@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from harness.checks import one_of, positive_int, positive_ints
 from harness.compute import Execution
@@ -18,15 +17,16 @@ from harness.data.caption_sets import KIND, CaptionSet, load_captions
 from harness.keeper import Keeper
 from harness.patience import Monitor
 from harness.tasks.base import Context, Row, Task, Work
-from harness.tasks.caption_lesson import CaptionLesson, side_of
-from harness.tasks.caption_model import Captioner
 from harness.tasks.caption_scores import missing_packages, score
 from harness.tasks.caption_words import Vocabulary, words
 from harness.tasks.fit import check_cell
 from harness.train import train
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.point import Point
+    from harness.tasks.caption_lesson import CaptionLesson
 
 # Flickr8k as published, for planning without the data.
 PUBLISHED_CAPTIONS = 30_000
@@ -114,6 +114,9 @@ class Caption(Task):
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         assert point.training is not None
+        from harness.tasks.caption_lesson import CaptionLesson, side_of  # loads torch
+        from harness.tasks.caption_model import Captioner
+
         missing = self.missing()
         if missing:
             raise ValueError(missing)

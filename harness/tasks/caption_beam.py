@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from harness.cells import State
+from harness.recurrent import State
 from harness.tasks.caption_words import END, PAD, START, UNKNOWN
 
 # (last words (n,), state) -> (log p of every next word (n, v), next state)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.cells import State, build_cell
+from harness.recurrent import State, build_cell
 from harness.tasks.base import Context
 from harness.tasks.caption_words import PAD, START
 

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.cells import build_cell
 from harness.data.clips import Clips
 from harness.data.split import Sides
+from harness.recurrent import build_cell
 from harness.tasks.base import Context
 from harness.tasks.feeding import Feed
 from harness.tasks.sampling import drawn, spread

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from harness.checks import one_of, positive_int, whole
 from harness.compute import Execution
@@ -33,12 +32,13 @@ from harness.data.split import (
 from harness.keeper import Keeper
 from harness.patience import Monitor
 from harness.tasks.base import Context, Row, Task, Work
-from harness.tasks.classifier import Classifier, Lesson
 from harness.tasks.fit import check_cell
 from harness.tasks.scores import Scores
 from harness.train import train
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.point import Point
 
 # split -> the column of what is never on both sides.
@@ -146,6 +146,8 @@ class ClipTask(Task):
         return point.training.batch_size * (self.time_steps or PUBLISHED_TIME_STEPS)
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
+        from harness.tasks.classifier import Classifier, Lesson  # loads torch
+
         assert point.training is not None
         clips = self.clips()
         labels, sides = self.labels(clips), self.sides(clips)

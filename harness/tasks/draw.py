@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from harness.checks import one_of, positive_int, whole
 from harness.compute import Execution
@@ -18,14 +17,12 @@ from harness.data.mnist import SIDE
 from harness.keeper import Keeper
 from harness.patience import Monitor
 from harness.tasks.base import Context, Row, Task, Work
-from harness.tasks.draw_lesson import DrawLesson, NatsScores, binarised
-from harness.tasks.draw_model import Drawer
-from harness.tasks.draw_pictures import pictures
 from harness.tasks.fit import check_cell
-from harness.tasks.glimpses import Reader
 from harness.train import train
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.point import Point
 
 BINARISE = ("sample", "threshold")
@@ -85,8 +82,8 @@ class Draw(Task):
             whole(f"task.{name}", getattr(self, name), 2)
 
     def sizes(self) -> tuple[int, None]:
-        read = Reader.size(SIDE, self.read_size if self.attention else None)
-        return read + self.decoder_size, None
+        side = self.read_size if self.attention else SIDE
+        return 2 * side**2 + self.decoder_size, None  # the image and what the canvas lacks
 
     def check(self, point: Point) -> None:
         check_cell(self, point)
@@ -134,6 +131,10 @@ class Draw(Task):
         )
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
+        from harness.tasks.draw_lesson import DrawLesson, NatsScores  # loads torch
+        from harness.tasks.draw_model import Drawer
+        from harness.tasks.draw_pictures import pictures
+
         assert point.training is not None
         digits = load_digits(self.images)
         sides = self.sides(digits)
@@ -170,6 +171,8 @@ class Draw(Task):
 
     def sides(self, digits: Digits) -> dict[str, Tensor]:
         """Binary pictures of the sides train, validation (may be empty) and test."""
+        from harness.tasks.draw_lesson import binarised  # loads torch
+
         generator = torch.Generator().manual_seed(self.data_seed)
         whole = binarised(digits.train, self.binarise, generator)
         test = binarised(digits.test, self.binarise, generator)

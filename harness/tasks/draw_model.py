@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.cells import State, build_cell
 from harness.data.mnist import PIXELS, SIDE
+from harness.recurrent import State, build_cell
 from harness.tasks.glimpses import ReadAll, Reader, ReadGrid, WriteAll, WriteGrid
 
 if TYPE_CHECKING:

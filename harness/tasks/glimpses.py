@@ -46,11 +46,6 @@ def filters(settings: Float[Tensor, "b 5"], n: int, side: int) -> Filters:
 class Reader(nn.Module, ABC):
     """What of a picture and of its error enters the encoder."""
 
-    @staticmethod
-    def size(side: int, n: int | None) -> int:
-        """Numbers that are read: two pictures, or two grids of n x n."""
-        return 2 * side**2 if n is None else 2 * n**2
-
     @abstractmethod
     def forward(
         self,

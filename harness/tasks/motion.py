@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
 from harness.checks import number, positive_int, whole
 from harness.data.clips import Counts
@@ -26,6 +25,8 @@ from harness.tasks.permuting import check_permutation, new_order, said
 from harness.tasks.profile import Profile
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.point import Point
 
 _REACH = 0.6  # how far a disk moves in a clip, of half a picture's width

@@ -6,13 +6,16 @@ Letters: i input features.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from harness.checks import one_of, whole
 from harness.modes import factorise
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PERMUTATIONS = ("none", "pixels", "modes")
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
 
-from harness.cells import RecurrentCell, build_cell
 from harness.checks import number, positive_int
 from harness.compute import Execution
-from harness.layers import CompressedLinear
-from harness.measure import measure_training
 from harness.step import Step
 from harness.tasks.base import Context, Row, Task, Work
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.layers import CompressedLinear
     from harness.point import Point
+    from harness.recurrent import RecurrentCell
 
 LEARNING_RATE = 1e-3
 
@@ -92,6 +92,9 @@ class Profile(Task):
             yield "runs", {"rows": rows, **counts}
 
     def _time(self, point: Point, context: Context) -> Iterator[Row]:
+        from harness.layers import CompressedLinear  # loads torch
+        from harness.measure import measure_training
+
         model, x = self._build(point, context)
         params = sum(p.numel() for p in model.parameters())
         input_map = model if isinstance(model, CompressedLinear) else model.input_map
@@ -101,7 +104,7 @@ class Profile(Task):
 
         def loss(x: Tensor) -> Tensor:
             output = model(x)
-            return (output if isinstance(output, Tensor) else output[0]).square().mean()
+            return (output if isinstance(output, torch.Tensor) else output[0]).square().mean()
 
         step = Step(loss, optimizer, execution)
         step.settle(x)
@@ -123,6 +126,9 @@ class Profile(Task):
     def _build(
         self, point: Point, context: Context
     ) -> tuple[CompressedLinear | RecurrentCell, Tensor]:
+        from harness.layers import CompressedLinear  # loads torch
+        from harness.recurrent import build_cell
+
         dtype = getattr(torch, point.dtype)
         place = {"dtype": dtype, "device": context.device}
         precision = point.compute.products(dtype)

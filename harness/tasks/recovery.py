@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from harness.checks import number, one_of, positive_int
 from harness.compute import Compute, Execution
 from harness.keeper import Keeper
-from harness.layers import LAYERS, CompressedLinear, Layer
+from harness.layers import LAYERS, Layer
 from harness.layers.settings import LayerSettings
 from harness.patience import Monitor
 from harness.tasks.base import Context, Replicate, Row, Task, Work
@@ -28,6 +27,9 @@ from harness.tasks.together import train_stacked
 from harness.train import train
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.layers import CompressedLinear
     from harness.point import Point
 
 LEARNERS = ("adam", "least_squares")
@@ -130,6 +132,8 @@ class Recovery(Task):
         return self.in_features if self.statistics else self.samples
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
+        from harness.layers import CompressedLinear  # loads torch
+
         dtype = getattr(torch, point.dtype)
         W = self.true_weight().to(context.device, dtype)
         x, y = self.draw_samples(W, context.seed)
@@ -187,6 +191,8 @@ class Recovery(Task):
         if self.target in PICTURES:
             W = draw(self.target, self.out_features, self.in_features, generator)
         else:
+            from harness.layers import CompressedLinear  # loads torch
+
             layer = self._target_layer()
             W = CompressedLinear(layer, self.target_seed, dtype=torch.float64).to_dense().detach()
         W = W[:, new_order(self.in_features, self.permute, self.permute_seed)]

@@ -5,9 +5,13 @@ Letters: b clips of a batch, k frames shown.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def spread(shown: int, stored: Int64[Tensor, " b"]) -> Int64[Tensor, "b k"]:

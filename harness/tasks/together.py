@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from harness.compute import Execution
-from harness.layers.stacked import StackedLinear
 from harness.tasks.base import Context, Replicate
 from harness.tasks.sample import Distances, Moments, Sample
 from harness.train import Diverged, train_together
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from harness.point import Point
     from harness.tasks.recovery import Recovery
 
@@ -27,6 +27,8 @@ def train_stacked(
     task: Recovery, point: Point, contexts: Sequence[Context]
 ) -> Iterator[Sequence[Replicate]]:
     """What `task.run` yields with learner adam for each of `contexts`, which share a device."""
+    from harness.layers.stacked import StackedLinear  # loads torch
+
     assert point.training is not None
     seeds, device = [context.seed for context in contexts], contexts[0].device
     W = task.true_weight().to(device, getattr(torch, point.dtype))

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 import harness
 from harness.bench.maps import GATES
-from harness.cells import Cell, build_cell
+from harness.cells import Cell
 from harness.layers import Dense, Layer
+from harness.recurrent import build_cell
 
 SAME = "the same map"
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from harness.bench.contenders.base import Contender
 from harness.bench.maps import GATES
-from harness.cells import Cell, build_cell
+from harness.cells import Cell
 from harness.layers import CompressedLinear, Layer
+from harness.recurrent import build_cell
 
 
 @dataclass(frozen=True, kw_only=True)

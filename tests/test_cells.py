@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from harness.cells import CELLS, Cell
 from harness.layers import LAYERS, Dense
-from harness.recurrent import RecurrentCell, build_cell
+from harness.recurrent import MODULES, RecurrentCell, build_cell
 from tests.layer_examples import every_way, layer_of, set_cores
 
 TORCH: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -202,8 +202,8 @@ def test_recurrent_dropout_is_off_outside_training(name: str) -> None:
 
 def test_gates_and_table() -> None:
     assert {name: Cell(name=name).gates for name in CELLS} == {"rnn": 1, "gru": 3, "lstm": 4}
-    assert all(issubclass(CELLS[name], RecurrentCell) for name in TORCH)
-    assert CELLS.keys() == TORCH.keys()
+    assert all(issubclass(MODULES[name], RecurrentCell) for name in TORCH)
+    assert CELLS.keys() == MODULES.keys() == TORCH.keys()
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import native
-from harness.layers import LAYERS, CompressedLinear, Layer, Target, choose, native_kernel
+from harness.layers import LAYERS, CompressedLinear, Layer, Target, choose, lowering
 from harness.layers import speed as speeds
 from harness.layers.apply import apply
 from harness.layers.choice import choices
 from harness.layers.contraction import contraction
 from harness.layers.grouping import candidates
-from harness.layers.native_kernel import apply_native, lower
+from harness.layers.lowering import lower
+from harness.layers.native_kernel import apply_native
 from harness.layers.torch_kernel import apply_torch
 from harness.layers.tuning import tuned
 from harness.measure import peak_memory
@@ -88,8 +89,8 @@ def test_every_grouping_is_the_same_map_in_the_native_kernel(
 def test_tiles_and_what_is_kept_change_nothing(
     name: str, tile: int, keep: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native_kernel, "TILE", tile)
-    monkeypatch.setattr(native_kernel, "KEEP", keep)
+    monkeypatch.setattr(lowering, "TILE", tile)
+    monkeypatch.setattr(lowering, "KEEP", keep)
     lower.cache_clear()
     layer = layer_of(name, (4, 3, 5), (2, 9, 3), 3)
     for groups in candidates(layer)[:12]:

@@ -16,6 +16,7 @@ from analysis.sheets_bounds import bound_sheets
 from analysis.sheets_captions import caption_sheets
 from analysis.sheets_complexity import complexity_sheets
 from analysis.sheets_contrasts import contrast_sheets
+from analysis.sheets_draw import draw_sheets
 from analysis.sheets_effects import effect_sheets
 from analysis.sheets_training import convergence_sheet, time_sheet
 from harness.checks import one_of
@@ -31,7 +32,7 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
     Raises ValueError where they allow none.
     """
     found = complexity_sheets(frames) | bound_sheets(frames) | caption_sheets(frames)
-    found |= contrast_sheets(frames) | effect_sheets(frames)
+    found |= contrast_sheets(frames) | effect_sheets(frames) | draw_sheets(frames)
     classified = _classified(frames)
     if not (found or classified):
         runs = len(frames["runs"])

@@ -1,4 +1,4 @@
-"""Figures of DRAW: the sheets of every model with its size and nats, and curves of the bound."""
+"""Figures and the table of DRAW: sheets of digits, curves of the bound, nats by model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from analysis.figures import FIGURES
 from analysis.figures_draw import ANCHORS, nats, samples
+from analysis.sheets_draw import draw_sheets, nats_of, nats_sheet
 from harness.tasks.draw_pictures import grid
 from tests.figure_checks import drawn, labels_of, line, pictures
 
@@ -101,3 +102,41 @@ def test_what_is_not_there_is_told() -> None:
     assert not FIGURES["nats"].applies({**frames, "epochs": first})
     others = make_runs(nelbo_nats=None).assign(nelbo_nats=np.nan)
     assert not FIGURES["samples"].applies({**frames, "runs": others})
+
+
+def four_seeds() -> pd.DataFrame:
+    """A dense encoder of 100 to 103 nats, a block-term one that is 2, 3, 2 and 3 above."""
+    dense, block, _ = (row.to_dict() for _, row in make_runs().iterrows())
+    rows = [
+        {**row, "run_id": f"{row['point_id']}{seed}", "seed": seed, "nelbo_nats": 100 + seed + more}
+        for seed in range(4)
+        for row, more in ((dense, 0.0), (block, 2.0 + seed % 2))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_nats_are_compared_with_the_dense_encoder_seed_by_seed() -> None:
+    dense, block = nats_of(four_seeds()).to_dict("records")
+    assert (dense["model"], dense["mean"], dense["runs"], dense["pairs"]) == ("LSTM", 101.5, 4, 0)
+    assert np.isnan([dense["less"], dense["p_holm"]]).all()
+    assert (block["model"], block["mean"], block["pairs"]) == ("BT R=4 N=1", 104.0, 4)
+    assert block["less"] == 2.5
+    # t of 2, 3, 2, 3 is 2.5 / (0.57735 / 2) = 8.660 with 3 degrees of freedom: p = 0.00324.
+    assert block["p_holm"] == pytest.approx(0.00324, abs=2e-5)
+    assert block["less_high"] == pytest.approx(2.5 + 3.18245 * 0.288675, abs=1e-4)
+
+
+def test_the_table_of_nats_has_a_row_a_model() -> None:
+    shown = nats_sheet(four_seeds()).shown
+    assert list(shown["fewer"]) == ["-", "1577x"]
+    assert list(shown["less the dense encoder's"]) == ["-", "2.5 [1.6, 3.4]"]
+    assert list(shown["p (Holm)"]) == ["-", "0.003"]
+    alone = nats_sheet(make_runs().iloc[:2]).shown
+    assert list(alone["p (Holm)"]) == ["-", "-"]  # one seed tests nothing
+
+
+def test_runs_that_cannot_be_compared_have_no_table_of_nats() -> None:
+    mixed = make_runs()
+    mixed.loc[0, "dataset"] = "digits"
+    assert draw_sheets({"runs": mixed}) == {}
+    assert draw_sheets({"runs": make_runs(nelbo_nats=np.nan).iloc[:0]}) == {}

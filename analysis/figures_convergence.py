@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from analysis import style
 from analysis.accuracy import classified
@@ -101,6 +102,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, models: list[str], published: dict[str,
     ax.set_xscale("log")
     ax.set_xlim(0.8, 1.5 * max(ends))
     style.log_axis(ax.xaxis, 0.8, 1.5 * max(ends))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
     ax.grid(visible=False, axis="y")
     ax.set_xlabel("epoch")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,3 +266,14 @@ def test_state_must_have_its_parts_and_shapes() -> None:
 def test_empty_batch_passes_through(name: str) -> None:
     outputs, _ = around(name, "block_term")(torch.zeros(0, TIME, 8, dtype=torch.float64))
     assert outputs.shape == (0, TIME, HIDDEN)
+
+
+def test_the_cell_in_the_readme_runs() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    [program] = [
+        part for part in re.findall(r"```python\n(.*?)```", readme, re.S) if "lstm" in part
+    ]
+    made: dict[str, Any] = {}
+    exec(program, made)
+    assert made["layer"].num_params == 3392
+    assert made["outputs"].shape == (16, 6, 256)

@@ -86,7 +86,6 @@ def kinds(found: list[Any]) -> list[list[str]]:
     return [sorted(output.get("data", {})) for output in found]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_notebook_of_committed_results_draws_them_again(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -24,7 +24,13 @@ from harness.warden import End, Order, serve
 # The server imports torch once; a warden is its fork, and a run a warden's, in milliseconds. The
 # first optimiser of a process imports torch._dynamo, which takes as long as all the rest.
 _processes = multiprocessing.get_context("forkserver")
-_PRELOAD = ["harness.warden", "harness.tasks", "scipy.stats", "torch._dynamo"]
+_PRELOAD = [
+    *("harness.warden", "harness.tasks", "scipy.stats", "torch._dynamo"),
+    # What a task loads when it runs, and with it torch.
+    *("harness.layers.stacked", "harness.measure", "harness.recurrent", "safetensors.torch"),
+    *("harness.tasks.caption_lesson", "harness.tasks.classifier", "harness.tasks.draw_lesson"),
+    "harness.tasks.draw_pictures",
+]
 _POLL_S = 0.2
 _GRACE_S = 5.0  # for a run that has said that it is done
 _DEATH_S = 20.0  # for a warden that is to end a run

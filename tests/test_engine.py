@@ -239,3 +239,21 @@ def test_a_run_works_where_the_study_does_now(
     outcome = run_rogue("tells_its_place", Path("log"))
     assert outcome.status == "done"
     assert f"{tmp_path} here" in (tmp_path / "log").read_text().splitlines()
+
+
+def test_what_runs_load_is_loaded_before_them() -> None:
+    program = (
+        "import importlib, sys\n"
+        "from harness.engine import _PRELOAD\n"
+        "[importlib.import_module(name) for name in _PRELOAD]\n"
+        "print(*sys.modules)\n"
+    )
+    loaded = set(subprocess.check_output([sys.executable, "-c", program], text=True).split())
+    root = Path(__file__).parent.parent
+    names = [
+        f"harness.{folder}.{path.stem}"
+        for folder in ("layers", "tasks")
+        for path in (root / "harness" / folder).glob("[!_]*.py")
+    ]
+    assert len(names) > 40
+    assert set(names) - loaded == set()

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import labels
 from analysis.models import model_order
-from analysis.paired import holm, p_value
+from analysis.paired import holm, two_sided
 from analysis.rows import done, records, several
 from analysis.statistics import mean_interval
 
@@ -97,5 +97,4 @@ def _difference(model: pd.DataFrame, dense: pd.DataFrame, column: str) -> dict[s
         return {**row, "p": math.nan}
     found = asdict(mean_interval(here))
     found.pop("count")
-    sided = [p_value(sign, here, 0) for sign in "<>"]
-    return {**row, **found, "p": min(1.0, 2 * min(sided)) if len(here) > 1 else math.nan}
+    return {**row, **found, "p": two_sided(here)}

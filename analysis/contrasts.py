@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.paired import holm, p_value
+from analysis.paired import holm, two_sided
 
 LEVEL = 0.05
 DRAWS = 2000
@@ -43,7 +43,12 @@ def paired(a: pd.Series[float], b: pd.Series[float]) -> dict[str, float]:
         raise ValueError("a paired comparison needs a seed that both sides have, got none")
     low, high = interval(known)
     found = {"seeds": float(known.size), "difference": float(known.mean())}
-    return found | {"low": low, "high": high, "effect": hedges(known), "p": _two_sided(known)}
+    return found | {
+        "low": low,
+        "high": high,
+        "effect": hedges(known),
+        "p": two_sided(known.tolist()),
+    }
 
 
 def interval(values: np.ndarray[Any, Any], confidence: float = 0.95) -> tuple[float, float]:
@@ -69,13 +74,6 @@ def hedges(differences: np.ndarray[Any, Any]) -> float:
     if sd == 0:
         return 0.0 if mean == 0 else math.copysign(math.inf, mean)
     return mean / sd * (1 - 3 / (4 * (differences.size - 1) - 1))
-
-
-def _two_sided(differences: np.ndarray[Any, Any]) -> float:
-    if differences.size < 2:
-        return math.nan
-    sides = [p_value(sign, differences.tolist(), 0.0) for sign in "<>"]
-    return min(1.0, 2 * min(sides))
 
 
 def compare(pairs: Iterable[Pair], *, less_is_better: bool) -> pd.DataFrame:

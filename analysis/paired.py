@@ -29,6 +29,13 @@ def p_value(sign: str, differences: Sequence[float], tolerance: float) -> float:
     return _one_sided(differences, 0, "less" if sign == "<" else "greater")
 
 
+def two_sided(differences: Sequence[float]) -> float:
+    """Two-sided p of a paired t test that left less right is not 0; NaN for fewer than two."""
+    if len(differences) < 2:
+        return _NAN
+    return min(1.0, 2 * min(p_value(sign, differences, 0.0) for sign in "<>"))
+
+
 def _one_sided(differences: Sequence[float], centre: float, side: str) -> float:
     found = np.asarray(differences)
     if np.ptp(found) <= _ALIKE * max(1.0, float(np.abs(found).max())):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import pandas as pd
 
 from analysis import labels
-from analysis.paired import holm, p_value
+from analysis.contrasts import NOTE, by_seed, compare
 from analysis.rows import Row, done, one_condition, records
 from analysis.sheet import NOTHING, Sheet, or_nothing
-from analysis.statistics import mean_interval
+from analysis.tables import summary
 from harness.label import ratio
 
 METRIC = "nelbo_nats"
+_APART = "_difference"  # columns of a comparison that a summary has too
 
 
 def draw_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
@@ -31,69 +29,58 @@ def nats_sheet(runs: pd.DataFrame) -> Sheet:
     Raises ValueError where no finished run draws, or runs cannot be compared.
     """
     numbers = nats_of(runs)
-    shown = pd.DataFrame([_shown(row) for row in records(numbers)])
-    note = "less the dense encoder's: paired by seed, 95% t interval; two-sided p, Holm's"
     return Sheet(
         title="Negative ELBO of the test images (nats): less is better",
         numbers=numbers,
-        shown=shown,
-        notes=("mean over seeds and its 95% t interval; all seeds share their test images", note),
+        shown=pd.DataFrame([_shown(row) for row in records(numbers)]),
+        notes=("mean over seeds and its 95% t interval; all seeds share their test images", NOTE),
     )
 
 
 def nats_of(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per model: `mean`, `low`, `high` over `runs`, and the same of its differences.
+    """The rows of `tables.summary`, each with how it compares to the dense encoder.
 
-    Differences (`less`, `less_low`, `less_high`, `p`, `p_holm` over `pairs`) are from the dense
-    encoder of the same seed, NaN where there is none.
+    Columns of `contrasts.compare`, those that a summary has too ending in _difference; NaN where
+    no seed is shared, and for the dense encoder itself, which is first.
 
     Raises ValueError where no finished run draws, or runs cannot be compared.
     """
     kept = done(runs, "nats", "point_id", "num_params", METRIC)
     one_condition(kept, "nats")
-    names = labels.points(kept)
-    dense = kept[kept["family"] == "dense"].drop_duplicates("seed").set_index("seed")[METRIC]
-    rows = [_row(own, names[str(point)], dense) for point, own in kept.groupby("point_id")]
-    corrected = holm([row["p"] for row in rows])
-    table = pd.DataFrame([row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)])
-    first = (table["family"] != "dense").rename("compressed")
-    ordered = table.assign(compressed=first).sort_values(["compressed", "mean"], kind="stable")
-    return ordered.drop(columns="compressed").reset_index(drop=True)
-
-
-def _row(own: pd.DataFrame, name: str, dense: pd.Series[float]) -> dict[str, Any]:
-    first, values = records(own)[0], own.set_index("seed")[METRIC].astype(float)
-    found = mean_interval(values)
-    shared = [] if first["family"] == "dense" else sorted(set(values.index) & set(dense.index))
-    apart = [float(values[seed]) - float(dense[seed]) for seed in shared]
-    less = mean_interval(apart or [math.nan])
-    sided = [p_value(sign, apart, 0) for sign in "<>"]
-    return {
-        "model": name,
-        "family": first["family"],
-        "num_params": first["num_params"],
-        "compression_ratio": first["compression_ratio"],
-        "runs": found.count,
-        **{"mean": found.mean, "low": found.low, "high": found.high},
-        "pairs": len(apart),
-        **{"less": less.mean, "less_low": less.low, "less_high": less.high},
-        "p": min(1.0, 2 * min(sided)) if len(apart) > 1 else math.nan,
-    }
+    dense = by_seed(kept[kept["family"] == "dense"], METRIC)
+    pairs = [
+        ({"point_id": point}, by_seed(own, METRIC), dense)
+        for point, own in kept[kept["family"] != "dense"].groupby("point_id")
+        if own["seed"].isin(dense.index).any()
+    ]
+    found = compare(pairs, less_is_better=True)
+    points = summary(kept, METRIC).sort_values("mean", kind="stable")
+    points = pd.concat([points[points["family"] == "dense"], points[points["family"] != "dense"]])
+    if found.empty:
+        return points.reset_index(drop=True)
+    return points.merge(found, how="left", on="point_id", suffixes=("", _APART))
 
 
 def _shown(row: Row) -> dict[str, str]:
-    return {
-        "model": str(row["model"]),
+    shown = {
+        "model": str(row["label"]),
         "parameters": labels.count(row["num_params"]),
         "fewer": NOTHING if row["family"] == "dense" else ratio(row["compression_ratio"]),
-        "runs": str(row["runs"]),
+        "seeds": str(row["seeds"]),
         "nats": _spread(row["mean"], row["low"], row["high"]),
-        "less the dense encoder's": _spread(row["less"], row["less_low"], row["less_high"]),
+    }
+    if "difference" not in row:
+        return shown
+    apart = (row["difference"], row[f"low{_APART}"], row[f"high{_APART}"])
+    return {
+        **shown,
+        "less the dense encoder's": _spread(*apart),
         "p (Holm)": or_nothing(row["p_holm"], "{:.3f}"),
+        "verdict": or_nothing(row["verdict"], "{}"),
     }
 
 
 def _spread(mean: float, low: float, high: float) -> str:
-    if mean != mean:
+    if pd.isna(mean):
         return NOTHING
-    return f"{mean:.1f}" if low != low else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{mean:.1f}" if pd.isna(low) else f"{mean:.1f} [{low:.1f}, {high:.1f}]"

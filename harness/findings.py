@@ -9,6 +9,8 @@ from harness.checks import one_of
 
 QUARANTINE = "quarantine"
 
+_STAYS = "nothing: it stays and is told; results at another URL are measured anew"
+
 # What is wrong -> what `mend` does about it.
 REMEDIES = {
     "damaged file": f"moved to {QUARANTINE}/; its run is measured again",
@@ -20,8 +22,8 @@ REMEDIES = {
     "orphaned rows": f"moved to {QUARANTINE}/; nothing says what they are of",
     "wrong row": f"moved to {QUARANTINE}/ with all of its run, which is measured again",
     "damaged object": f"moved to {QUARANTINE}/; its run is measured again where no other has it",
-    "double rows in an object": "nothing: copy the study to a folder, mend it, and copy it back",
-    "wrong row in an object": "nothing: copy the study to a folder, mend it, and copy it back",
+    "double rows in an object": _STAYS,
+    "wrong row in an object": _STAYS,
     "stale checkpoint": "deleted: its run has ended",
     "torn journal": "deleted: it is built anew when the study is run",
     "zombie trial": "journal deleted: it is built anew when the study is run",

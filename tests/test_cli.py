@@ -238,6 +238,8 @@ BAD = [
     ("run ucf11 task.frames=nowhere.parquet", "frames file nowhere.parquet does not exist"),
     ("query select", "there are no results in results"),
     ("figures nothing", "nothing"),
+    ("figures nothing --style poster", "style must be one of: screen, paper, slide; got 'poster'"),
+    ("figures --all --style poster", "style must be one of: screen, paper, slide; got 'poster'"),
     ("run {study} device=cuda", "device is cuda, but torch sees no GPU here"),
 ]
 

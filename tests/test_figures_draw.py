@@ -117,22 +117,24 @@ def four_seeds() -> pd.DataFrame:
 
 def test_nats_are_compared_with_the_dense_encoder_seed_by_seed() -> None:
     dense, block = nats_of(four_seeds()).to_dict("records")
-    assert (dense["model"], dense["mean"], dense["runs"], dense["pairs"]) == ("LSTM", 101.5, 4, 0)
-    assert np.isnan([dense["less"], dense["p_holm"]]).all()
-    assert (block["model"], block["mean"], block["pairs"]) == ("BT R=4 N=1", 104.0, 4)
-    assert block["less"] == 2.5
+    assert (dense["label"], dense["mean"], dense["seeds"]) == ("LSTM", 101.5, 4)
+    assert np.isnan([dense["difference"], dense["p_holm"]]).all()
+    assert (block["label"], block["mean"], block["seeds"]) == ("BT R=4 N=1", 104.0, 4)
+    assert (block["difference"], block["verdict"]) == (2.5, "worse")
     # t of 2, 3, 2, 3 is 2.5 / (0.57735 / 2) = 8.660 with 3 degrees of freedom: p = 0.00324.
     assert block["p_holm"] == pytest.approx(0.00324, abs=2e-5)
-    assert block["less_high"] == pytest.approx(2.5 + 3.18245 * 0.288675, abs=1e-4)
+    assert 2.0 <= block["low_difference"] < 2.5 < block["high_difference"] <= 3.0
 
 
 def test_the_table_of_nats_has_a_row_a_model() -> None:
     shown = nats_sheet(four_seeds()).shown
     assert list(shown["fewer"]) == ["-", "1577x"]
-    assert list(shown["less the dense encoder's"]) == ["-", "2.5 [1.6, 3.4]"]
+    assert list(shown["less the dense encoder's"]) == ["-", "2.5 [2.0, 3.0]"]
     assert list(shown["p (Holm)"]) == ["-", "0.003"]
     alone = nats_sheet(make_runs().iloc[:2]).shown
     assert list(alone["p (Holm)"]) == ["-", "-"]  # one seed tests nothing
+    assert list(alone["verdict"]) == ["-", "no difference shown"]
+    assert "verdict" not in nats_sheet(make_runs().iloc[1:]).shown  # no dense encoder
 
 
 def test_runs_that_cannot_be_compared_have_no_table_of_nats() -> None:

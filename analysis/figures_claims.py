@@ -112,7 +112,7 @@ def _numbers(ax: Axes, both: pd.DataFrame) -> None:
             ax.plot([x, x], ends, color=look["color"], lw=1.2, alpha=0.8, zorder=2)
         ax.plot([x], [share], linestyle="", zorder=3, **look)
         if max(share, 1 / share) > FAR:
-            beside: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points"}
+            beside: dict[str, Any] = {"xytext": (style.points(6), 0), "textcoords": "offset points"}
             beside["va"] = ("bottom", "top")[place % 2]
             ax.annotate(row["id"], (x, share), fontsize=style.SMALL, **beside)
     ax.set_xscale("log")

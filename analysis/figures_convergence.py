@@ -90,7 +90,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, models: list[str], published: dict[str,
             ax.annotate(
                 share,
                 (row["mean"], y),
-                xytext=(0, 5),
+                xytext=(0, style.points(5)),
                 textcoords="offset points",
                 ha="center",
                 fontsize=style.SMALL,

@@ -121,7 +121,7 @@ def _anchors(ax: Axes) -> None:
             name,
             (0.99, level),
             xycoords=ax.get_yaxis_transform(),
-            xytext=(0, 2),
+            xytext=(0, style.points(2)),
             textcoords="offset points",
             ha="right",
             va="bottom",

@@ -87,7 +87,7 @@ def _bars(ax: Axes, table: pd.DataFrame, column: str, name: str) -> None:
         ax.annotate(
             _said(row, column),
             (value, y),
-            xytext=(4, 0),
+            xytext=(style.points(4), 0),
             textcoords="offset points",
             va="center",
             fontsize=style.SMALL,

@@ -31,9 +31,9 @@ def splits(runs: pd.DataFrame) -> Figure:
     models = list(dict.fromkeys(table["model"]))[:MODELS]
     cut = f"{len(models)} of {table['model'].nunique()} models"
     places = condition_order(table["condition"])
-    looks = {place: _look(number) for number, place in enumerate(places)}
     with style.house():
         figure = style.new(7.4, 1.5 + 0.5 * len(models))
+        looks = {place: _look(number) for number, place in enumerate(places)}
         ax = figure.subplots()
         for y, model in enumerate(models):
             _row(ax, y, table[table["model"] == model], looks)
@@ -72,7 +72,7 @@ def _row(ax: Axes, y: int, rows: pd.DataFrame, looks: dict[str, dict[str, Any]])
             (1.0, y),
             xycoords=ax.get_yaxis_transform(),
             va="center",
-            xytext=(6, 0),
+            xytext=(style.points(6), 0),
             textcoords="offset points",
             annotation_clip=False,
         )

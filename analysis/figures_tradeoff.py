@@ -102,7 +102,7 @@ def _scatter(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
 
 def _number(ax: Axes, front: pd.DataFrame, listed: list[int], metric: Metric) -> None:
     """Number the listed points of the front on its empty side, where there is room."""
-    below, rows = metric.less_is_better, records(front)
+    below, rows, away = metric.less_is_better, records(front), style.points(5)
     to_axes = ax.transData + ax.transAxes.inverted()
     taken: list[tuple[float, float]] = []
     for number in listed:
@@ -114,7 +114,7 @@ def _number(ax: Axes, front: pd.DataFrame, listed: list[int], metric: Metric) ->
             ax.annotate(
                 str(number),
                 at,
-                xytext=(-5, -5 if below else 5),
+                xytext=(-away, -away if below else away),
                 textcoords="offset points",
                 ha="right",
                 va="top" if below else "bottom",

@@ -56,6 +56,11 @@ def shown_on(medium: str) -> Iterator[None]:
         _medium.reset(token)
 
 
+def tallest() -> float:
+    """Inches that a figure for the medium at hand may be high."""
+    return MEDIA[_medium.get()].height
+
+
 def fitted(width: float, height: float) -> tuple[float, float, float]:
     """Width, height and scale of letters of a figure for the medium at hand."""
     return MEDIA[_medium.get()].fit(width, height)

@@ -75,12 +75,13 @@ def _shown(row: Row) -> dict[str, str]:
     return {
         **shown,
         "less the dense encoder's": _spread(*apart),
+        "g": or_nothing(row["effect"], "{:.1f}"),
         "p (Holm)": or_nothing(row["p_holm"], "{:.3f}"),
         "verdict": or_nothing(row["verdict"], "{}"),
     }
 
 
 def _spread(mean: float, low: float, high: float) -> str:
-    if pd.isna(mean):
+    if mean != mean:
         return NOTHING
-    return f"{mean:.1f}" if pd.isna(low) else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{mean:.1f}" if low != low else f"{mean:.1f} [{low:.1f}, {high:.1f}]"

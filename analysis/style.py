@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.media import FONT, fitted
+from analysis.media import FONT, fitted, tallest
 
 # A family is what shares a colour: a decomposition in LAYERS, or exact least squares.
 LEAST_SQUARES = "least_squares"
@@ -142,7 +142,7 @@ def points(size: float) -> float:
 def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
     """A legend above the axes, in as many of `columns` columns as the figure has room for.
 
-    The figure grows by what it takes of lines more than figures have room for.
+    The figure grows by what it takes of lines more than figures have room for, as its page allows.
     """
     for number in range(min(columns, len(handles)), 0, -1):
         legend = figure.legend(handles=handles, loc="outside upper center", ncols=number)
@@ -150,7 +150,7 @@ def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int) -> Non
             break
         legend.remove()
     more = max(0, math.ceil(len(handles) / number) - _LEGEND_LINES)
-    figure.set_figheight(figure.get_figheight() + more * points(13) / 72)
+    figure.set_figheight(min(tallest(), figure.get_figheight() + more * points(13) / 72))
 
 
 def name_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from PIL import Image
 
@@ -57,6 +58,17 @@ def test_all_letters_of_a_figure_are_of_its_medium(name: str) -> None:
     assert len(sizes) >= 10
     assert min(sizes) >= least * 7 / FONT - 1e-6
     assert max(sizes) <= most * (FONT + 1) / FONT + 1e-6
+
+
+@pytest.mark.parametrize(("name", "grows"), [("screen", True), ("paper", True), ("slide", False)])
+def test_a_figure_grows_for_its_legend_as_far_as_its_page(name: str, grows: bool) -> None:
+    handles = [Line2D([], [], label=f"a model with a long name {n}") for n in range(30)]
+    with shown_on(name), style.house():
+        figure = style.new(6.4, 4.4)
+        before = figure.get_figheight()
+        style.legend_above(figure, handles, 3)
+    assert (figure.get_figheight() > before) == grows
+    assert figure.get_figheight() <= MEDIA[name].height
 
 
 def test_what_is_written_has_the_size_of_the_page(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ figures: $(INSTALLED) ## redraw every figure and table of the committed results 
 	$(BIN)/rankbench figures --all --results results/reference --out figures
 
 test: $(INSTALLED) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## check format and lint
 	$(BIN)/ruff format --check .

@@ -1,9 +1,9 @@
-"""Shared by tests: hypothesis without a clock, signals, and a store of results."""
+"""Shared by tests: hypothesis without a clock, signals, a cache, and a store of results."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,14 @@ settings.load_profile("rankbench")
 
 # A background job of a script ignores SIGINT, and so would every process a test stops by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """This process's own cache: timing runs wait for no other's, and a person's is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANKBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

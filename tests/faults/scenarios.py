@@ -102,6 +102,7 @@ def crowd(place: Place, count: int) -> int:
 
 def killed_workers(place: Place, count: int) -> int:
     """Three processes work on one study; kill -9 of any of them, and another in its place."""
+    place.sleep_s = 0.3  # so that the study outlives the kills
     processes = [place.start() for _ in range(3)]
     done = 0
     while done < count:

@@ -3,7 +3,7 @@
  * operands lie. */
 #include "tiles.h"
 
-#define BLOCK 12
+#define BLOCK (BYTES == 64 ? 16 : 12) /* tiles of 8 rows, or of 6 */
 #define MOST 32
 
 /* A stage maps T[h][f][k] to U[h][f][m] = sum_k T[h][f][k] W[h][k][m]. T is read at

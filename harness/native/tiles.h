@@ -5,10 +5,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __AVX512F__
+#define BYTES 64 /* of a vector register */
+#else
+#define BYTES 32
+#endif
+
 typedef REAL real;
-#define LANES ((long)(32 / sizeof(real)))
-typedef real wide __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
-typedef real half __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+#define LANES ((long)(BYTES / sizeof(real)))
+#define VECTOR(SIZE) __attribute__((vector_size(SIZE), aligned(sizeof(real)), may_alias))
+typedef real wide VECTOR(BYTES);
+typedef real half VECTOR(BYTES / 2);
+typedef real quarter VECTOR(BYTES / 4);
 #define INLINE static inline __attribute__((always_inline))
 
 #define TILE(NAME, VEC, MR, NV)                                                                   \
@@ -80,6 +88,10 @@ COLUMNS(pair_, 6, SWEEPS)
 COLUMNS(wide_, (M > 20 ? 8 : 10), TALL_SWEEPS) /* ten need more addresses than there are registers */
 COLUMNS(half_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 COLUMNS(real_, 6, SWEEPS)
+#if BYTES == 64
+TALL_TILES(quarter_, quarter, 1)
+COLUMNS(quarter_, (M > 20 ? 8 : 10), TALL_SWEEPS)
+#endif
 
 static void product(long M, long N, long K, const real *A, const int32_t *fo, const int32_t *ko,
                     const real *B, long ldb, real *C, long ldc, int add)
@@ -91,6 +103,10 @@ static void product(long M, long N, long K, const real *A, const int32_t *fo, co
         wide_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
     for (; n + LANES / 2 <= N; n += LANES / 2)
         half_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
+#if BYTES == 64
+    for (; n + LANES / 4 <= N; n += LANES / 4)
+        quarter_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
+#endif
     for (; n < N; n++)
         real_columns(M, K, A, fo, ko, B + n, ldb, C + n, ldc, add);
 }

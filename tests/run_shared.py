@@ -1,7 +1,11 @@
-"""`python -m tests.run_shared FOLDER POINTS`: a worker of the study in RANKBENCH_STORAGE."""
+"""`python -m tests.run_shared FOLDER POINTS [RESULTS]`: a worker of the study in RANKBENCH_STORAGE.
+
+With the URL of results it shares no file: its log lies where it runs.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -12,11 +16,14 @@ from tests.probe import Probe
 from tests.test_study import Silent, make_study
 
 
-def main(folder: str, points: str) -> int:
+def main(folder: str, points: str, results: str | None = None) -> int:
     TASKS["probe"] = Probe
     space = {"task": {"value": tuple(range(int(points)))}}
     storage = os.environ["RANKBENCH_STORAGE"]
-    study = make_study(Path(folder), space, storage=storage, heartbeat_s=1, threads=1)
+    task = {"log": "log", "sleep_s": 0.1} if results else {}
+    study = make_study(Path(folder), space, task=task, storage=storage, heartbeat_s=1, threads=1)
+    if results:
+        study = dataclasses.replace(study, results=results)
     StudyRun(study).join(Silent(), again=False)
     return 0
 

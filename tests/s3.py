@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import S3FileSystem
 
 BUCKET = "results"
 CREDENTIALS = {
@@ -43,6 +44,13 @@ def serving() -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+def make_bucket(address: str) -> None:
+    """Make BUCKET on the server at `address`; CREDENTIALS stand in the environment."""
+    S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True).create_dir(
+        BUCKET
+    )
 
 
 def url(address: str, bucket: str = BUCKET, prefix: str = "some/where") -> str:

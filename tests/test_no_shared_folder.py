@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pyarrow.fs import S3FileSystem
 
 from harness.query import load
 from tests.postgres import served
-from tests.s3 import BUCKET, CREDENTIALS, serving, url
+from tests.s3 import CREDENTIALS, make_bucket, serving, url
 
 ROOT = Path(__file__).resolve().parent.parent
 POINTS = 24
@@ -25,9 +24,7 @@ def test_machines_that_share_no_folder_measure_each_run_once(
         monkeypatch.setenv(name, value)
     for server in served():
         with serving() as address:
-            S3FileSystem(
-                endpoint_override=address, scheme="http", allow_bucket_creation=True
-            ).create_dir(BUCKET)
+            make_bucket(address)
             monkeypatch.setenv("RANKBENCH_STORAGE", server.database())
             machines = [tmp_path / name for name in ("one", "other")]
             processes = [work(folder, url(address)) for folder in machines]

@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyarrow.fs import S3FileSystem
 
 from harness.artifacts import Artifacts
 from harness.attempts import Catalog
@@ -24,7 +23,7 @@ from harness.query import load, query, studies
 from harness.store import DamagedFileWarning, Store
 from harness.tasks import TASKS
 from tests.probe import Probe
-from tests.s3 import BUCKET, CREDENTIALS, serving, url
+from tests.s3 import CREDENTIALS, make_bucket, serving, url
 from tests.test_study import execute, make_study
 
 FORKLESS = multiprocessing.get_context("spawn")
@@ -36,9 +35,7 @@ def address() -> Iterator[str]:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in CREDENTIALS.items():
                 patch.setenv(name, value)
-            S3FileSystem(
-                endpoint_override=found, scheme="http", allow_bucket_creation=True
-            ).create_dir(BUCKET)
+            make_bucket(found)
         yield found
 
 

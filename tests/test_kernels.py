@@ -100,6 +100,17 @@ def test_tiles_and_what_is_kept_change_nothing(
 
 
 @needs_native
+@pytest.mark.parametrize("rank", [1, 2, 4])
+@every_decomposition
+def test_gradients_that_lie_in_runs(name: str, rank: int) -> None:
+    """scatter.h: rows and columns that are neighbours by two and four, and what is left over."""
+    layer = layer_of(name, (4, 6, 3), (2, 4, 4), rank)
+    for groups in candidates(layer)[:24]:
+        found = contraction(layer, groups)
+        assert_same(layer, 2, lambda x, cores, found=found: apply_native(found, x, cores))
+
+
+@needs_native
 def test_tiles_are_used() -> None:
     layer = LAYERS["block_term"](**UCF11, tucker_rank=4, cp_rank=2)
     chain = lower(choose(layer, 96, Target()).contraction)

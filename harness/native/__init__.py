@@ -21,7 +21,7 @@ from harness.cache import cache_folder
 
 _FOLDER = Path(__file__).parent
 _SOURCES = tuple(_FOLDER / name for name in ("kernel.c", "lstm.c"))
-_HEADER = _FOLDER / "tiles.h"
+_HEADERS = tuple(_FOLDER / name for name in ("tiles.h", "scatter.h"))
 # A comparison may raise a flag that nobody reads: without it a loop with one is not vectorised.
 _FLAGS = ("-O3", "-march=native", "-fno-trapping-math", "-std=gnu11", "-shared", "-fPIC")
 _TIMEOUT_S = 120.0
@@ -77,7 +77,7 @@ def _library(dtype: str) -> ctypes.CDLL | str:
 def _built(compiler: str, dtype: str) -> Path:
     """The shared library, compiled where these sources, compiler and CPU have none yet."""
     version = _output(compiler, "--version").splitlines()[0]
-    texts = (source.read_text() for source in (*_SOURCES, _HEADER))
+    texts = (source.read_text() for source in (*_SOURCES, *_HEADERS))
     identity = (*texts, version, str(_FLAGS), dtype, _cpu())
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
     path = cache_folder() / f"native-{digest}.so"

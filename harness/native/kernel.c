@@ -1,10 +1,13 @@
 /* Contract rows of a batch with a chain of small weights, each row from first to last while it is
  * in cache, and the gradients of those weights. Nothing is permuted: offset tables say where the
  * operands lie. */
+#include "scatter.h"
 #include "tiles.h"
 
 #define BLOCK (BYTES == 64 ? 16 : 12) /* tiles of 8 rows, or of 6 */
 #define MOST 32
+#define LINE (64 / (long)sizeof(real)) /* of a cache */
+#define LONG 128 /* neighbours that a processor reads ahead by itself */
 
 /* A stage maps T[h][f][k] to U[h][f][m] = sum_k T[h][f][k] W[h][k][m]. T is read at
  * ho[h] + fo[f] + ko[k]; ko comes in runs of `run` neighbours. */
@@ -21,27 +24,26 @@ typedef struct {
     const Stage *stage;
 } Program;
 
-/* Put `rows` rows of K reals where the stage has them in T. */
-static void scatter(const Stage *s, const int32_t *fo, long rows, const real *from, real *to)
-{
-    const long K = s->K;
-    const int32_t *ko = s->ko;
-    if (s->run % 4 == 0)
-        for (long i = 0; i < rows; i++, from += K)
-            for (long k = 0; k < K; k += 4) memcpy(to + fo[i] + ko[k], from + k, 4 * sizeof(real));
-    else if (rows == BLOCK && fo[BLOCK - 1] - fo[0] == BLOCK - 1) /* neighbours: line after line */
-        for (long k = 0; k < K; k++)
-            for (long i = 0; i < BLOCK; i++) to[fo[0] + ko[k] + i] = from[i * K + k];
-    else
-        for (long i = 0; i < rows; i++, from += K)
-            for (long k = 0; k < K; k++) to[fo[i] + ko[k]] = from[k];
-}
-
 static void stage_forward(const Stage *s, const real *T, real *U)
 {
     for (long h = 0; h < s->H; h++)
         product(s->F, s->M, s->K, T + s->ho[h], s->fo, s->ko, s->W + h * s->K * s->M, s->M,
                 U + h * s->F * s->M, s->M, 0);
+}
+
+/* stage_forward of the first stage, whose T comes from memory: parts of it, each after a part of
+ * the next tile, which is `size` reals on, has been called into the second-level cache. */
+static void first_forward(const Stage *s, const real *T, real *U, long size)
+{
+    const long share = size / (s->H * ((s->F + BLOCK - 1) / BLOCK));
+    const real *next = T + size;
+    for (long h = 0; h < s->H; h++)
+        for (long f = 0; f < s->F; f += BLOCK, next += share) {
+            const long n = s->F - f < BLOCK ? s->F - f : BLOCK;
+            for (long i = 0; i < share; i += LINE) __builtin_prefetch(next + i, 0, 2);
+            product(n, s->M, s->K, T + s->ho[h], s->fo + f, s->ko, s->W + h * s->K * s->M, s->M,
+                    U + (h * s->F + f) * s->M, s->M, 0);
+        }
 }
 
 /* dW[h][k][m] += sum_f T[h][f][k] g[h][f][m] */
@@ -62,7 +64,7 @@ static void stage_input(const Stage *s, const int32_t *count, const real *g, rea
             const long n = s->F - f < BLOCK ? s->F - f : BLOCK;
             product(n, s->K, s->M, g + (h * s->F + f) * s->M, fo, count, s->Wt + h * s->M * s->K,
                     s->K, part, s->K, 0);
-            scatter(s, s->fo + f, n, part, dT + s->ho[h]);
+            scatter(n, s->K, s->fo + f, s->ko, s->run, part, dT + s->ho[h]);
         }
 }
 
@@ -92,13 +94,22 @@ long scratch_size(const Program *p)
     return size;
 }
 
+/* Stage s of one tile, as long as it is before the tiles are joined. */
+static void tile_forward(const Program *p, long s, const real *T, real *U)
+{
+    if (s == 0 && p->stage->run < LONG)
+        first_forward(p->stage, T, U, p->in_size / p->tiles);
+    else
+        stage_forward(p->stage + s, T, U);
+}
+
 static void tiles_forward(const Program *p, const real *x, real **U, real *joined)
 {
     const long last = p->split - 1, size = output_size(p, last) / p->tiles;
     for (long t = 0; t < p->tiles; t++) {
         const real *T = x + p->to[t];
-        for (long s = 0; s < last; T = U[s++]) stage_forward(p->stage + s, T, U[s]);
-        stage_forward(p->stage + last, T, joined + t * size);
+        for (long s = 0; s < last; T = U[s++]) tile_forward(p, s, T, U[s]);
+        tile_forward(p, last, T, joined + t * size);
     }
 }
 
@@ -142,7 +153,7 @@ void backward(const Program *p, const real *x, const real *gy, const real *kept,
         for (long t = 0; t < p->tiles; t++) {
             const real *T = xr + p->to[t], *gt = g[split - 1] + t * (joint / p->tiles);
             for (long s = 0; s < split - 1; s++)
-                stage_forward(p->stage + s, s ? U[s - 1] : T, U[s]);
+                tile_forward(p, s, s ? U[s - 1] : T, U[s]);
             for (long s = split - 1; s >= 0; s--) {
                 const real *gs = s == split - 1 ? gt : g[s];
                 stage_weight(p->stage + s, s ? U[s - 1] : T, gs, dW[s]);

@@ -6,7 +6,6 @@
 #define SLICE 256 /* rows of U that stay in cache until all of them have met it */
 #define DEPTH 256 /* steps that are added up in registers for a gradient of U */
 #define WIDTH (2 * LANES)
-#define SINGLE (sizeof(real) == 4)
 
 /* c and states are (batch, hidden) and (batch, steps, hidden): c before and after each step.
  * packed: U^T in panels. mask may be null, and to_h if it is not wanted. */
@@ -20,8 +19,6 @@ typedef struct {
 } Sequence;
 
 /* ---- exp(x) - 1, from which sigmoid and tanh follow without cancellation */
-
-typedef __typeof__(__builtin_choose_expr(SINGLE, (uint32_t)0, (uint64_t)0)) bits;
 
 /* e^x - 1 = 2^n (e^r - 1) + 2^n - 1 with |r| <= ln(2) / 2 and a Taylor series in r. Bounded where
  * e^x would leave the numbers; NaN stays NaN. */

@@ -11,7 +11,10 @@
 #define BYTES 32
 #endif
 
+#define SINGLE (sizeof(REAL) == 4)
+
 typedef REAL real;
+typedef __typeof__(__builtin_choose_expr(SINGLE, (uint32_t)0, (uint64_t)0)) bits;
 #define LANES ((long)(BYTES / sizeof(real)))
 #define VECTOR(SIZE) __attribute__((vector_size(SIZE), aligned(sizeof(real)), may_alias))
 typedef real wide VECTOR(BYTES);

@@ -275,6 +275,7 @@ def _add_plans(command: argparse.ArgumentParser) -> None:
     command.add_argument("--only", default="", help="part of a shape's name, e.g. tensor_ring")
     command.add_argument("--threads", type=int, default=1, help="threads torch uses")
     command.add_argument("--budget", type=float, default=1.5, help="seconds for a shape, roughly")
+    command.add_argument("--dtype", default="float32", help="float32 or bfloat16")
     command.add_argument("--study", default="plans", help="name of the results")
     command.set_defaults(command=plans_command)
 

@@ -24,7 +24,8 @@ class Compute:
     """How a step computes. The weights keep their type; gates, losses and Adam have it too.
 
     `precision`, of the products with W and U: `float32` computes in the type of the weights;
-    `bfloat16` rounds their operands and results to bfloat16 (2^-9 relative) and sums in float32;
+    `bfloat16` rounds their operands and results to bfloat16 (2^-9 relative) and sums in float32
+    (the native kernel computes in float32 and rounds x and y alone);
     `tf32` rounds the operands of every float32 product of a step (2^-11), on a GPU. Relative RMS
     error of one map, a cell, and each gradient: below 1e-2 in bfloat16, 2e-3 in tf32.
     `compile`: torch.compile of the loss, for the shape of the first batch; dropout then draws

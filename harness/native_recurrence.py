@@ -1,4 +1,4 @@
-"""The LSTM recurrence and its backward pass by lstm.c, on a CPU in float32 and float64.
+"""The LSTM recurrence and its backward pass by lstm.c, on a CPU; bfloat16 is computed in float32.
 
 Shapes: b batch, T time steps, h hidden; 4h gates in the order i, f, g, o.
 """
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.native import TYPES, library, shared, unavailable
+from harness.layers.speed import multiplies_bfloat16
+from harness.native import library, shared, unavailable
 
 _MOST = 1 << 26  # T 4h up to which offsets fit into 32 bits
 _DEPTH = 256  # lstm.c's own
@@ -38,8 +39,12 @@ class _Sequence(ctypes.Structure):
 
 
 def serves(gates: Tensor, U: Tensor, h: Tensor, c: Tensor, mask: Tensor | None) -> bool:
-    """Whether `native_sequence` computes these (gates: T b 4h); a trace cannot follow it."""
-    if torch.compiler.is_compiling():
+    """Whether `native_sequence` computes these (gates: T b 4h).
+
+    A trace cannot follow it, and a CPU that multiplies bfloat16 is faster in torch.
+    """
+    fast = gates.dtype == torch.bfloat16 and multiplies_bfloat16()
+    if torch.compiler.is_compiling() or fast:
         return False
     steps, batch, size = gates.shape
     states = [h, c] if mask is None else [h, c, mask]
@@ -48,8 +53,7 @@ def serves(gates: Tensor, U: Tensor, h: Tensor, c: Tensor, mask: Tensor | None) 
     tensors = [gates, U, *states]
     if any(t.device.type != "cpu" or t.dtype != gates.dtype for t in tensors):
         return False
-    dtype = _name(gates)
-    return steps * size < _MOST and dtype in TYPES and unavailable(dtype) is None
+    return steps * size < _MOST and unavailable(_name(gates)) is None
 
 
 def native_sequence(
@@ -61,7 +65,10 @@ def native_sequence(
 ) -> tuple[Float[Tensor, "b T h"], Float[Tensor, "b h"]]:
     """Hidden states of every step and the last c, as `lstm_sequence` has them."""
     run: Any = _Native.apply
-    return cast(tuple[Tensor, Tensor], run(gates, U, h, c, mask))
+    numbers = torch.promote_types(gates.dtype, torch.float32)
+    given = (None if tensor is None else tensor.to(numbers) for tensor in (gates, U, h, c, mask))
+    outputs, last = cast(tuple[Tensor, Tensor], run(*given))
+    return outputs.to(gates.dtype), last.to(gates.dtype)
 
 
 class _Native(torch.autograd.Function):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from harness.cells import CELLS, Cell
 from harness.compute import Compute, Execution
 from harness.config import load_study
-from harness.layers import LAYERS, PLANS, CompressedLinear, Layer, speed
+from harness.layers import LAYERS, CompressedLinear, Layer, speed
 from harness.layers.settings import LayerSettings
 from harness.point import Point
 from harness.recurrent import build_cell
@@ -24,7 +24,7 @@ from harness.tasks.profile import Profile
 from harness.tasks.recovery import Recovery
 from harness.train import Training
 from tests.clips import HEIGHT, WIDTH, write_clips
-from tests.layer_examples import RANKS
+from tests.layer_examples import RANKS, every_way
 from tests.test_config import error, write
 from tests.test_recovery import run as outcome_of
 
@@ -96,9 +96,9 @@ def map_errors(layer: Layer, compute: Compute, device: str = "cpu") -> dict[str,
 
 
 @every_layer
-@pytest.mark.parametrize("plan", PLANS)
-def test_bfloat16_keeps_to_its_error(name: str, plan: str) -> None:
-    found = map_errors(layer_of(name, 512, 192, plan=plan), BFLOAT16)
+@every_way
+def test_bfloat16_keeps_to_its_error(name: str, plan: str, kernel: str) -> None:
+    found = map_errors(layer_of(name, 512, 192, plan=plan, kernel=kernel), BFLOAT16)
     assert max(found.values()) < BOUNDS["bfloat16"], found
     assert min(found.values()) > 1e-4, found  # it was not float32
 
@@ -127,14 +127,6 @@ def test_weights_are_merged_in_their_own_type() -> None:
     layer = layer_of("tensor_ring", 12, 16)
     plain, low = (CompressedLinear(layer, 0, precision=p) for p in (None, torch.bfloat16))
     assert torch.equal(plain.to_dense(), low.to_dense())
-
-
-def test_plans_are_made_for_bfloat16() -> None:
-    low = CompressedLinear(layer_of("cp", 12, 16), 0, precision=torch.bfloat16)
-    assert low.choice(7).kernel == "torch"
-    native = CompressedLinear(layer_of("cp", 12, 16, kernel="native"), 0, precision=torch.bfloat16)
-    with pytest.raises(ValueError, match="float32 or float64, not in bfloat16; choose"):
-        native(torch.randn(7, 12))
 
 
 @needs_gpu

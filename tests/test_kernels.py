@@ -167,10 +167,35 @@ def test_the_native_kernel_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) ->
         assert unavailable("float32") == "RANKBENCH_NATIVE=0 turns it off"
 
 
-def test_the_native_kernel_is_for_float32_and_float64() -> None:
-    assert unavailable("bfloat16") == "it computes in float32 or float64, not in bfloat16"
-    layer = layer_of("cp", (2, 3), (3, 2), 2)
-    assert choose(layer, 4, Target(dtype="bfloat16")).kernel == "torch"
+def test_the_native_kernel_is_for_some_types() -> None:
+    assert unavailable("float16") == "dtype must be one of float32, float64, bfloat16, got float16"
+
+
+@needs_native
+@every_decomposition
+@pytest.mark.parametrize("tile", [1, 10**6])
+def test_bfloat16_is_computed_in_float32(
+    name: str, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the input and what comes out are rounded."""
+    monkeypatch.setattr(lowering, "TILE", tile)
+    lower.cache_clear()
+    layer = layer_of(name, (4, 3, 5), (2, 9, 3), 3)
+    cores = [core.detach().float() for core in module(layer).cores.values()]
+    x = torch.randn(7, layer.in_features).bfloat16()
+    toward = torch.randn(7, layer.out_features).bfloat16()
+    for groups in candidates(layer)[:12]:
+        found = contraction(layer, groups)
+        results = []
+        for numbers in (torch.bfloat16, torch.float32):
+            leaves = [
+                x.to(numbers).requires_grad_(),
+                *(core.clone().requires_grad_() for core in cores),
+            ]
+            y = apply_native(found, leaves[0], leaves[1:])
+            results.append([y, *torch.autograd.grad(y, leaves, toward.to(numbers))])
+        for low, plain in zip(*results, strict=True):
+            assert (low.float() - plain).norm() < 8e-3 * plain.norm()
 
 
 class fresh_native:  # noqa: N801

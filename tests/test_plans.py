@@ -84,5 +84,7 @@ def test_a_missed_choice_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_an_unknown_shape_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plans", "--dtype", "float16"]) == 2
+    assert "--dtype must be one of: float32, bfloat16; got 'float16'" in capsys.readouterr().err
     assert main(["plans", "--only", "mps"]) == 2
     assert "--only must be part of a shape's name, got 'mps'" in capsys.readouterr().err

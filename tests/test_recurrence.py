@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from harness import native
+from harness.layers.speed import multiplies_bfloat16
 from harness.native import unavailable
 from harness.native_recurrence import native_sequence, serves
 from harness.recurrence import _LSTMSequence, lstm_sequence
@@ -192,6 +193,17 @@ def test_without_the_library_torch_runs(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @needs_native
+@pytest.mark.parametrize("masked", [False, True])
+def test_bfloat16_is_computed_in_float32(masked: bool) -> None:
+    low = Case.draw(3, 4, 10, torch.bfloat16, masked)
+    parts = (low.gates, low.U, low.h, low.c, low.mask)
+    plain = Case(*(part if part is None else part.float() for part in parts))
+    for mine, exact in zip(low.results(by_lstm_c), plain.results(by_lstm_c), strict=True):
+        assert mine.dtype == torch.bfloat16
+        assert (mine.float() - exact).norm() < 1e-2 * exact.norm()
+
+
+@needs_native
 def test_lstm_c_serves_one_type_of_number_on_a_cpu() -> None:
     case = Case.draw(2, 3, 4, torch.float32)
     given = (case.gates, case.U, case.h, case.c)
@@ -199,6 +211,6 @@ def test_lstm_c_serves_one_type_of_number_on_a_cpu() -> None:
     assert serves(*given, torch.ones_like(case.h))
     assert not serves(*given, torch.ones_like(case.h[:1]))
     assert not serves(case.gates, case.U.bfloat16(), case.h, case.c, None)
-    assert not serves(*(part.bfloat16() for part in given), None)
+    assert serves(*(part.bfloat16() for part in given), None) != multiplies_bfloat16()
     assert not serves(*(part.to("meta") for part in given), None)
     assert not serves(case.gates[:1].expand(1 << 23, 2, 16), *given[1:], None)

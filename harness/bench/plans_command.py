@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.bench.plans import Shape, Verdict, judge, shapes
-from harness.checks import number, positive_int
+from harness.bench.workload import DTYPES
+from harness.checks import number, one_of, positive_int
 from harness.exits import DONE, FAILED
 from harness.label import metric
 from harness.layers import Choice, Target
@@ -42,7 +43,8 @@ def plans(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--only must be part of a shape's name, got {arguments.only!r}")
     store = Store(arguments.results, arguments.study)
     torch.set_num_threads(arguments.threads)
-    target = Target(threads=arguments.threads)
+    one_of("--dtype", arguments.dtype, DTYPES)
+    target = Target(dtype=arguments.dtype, threads=arguments.threads)
     verdicts = []
     try:
         for shape in _watched(chosen, console):

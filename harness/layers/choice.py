@@ -84,15 +84,16 @@ def usable_kernels(kernel: str, target: Target) -> tuple[str, ...]:
 
 
 def _finalists(layer: Layer, kernel: str, rows: int, target: Target) -> list[Contraction]:
-    found = {groups: contraction(layer, groups) for groups in candidates(layer)}
-    if len(layer.cores()) <= _SEARCHABLE:
-        optimal = contraction(layer, NAMED["optimal"](layer, rows))
-        found[optimal.groups] = optimal
+    """The best by a rough guess, and what the named plans stand for."""
+    few = len(layer.cores()) <= _SEARCHABLE
+    named = [NAMED[plan](layer, rows) for plan in NAMED if few or plan != "optimal"]
 
     def roughly(one: Contraction) -> float:
         return rough_seconds(one, kernel, rows, target)
 
-    return heapq.nsmallest(_FINALISTS, found.values(), key=roughly)
+    found = [contraction(layer, groups) for groups in candidates(layer)]
+    best = heapq.nsmallest(_FINALISTS, found, key=roughly)
+    return list(dict.fromkeys([*best, *(contraction(layer, groups) for groups in named)]))
 
 
 def _choice(one: Contraction, kernel: str, rows: int, target: Target) -> Choice:

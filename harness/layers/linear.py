@@ -25,8 +25,9 @@ class CompressedLinear(nn.Module):
     """y = W x for the W of `layer`, without a bias.
 
     `cores` holds the parameters by name; the same `seed` draws the same weights for any device,
-    rounded to `dtype`. `precision`: the type that x and the merged cores are rounded to before
-    they are multiplied, `dtype` if None; y and all gradients have `dtype` again.
+    rounded to `dtype`. `precision`: the type that x and the merged cores (by the native kernel x
+    alone) are rounded to before they are multiplied, `dtype` if None; y and all gradients have
+    `dtype` again.
     """
 
     def __init__(

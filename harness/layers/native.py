@@ -23,7 +23,7 @@ class NativeProgram(ctypes.Structure):
     _fields_ = (
         *(
             (name, ctypes.c_long)
-            for name in ("stages", "split", "tiles", "in_size", "out_size", "widest")
+            for name in ("stages", "split", "tiles", "in_size", "out_size", "widest", "narrow")
         ),
         *((name, ctypes.c_void_p) for name in ("to", "uo", "yo", "count")),
         ("stage", ctypes.POINTER(NativeStage)),

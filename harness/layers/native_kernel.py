@@ -19,16 +19,20 @@ from harness.native import shared
 
 
 def apply_native(contraction: Contraction, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
-    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..), of float32 or float64 on the CPU."""
+    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..), on the CPU.
+
+    Computed in the type of x, bfloat16 in float32: then only x, y and gradients are rounded.
+    """
     chain = lower(contraction)
+    numbers = torch.promote_types(x.dtype, torch.float32)
     weights = [
         _padded(plan_merge(contraction.layer, stage.group, step.weight).run(
-            [cores[place] for place in stage.group]
+            [cores[place].to(numbers) for place in stage.group]
         ), step)
         for stage, step in zip(contraction.stages, chain.stages, strict=True)
     ]  # fmt: skip
     run: Any = _Native.apply
-    return cast(Tensor, run(chain, x, *weights))
+    return cast(Tensor, run(chain, x, *weights)).to(x.dtype)
 
 
 def _padded(weight: Tensor, step: Lowered) -> Tensor:
@@ -43,9 +47,9 @@ class _Native(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, chain: Chain, x: Tensor, *weights: Tensor) -> Tensor:
         x = x.contiguous()
-        y = x.new_empty(len(x), len(chain.yo))
+        y = weights[0].new_empty(len(x), len(chain.yo))
         keep = chain.keep and any(ctx.needs_input_grad[2:])
-        kept = x.new_empty(len(x), chain.joined) if keep else None
+        kept = y.new_empty(len(x), chain.joined) if keep else None
         ctx.chain = chain
         ctx.save_for_backward(x, kept, *weights)
         call = _Call(chain, weights, x)
@@ -59,12 +63,12 @@ class _Native(torch.autograd.Function):
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, kept, *weights = ctx.saved_tensors
         gy = gy.contiguous()
-        gx = torch.empty_like(x) if ctx.needs_input_grad[1] else None
+        gx = gy.new_empty(x.shape) if ctx.needs_input_grad[1] else None
         call = _Call(ctx.chain, weights, x)
         sums: list[list[Tensor]] = []
 
         def work(first: int, end: int, scratch: int) -> None:
-            own = [x.new_zeros(weight.shape) for weight in weights]
+            own = [weight.new_zeros(weight.shape) for weight in weights]
             sums.append(own)
             pointers = (ctypes.c_void_p * len(own))(*(total.data_ptr() for total in own))
             call.kernel.backward(
@@ -77,7 +81,7 @@ class _Native(torch.autograd.Function):
         for own in sums[1:]:
             for total, more in zip(totals, own, strict=True):
                 total += more
-        return None, gx, *totals
+        return None, None if gx is None else gx.to(x.dtype), *totals
 
 
 class _Call:
@@ -103,14 +107,14 @@ class _Call:
         )  # fmt: skip
         self.program = NativeProgram(
             len(chain.stages), chain.split, len(chain.tiles), x.shape[1], len(chain.yo), widest,
-            _address(chain.tiles), _address(chain.uo), _address(chain.yo), _address(self.count),
-            self.stages,
+            x.dtype == torch.bfloat16, _address(chain.tiles), _address(chain.uo),
+            _address(chain.yo), _address(self.count), self.stages,
         )  # fmt: skip
 
     def each(self, work: Any) -> None:
         """Call work(first, end, scratch) for shares of the rows, one a thread."""
         threads = max(1, min(torch.get_num_threads(), len(self.x)))
-        scratch = self.x.new_empty(threads, self.kernel.scratch_size(self.program))
+        scratch = self.weights[0].new_empty(threads, self.kernel.scratch_size(self.program))
 
         def part(first: int, end: int, share: int) -> None:
             work(first, end, scratch[share].data_ptr())

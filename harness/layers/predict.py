@@ -15,7 +15,7 @@ from harness.layers.speed import Target
 # The native kernel: bytes/s from the outer caches, bytes that a first- and a third-level cache hold
 # for a weight, rows of a tile below which a sum waits for itself, seconds to put a number back
 # where T has it.
-_L2_BYTES_S = 40e9
+_L2_BYTES_S = 60e9
 _L1, _L3 = 24 << 10, 8 << 20
 _LATENCY = 5.0
 _SCATTER_S = 0.6e-9
@@ -59,7 +59,7 @@ def _torch_seconds(one: Contraction, rows: int, target: Target) -> tuple[float, 
 
 
 def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float, float]:
-    chain, speed, size = lower(one), target.speed, target.itemsize
+    chain, speed, size = lower(one), target.speed, max(target.itemsize, 4)
     # A vector of 32 bytes holds half as many doubles.
     rate, lanes = speed.native * 4 / size, 32 // size
     forward = again = backward = 0.0
@@ -88,10 +88,11 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
         again += apply_s if redone else 0.0
         backward += weight_s + (input_s if place else 0.0)
     layer = one.layer
-    moved = layer.in_features + layer.out_features + (chain.joined if chain.keep else 0)
-    memory = size * moved / speed.memory
+    moved = target.itemsize * (layer.in_features + layer.out_features)
+    kept = size * chain.joined if chain.keep else 0
+    memory = (moved + kept) / speed.memory
     share = rows / min(target.threads, rows)
-    calls = 2 * len(chain.stages) * speed.call_s
+    calls = (4 + 3 * len(chain.stages)) * speed.call_s
     return share * (forward + memory) + calls, share * (backward + again + memory) + 2 * calls
 
 

@@ -7,7 +7,7 @@
 #define BLOCK (BYTES == 64 ? 16 : 12) /* tiles of 8 rows, or of 6 */
 #define MOST 32
 #define LINE (64 / (long)sizeof(real)) /* of a cache */
-#define LONG 128 /* neighbours that a processor reads ahead by itself */
+#define LONG 512 /* neighbours that a processor reads ahead by itself */
 
 /* A stage maps T[h][f][k] to U[h][f][m] = sum_k T[h][f][k] W[h][k][m]. T is read at
  * ho[h] + fo[f] + ko[k]; ko comes in runs of `run` neighbours. */
@@ -17,9 +17,10 @@ typedef struct {
     const real *W, *Wt;
 } Stage;
 
-/* Stages before `split` run tile after tile; tile t of a row begins at to[t]. */
+/* Stages before `split` run tile after tile; tile t of a row begins at to[t]. `narrow`: the input is
+ * bfloat16, in place of reals. */
 typedef struct {
-    long stages, split, tiles, in_size, out_size, widest; /* widest: the largest K or M */
+    long stages, split, tiles, in_size, out_size, widest, narrow; /* widest: the largest K or M */
     const int32_t *to, *uo, *yo, *count;                  /* count: 0, 1, 2, .. widest - 1 */
     const Stage *stage;
 } Program;
@@ -68,13 +69,28 @@ static void stage_input(const Stage *s, const int32_t *count, const real *g, rea
         }
 }
 
+static long tile_size(const Program *p) { return p->in_size / p->tiles; }
+
+/* Tile t of a row of the input, made reals in `room` where it is narrow. */
+static const real *tile_of(const Program *p, const void *x, long row, long t, real *room)
+{
+    const long at = row * p->in_size + p->to[t], size = tile_size(p);
+    if (!p->narrow) return (const real *)x + at;
+    const uint16_t *from = (const uint16_t *)x + at;
+    for (long i = 0; i < size; i++) {
+        const union { uint32_t raw; float number; } one = {(uint32_t)from[i] << 16};
+        room[i] = one.number;
+    }
+    return room;
+}
+
 static long output_size(const Program *p, long s)
 {
     const long one = p->stage[s].H * p->stage[s].F * p->stage[s].M;
     return s == p->split - 1 ? one * p->tiles : one;
 }
 
-/* U[s] and g[s]: the result of stage s and its gradient, in `scratch`. */
+/* U[s] and g[s]: the result of stage s and its gradient, in `scratch`; what is left of it. */
 static real *divide(const Program *p, real *scratch, real **U, real **g)
 {
     for (long s = 0; s < p->stages; s++) {
@@ -89,7 +105,7 @@ static real *divide(const Program *p, real *scratch, real **U, real **g)
 /* Reals of scratch that a call needs. */
 long scratch_size(const Program *p)
 {
-    long size = BLOCK * p->widest;
+    long size = BLOCK * p->widest + (p->narrow ? tile_size(p) : 0);
     for (long s = 0; s < p->stages; s++) size += 2 * output_size(p, s);
     return size;
 }
@@ -97,32 +113,33 @@ long scratch_size(const Program *p)
 /* Stage s of one tile, as long as it is before the tiles are joined. */
 static void tile_forward(const Program *p, long s, const real *T, real *U)
 {
-    if (s == 0 && p->stage->run < LONG)
-        first_forward(p->stage, T, U, p->in_size / p->tiles);
+    if (s == 0 && p->stage->run < LONG && !p->narrow)
+        first_forward(p->stage, T, U, tile_size(p));
     else
         stage_forward(p->stage + s, T, U);
 }
 
-static void tiles_forward(const Program *p, const real *x, real **U, real *joined)
+static void tiles_forward(const Program *p, const void *x, long row, real **U, real *joined,
+                          real *room)
 {
     const long last = p->split - 1, size = output_size(p, last) / p->tiles;
     for (long t = 0; t < p->tiles; t++) {
-        const real *T = x + p->to[t];
+        const real *T = tile_of(p, x, row, t, room);
         for (long s = 0; s < last; T = U[s++]) tile_forward(p, s, T, U[s]);
         tile_forward(p, last, T, joined + t * size);
     }
 }
 
 /* y = W x for rows first .. end - 1; `kept`, if not null, takes what `backward` need not redo. */
-void forward(const Program *p, const real *x, real *y, real *kept, long first, long end,
+void forward(const Program *p, const void *x, real *y, real *kept, long first, long end,
              real *scratch)
 {
     real *U[MOST], *g[MOST];
-    divide(p, scratch, U, g);
+    real *room = divide(p, scratch, U, g);
     const long joint = output_size(p, p->split - 1);
     for (long row = first; row < end; row++) {
         real *T = kept ? kept + row * joint : U[p->split - 1];
-        tiles_forward(p, x + row * p->in_size, U, T);
+        tiles_forward(p, x, row, U, T, room);
         for (long s = p->split; s < p->stages; T = U[s++]) stage_forward(p->stage + s, T, U[s]);
         for (long i = 0; i < p->out_size; i++) y[row * p->out_size + p->yo[i]] = T[p->uo[i]];
     }
@@ -130,19 +147,19 @@ void forward(const Program *p, const real *x, real *y, real *kept, long first, l
 
 /* dW[s] += the gradient of the weight of stage s, from rows first .. end - 1 of gy; dx, if not
  * null, takes that of x. */
-void backward(const Program *p, const real *x, const real *gy, const real *kept, long first,
+void backward(const Program *p, const void *x, const real *gy, const real *kept, long first,
               long end, real *scratch, real **dW, real *dx)
 {
     real *U[MOST], *g[MOST];
-    real *part = divide(p, scratch, U, g);
+    real *part = divide(p, scratch, U, g), *room = part + BLOCK * p->widest;
     const long split = p->split, top = p->stages - 1, joint = output_size(p, split - 1);
     memset(scratch, 0, (size_t)(part - scratch) * sizeof(real)); /* padding has no gradient */
     for (long row = first; row < end; row++) {
-        const real *xr = x + row * p->in_size, *joined = U[split - 1];
+        const real *joined = U[split - 1];
         if (kept)
             joined = kept + row * joint;
         else
-            tiles_forward(p, xr, U, U[split - 1]);
+            tiles_forward(p, x, row, U, U[split - 1], room);
         for (long s = split; s < top; s++)
             stage_forward(p->stage + s, s == split ? joined : U[s - 1], U[s]);
         for (long i = 0; i < p->out_size; i++) g[top][p->uo[i]] = gy[row * p->out_size + p->yo[i]];
@@ -151,7 +168,7 @@ void backward(const Program *p, const real *x, const real *gy, const real *kept,
             stage_input(p->stage + s, p->count, g[s], part, g[s - 1]);
         }
         for (long t = 0; t < p->tiles; t++) {
-            const real *T = xr + p->to[t], *gt = g[split - 1] + t * (joint / p->tiles);
+            const real *T = tile_of(p, x, row, t, room), *gt = g[split - 1] + t * (joint / p->tiles);
             for (long s = 0; s < split - 1; s++)
                 tile_forward(p, s, s ? U[s - 1] : T, U[s]);
             for (long s = split - 1; s >= 0; s--) {

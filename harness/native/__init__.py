@@ -26,7 +26,7 @@ _HEADERS = tuple(_FOLDER / name for name in ("tiles.h", "scatter.h"))
 _FLAGS = ("-O3", "-march=native", "-fno-trapping-math", "-std=gnu11", "-shared", "-fPIC")
 _TIMEOUT_S = 120.0
 _TYPES = {"float32": "float", "float64": "double"}
-COMPUTED = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}
+_COMPUTED = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}
 
 
 def unavailable(dtype: str) -> str | None:
@@ -61,15 +61,15 @@ def shared(count: int, threads: int, work: Callable[[int, int, int], None]) -> N
 
 @functools.cache
 def _library(dtype: str) -> ctypes.CDLL | str:
-    if dtype not in COMPUTED:
-        return f"dtype must be one of {', '.join(COMPUTED)}, got {dtype}"
+    if dtype not in _COMPUTED:
+        return f"dtype must be one of {', '.join(_COMPUTED)}, got {dtype}"
     if os.environ.get("RANKBENCH_NATIVE") == "0":
         return "RANKBENCH_NATIVE=0 turns it off"
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return "no C compiler (cc, gcc or $CC) was found"
     try:
-        return ctypes.CDLL(str(_built(compiler, COMPUTED[dtype])))
+        return ctypes.CDLL(str(_built(compiler, _COMPUTED[dtype])))
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         return f"{compiler} did not compile it: {detail.strip().splitlines()[0]}"

@@ -7,7 +7,7 @@
 #define BLOCK (BYTES == 64 ? 16 : 12) /* tiles of 8 rows, or of 6 */
 #define MOST 32
 #define LINE (64 / (long)sizeof(real)) /* of a cache */
-#define LONG 512 /* neighbours that a processor reads ahead by itself */
+#define LONG 512                       /* neighbours that a processor reads ahead by itself */
 
 /* A stage maps T[h][f][k] to U[h][f][m] = sum_k T[h][f][k] W[h][k][m]. T is read at
  * ho[h] + fo[f] + ko[k]; ko comes in runs of `run` neighbours. */
@@ -17,11 +17,11 @@ typedef struct {
     const real *W, *Wt;
 } Stage;
 
-/* Stages before `split` run tile after tile; tile t of a row begins at to[t]. `narrow`: the input is
- * bfloat16, in place of reals. */
+/* Stages before `split` run tile after tile; tile t of a row begins at to[t]. `narrow`: the input
+ * is bfloat16, in place of reals. */
 typedef struct {
     long stages, split, tiles, in_size, out_size, widest, narrow; /* widest: the largest K or M */
-    const int32_t *to, *uo, *yo, *count;                  /* count: 0, 1, 2, .. widest - 1 */
+    const int32_t *to, *uo, *yo, *count;                          /* count: 0, 1, .. widest - 1 */
     const Stage *stage;
 } Program;
 
@@ -168,7 +168,8 @@ void backward(const Program *p, const void *x, const real *gy, const real *kept,
             stage_input(p->stage + s, p->count, g[s], part, g[s - 1]);
         }
         for (long t = 0; t < p->tiles; t++) {
-            const real *T = tile_of(p, x, row, t, room), *gt = g[split - 1] + t * (joint / p->tiles);
+            const real *T = tile_of(p, x, row, t, room);
+            const real *gt = g[split - 1] + t * (joint / p->tiles);
             for (long s = 0; s < split - 1; s++)
                 tile_forward(p, s, s ? U[s - 1] : T, U[s]);
             for (long s = split - 1; s >= 0; s--) {

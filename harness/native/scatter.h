@@ -1,5 +1,5 @@
-/* Put rows of a matrix where they lie in a tensor: row i, column k at fo[i] + ko[k]. Rows or columns
- * are often neighbours there, a few at a time, and go together. */
+/* Put rows of a matrix where they lie in a tensor: row i, column k at fo[i] + ko[k]. Rows or
+ * columns are often neighbours there, a few at a time, and go together. */
 #pragma once
 #include "tiles.h"
 
@@ -26,7 +26,7 @@ INLINE void put_row_by_four(long K, const int32_t *ko, const real *from, real *t
     for (long k = 0; k < K; k += 4) *(four *)(to + ko[k]) = *(const four *)(from + k);
 }
 
-/* Two rows: the second has its runs of columns, as long as half of VEC, right behind the first's. */
+/* Two rows: the second's runs of columns, as long as half of VEC, lie right behind the first's. */
 #define PUT_PAIR(NAME, VEC, LOW, HIGH)                                                            \
     INLINE void NAME(long K, const int32_t *ko, const real *from, real *to)                       \
     {                                                                                             \

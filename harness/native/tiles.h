@@ -6,9 +6,11 @@
 #include <string.h>
 
 #ifdef __AVX512F__
-#define BYTES 64 /* of a vector register */
+#define BYTES 64 /* of a vector register, of which there are 32 */
+#define NARROW 2 /* sums of a tile whose rows are less than a vector */
 #else
-#define BYTES 32
+#define BYTES 32 /* 16 of them */
+#define NARROW 1
 #endif
 
 #define SINGLE (sizeof(REAL) == 4)
@@ -22,51 +24,65 @@ typedef real half VECTOR(BYTES / 2);
 typedef real quarter VECTOR(BYTES / 4);
 #define INLINE static inline __attribute__((always_inline))
 
-#define TILE(NAME, VEC, MR, NV)                                                                   \
-    INLINE void NAME(long K, const real *const *a, const int32_t *ko, const real *B, long ldb,    \
-                     real *C, long ldc, int add)                                                  \
+/* C[MR][] of NV vectors a row, and where the rows after it begin. Terms are added to SUMS sums in
+ * turn: a tile of few vectors would wait for its own. */
+#define TILE(NAME, VEC, MR, NV, SUMS)                                                             \
+    INLINE real *NAME(long K, const real *const *a, const int32_t *ko, const real *B, long ldb,   \
+                      real *C, long ldc, int add)                                                 \
     {                                                                                             \
-        VEC acc[MR][NV];                                                                          \
+        VEC acc[SUMS][MR][NV];                                                                    \
         const long L = sizeof(VEC) / sizeof(real);                                                \
-        for (int i = 0; i < MR; i++)                                                              \
-            for (int v = 0; v < NV; v++)                                                          \
-                acc[i][v] = add ? *(const VEC *)(C + i * ldc + v * L) : (VEC){0};                 \
-        for (long k = 0; k < K; k++) {                                                            \
-            VEC b[NV];                                                                            \
-            for (int v = 0; v < NV; v++) b[v] = *(const VEC *)(B + k * ldb + v * L);              \
-            for (int i = 0; i < MR; i++) {                                                        \
-                const real x = a[i][ko[k]];                                                       \
-                for (int v = 0; v < NV; v++) acc[i][v] += x * b[v];                               \
+        const real *c = C;                                                                        \
+        for (int i = 0; i < MR; i++, c += ldc)                                                    \
+            for (int v = 0; v < NV; v++) {                                                        \
+                acc[0][i][v] = add ? *(const VEC *)(c + v * L) : (VEC){0};                        \
+                for (int s = 1; s < SUMS; s++) acc[s][i][v] = (VEC){0};                           \
             }                                                                                     \
+        long k = 0;                                                                               \
+        for (; k + SUMS <= K; k += SUMS)                                                          \
+            for (int s = 0; s < SUMS; s++) TERM(VEC, MR, NV, acc[s], k + s)                       \
+        for (; k < K; k++) TERM(VEC, MR, NV, acc[0], k)                                           \
+        for (int i = 0; i < MR; i++, C += ldc)                                                    \
+            for (int v = 0; v < NV; v++) {                                                        \
+                for (int s = 1; s < SUMS; s++) acc[0][i][v] += acc[s][i][v];                      \
+                *(VEC *)(C + v * L) = acc[0][i][v];                                               \
+            }                                                                                     \
+        return C;                                                                                 \
+    }
+#define TERM(VEC, MR, NV, SUM, AT)                                                                \
+    {                                                                                             \
+        VEC b[NV];                                                                                \
+        for (int v = 0; v < NV; v++) b[v] = *(const VEC *)(B + (AT) * ldb + v * L);               \
+        for (int i = 0; i < MR; i++) {                                                            \
+            const real x = a[i][ko[AT]];                                                          \
+            for (int v = 0; v < NV; v++) SUM[i][v] += x * b[v];                                   \
         }                                                                                         \
-        for (int i = 0; i < MR; i++)                                                              \
-            for (int v = 0; v < NV; v++) *(VEC *)(C + i * ldc + v * L) = acc[i][v];               \
     }
 
-#define TILES(KIND, VEC, NV)                                                                      \
-    TILE(KIND##1, VEC, 1, NV)                                                                     \
-    TILE(KIND##2, VEC, 2, NV)                                                                     \
-    TILE(KIND##3, VEC, 3, NV)                                                                     \
-    TILE(KIND##4, VEC, 4, NV)                                                                     \
-    TILE(KIND##5, VEC, 5, NV)                                                                     \
-    TILE(KIND##6, VEC, 6, NV)
-#define TALL_TILES(KIND, VEC, NV)                                                                 \
-    TILES(KIND, VEC, NV)                                                                          \
-    TILE(KIND##7, VEC, 7, NV)                                                                     \
-    TILE(KIND##8, VEC, 8, NV)                                                                     \
-    TILE(KIND##9, VEC, 9, NV)                                                                     \
-    TILE(KIND##10, VEC, 10, NV)
+#define TILES(KIND, VEC, NV, SUMS)                                                                \
+    TILE(KIND##1, VEC, 1, NV, SUMS)                                                               \
+    TILE(KIND##2, VEC, 2, NV, SUMS)                                                               \
+    TILE(KIND##3, VEC, 3, NV, SUMS)                                                               \
+    TILE(KIND##4, VEC, 4, NV, SUMS)                                                               \
+    TILE(KIND##5, VEC, 5, NV, SUMS)                                                               \
+    TILE(KIND##6, VEC, 6, NV, SUMS)
+#define TALL_TILES(KIND, VEC, NV, SUMS)                                                           \
+    TILES(KIND, VEC, NV, SUMS)                                                                    \
+    TILE(KIND##7, VEC, 7, NV, SUMS)                                                               \
+    TILE(KIND##8, VEC, 8, NV, SUMS)                                                               \
+    TILE(KIND##9, VEC, 9, NV, SUMS)                                                               \
+    TILE(KIND##10, VEC, 10, NV, SUMS)
 
-TILES(pair_, wide, 2)
-TALL_TILES(wide_, wide, 1)
-TALL_TILES(half_, half, 1)
-TILES(real_, real, 1)
+TILES(pair_, wide, 2, 1)
+TALL_TILES(wide_, wide, 1, 1)
+TALL_TILES(half_, half, 1, NARROW)
+TILES(real_, real, 1, 2)
 
 #define SWEEP(KIND, MR)                                                                           \
     case MR:                                                                                      \
         for (; m < end; m += MR) {                                                                \
             for (int i = 0; i < MR; i++) a[i] = A + fo[m + i];                                    \
-            KIND##MR(K, a, ko, B, ldb, C + m * ldc, ldc, add);                                    \
+            C = KIND##MR(K, a, ko, B, ldb, C, ldc, add);                                          \
         }                                                                                         \
         break;
 #define SWEEPS(KIND)                                                                              \
@@ -92,7 +108,7 @@ COLUMNS(wide_, (M > 20 ? 8 : 10), TALL_SWEEPS) /* ten need more addresses than t
 COLUMNS(half_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 COLUMNS(real_, 6, SWEEPS)
 #if BYTES == 64
-TALL_TILES(quarter_, quarter, 1)
+TALL_TILES(quarter_, quarter, 1, NARROW)
 COLUMNS(quarter_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 #endif
 

@@ -198,6 +198,18 @@ def test_bfloat16_is_computed_in_float32(
             assert (low.float() - plain).norm() < 8e-3 * plain.norm()
 
 
+@needs_native
+@pytest.mark.parametrize(("able", "kernel"), [(True, "torch"), (False, "native")])
+def test_bfloat16_goes_to_torch_where_the_cpu_multiplies_it(
+    able: bool, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speeds, "multiplies_bfloat16", lambda: able)
+    with fresh_native():
+        layer = LAYERS["tensor_train"](**UCF11, tt_ranks=4)
+        assert choose(layer, 96, Target(dtype="bfloat16")).kernel == kernel
+        assert choose(layer, 96, Target()).kernel == "native"
+
+
 class fresh_native:  # noqa: N801
     """Forget whether there is a kernel, before and after."""
 

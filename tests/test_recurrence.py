@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from harness import native
-from harness.layers.speed import multiplies_bfloat16
+from harness import native, native_recurrence
 from harness.native import unavailable
 from harness.native_recurrence import native_sequence, serves
 from harness.recurrence import _LSTMSequence, lstm_sequence
@@ -211,6 +210,15 @@ def test_lstm_c_serves_one_type_of_number_on_a_cpu() -> None:
     assert serves(*given, torch.ones_like(case.h))
     assert not serves(*given, torch.ones_like(case.h[:1]))
     assert not serves(case.gates, case.U.bfloat16(), case.h, case.c, None)
-    assert serves(*(part.bfloat16() for part in given), None) != multiplies_bfloat16()
     assert not serves(*(part.to("meta") for part in given), None)
     assert not serves(case.gates[:1].expand(1 << 23, 2, 16), *given[1:], None)
+
+
+@needs_native
+@pytest.mark.parametrize("able", [False, True])
+def test_bfloat16_stays_in_torch_where_the_cpu_multiplies_it(
+    able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_recurrence, "multiplies_bfloat16", lambda: able)
+    case = Case.draw(2, 3, 4, torch.bfloat16)
+    assert serves(case.gates, case.U, case.h, case.c, None) != able

@@ -37,13 +37,13 @@ def plans(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Screen()
     positive_int("--threads", arguments.threads)
+    one_of("--dtype", arguments.dtype, DTYPES)
     number("--budget", arguments.budget, 0.0, 3600.0, open_low=True)
     chosen = [shape for shape in shapes() if arguments.only in shape.name]
     if not chosen:
         raise ValueError(f"--only must be part of a shape's name, got {arguments.only!r}")
     store = Store(arguments.results, arguments.study)
     torch.set_num_threads(arguments.threads)
-    one_of("--dtype", arguments.dtype, DTYPES)
     target = Target(dtype=arguments.dtype, threads=arguments.threads)
     verdicts = []
     try:

@@ -25,8 +25,7 @@ _HEADERS = tuple(_FOLDER / name for name in ("tiles.h", "scatter.h"))
 # A comparison may raise a flag that nobody reads: without it a loop with one is not vectorised.
 _FLAGS = ("-O3", "-march=native", "-fno-trapping-math", "-std=gnu11", "-shared", "-fPIC")
 _TIMEOUT_S = 120.0
-_TYPES = {"float32": "float", "float64": "double"}
-_COMPUTED = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}
+_REAL = {"float32": "float", "float64": "double", "bfloat16": "float"}  # what each is computed in
 
 
 def unavailable(dtype: str) -> str | None:
@@ -61,33 +60,32 @@ def shared(count: int, threads: int, work: Callable[[int, int, int], None]) -> N
 
 @functools.cache
 def _library(dtype: str) -> ctypes.CDLL | str:
-    if dtype not in _COMPUTED:
-        return f"dtype must be one of {', '.join(_COMPUTED)}, got {dtype}"
+    if dtype not in _REAL:
+        return f"dtype must be one of {', '.join(_REAL)}, got {dtype}"
     if os.environ.get("RANKBENCH_NATIVE") == "0":
         return "RANKBENCH_NATIVE=0 turns it off"
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return "no C compiler (cc, gcc or $CC) was found"
     try:
-        return ctypes.CDLL(str(_built(compiler, _COMPUTED[dtype])))
+        return ctypes.CDLL(str(_built(compiler, _REAL[dtype])))
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         return f"{compiler} did not compile it: {detail.strip().splitlines()[0]}"
 
 
-def _built(compiler: str, dtype: str) -> Path:
+def _built(compiler: str, real: str) -> Path:
     """The shared library, compiled where these sources, compiler and CPU have none yet."""
     version = _output(compiler, "--version").splitlines()[0]
     texts = (source.read_text() for source in (*_SOURCES, *_HEADERS))
-    identity = (*texts, version, str(_FLAGS), dtype, _cpu())
+    identity = (*texts, version, str(_FLAGS), real, _cpu())
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
     path = cache_folder() / f"native-{digest}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             made = Path(folder) / path.name
-            real = f"-DREAL={_TYPES[dtype]}"
-            _output(compiler, *_FLAGS, real, *map(str, _SOURCES), "-o", str(made))
+            _output(compiler, *_FLAGS, f"-DREAL={real}", *map(str, _SOURCES), "-o", str(made))
             made.replace(path)
     return path
 

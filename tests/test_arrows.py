@@ -35,6 +35,7 @@ FLOORS = [
     ["native_recurrence", "recurrence", "step", "admissible"],
     [
         "checkpoint",
+        "dropout",
         "keeper",
         "cells",
         "recurrent",

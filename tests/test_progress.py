@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 
 import pytest
 from rich.console import Console
 
+from harness.config import load_study
 from harness.estimate import Speed, estimate
 from harness.progress import StudyProgress
+from harness.queue import enumerate_grid
 from tests.probe import probe_point
 
 ROW = {"decomposition": "dense", "learner": None, "seed": 0, "num_params": 16, "rmse": 0.25}
@@ -76,3 +79,17 @@ def test_an_estimate_adds_flops_and_calls() -> None:
     together = Speed(flops_per_s=2.0, seconds_per_call=3.0).seconds(point, together=10)
     assert together == pytest.approx(0.5 + 0.33)
     assert estimate([point], threads=1).keys() == {point.point_id}
+
+
+def test_an_estimate_counts_what_happens_to_the_input_of_a_step() -> None:
+    overrides = ["task.frames=frames.parquet", "task.time_steps=6", "training.epochs=2"]
+    bare, dropping = (
+        next(iter(enumerate_grid(load_study("ucf11", [*overrides, rate])).points.values()))
+        for rate in ("training.input_dropout=0", "training.input_dropout=0.25")
+    )
+    per_value = Speed(flops_per_s=math.inf, seconds_per_call=0.0, seconds_per_value=1.0)
+    per_mask = Speed(flops_per_s=math.inf, seconds_per_call=0.0, seconds_per_mask=1.0)
+    values = 2 * 80 * 16 * 6 * 57600  # 80 batches of 16 clips of 6 frames, twice
+    assert per_value.seconds(bare) == pytest.approx(1.25 * values)  # and a fourth in evaluation
+    assert per_mask.seconds(bare) == pytest.approx(0.3)
+    assert per_mask.seconds(dropping) == pytest.approx(values)

@@ -35,13 +35,17 @@ class Context:
 class Work:
     """What a run will execute, for an estimate of its time.
 
-    `flops` and `calls` of one step (forward and backward, FLOPs and tensor operations),
-    and the number of `steps`.
+    `flops` and `calls` of one step (forward and backward, FLOPs and tensor operations), the
+    number of `steps`, and what happens to the input of a step before the layer sees it, which for
+    video takes as long as the layer: how many `values` are normalised, how many `masked` by
+    dropout. What evaluation adds is spread over the steps.
     """
 
     flops: float
     calls: int
     steps: int
+    values: int = 0
+    masked: int = 0
 
 
 class Task(ABC):

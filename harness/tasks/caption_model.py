@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.dropout import WideDropout
 from harness.recurrent import State, build_cell
 from harness.tasks.base import Context
 from harness.tasks.caption_words import PAD, START
@@ -54,7 +55,7 @@ class Captioner(nn.Module):
         self.embed = nn.Embedding(vocabulary, size, **kind)
         nn.init.uniform_(self.embed.weight, -_SPREAD, _SPREAD)
         self.head = nn.Linear(hidden, vocabulary, **kind)
-        self.dropout = nn.Dropout(point.training.input_dropout)
+        self.dropout = WideDropout(point.training.input_dropout)
         self.cell = build_cell(
             point.cell,
             point.layer,

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from harness.data.clips import Clips
 from harness.data.split import Sides
+from harness.dropout import WideDropout
 from harness.recurrent import build_cell
 from harness.tasks.base import Context
 from harness.tasks.feeding import Feed
@@ -45,7 +46,7 @@ class Classifier(nn.Module):
         torch.manual_seed(context.seed)  # of the head and of every dropout mask
         head = nn.Linear(point.cell.hidden_size, classes, dtype=self.dtype)
         self.head = head.to(context.device)
-        self.dropout = nn.Dropout(point.training.input_dropout)
+        self.dropout = WideDropout(point.training.input_dropout)
         self.cell = build_cell(
             point.cell,
             point.layer,

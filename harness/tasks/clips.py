@@ -135,10 +135,14 @@ class ClipTask(Task):
         batch, steps = point.training.batch_size, self.time_steps or PUBLISHED_TIME_STEPS
         batches = math.ceil(PUBLISHED_CLIPS * (self.folds - 1) / self.folds / batch)
         calls = CALLS_A_STEP + CALLS_A_TIME_STEP * steps + CALLS_A_CORE * len(point.layer.cores())
+        rows, tested = self.rows(point), 1 / (self.folds - 1)  # clips, for one that is learned from
+        values = rows * point.layer.in_features
         return Work(
-            flops=3.0 * point.layer.cost(self.rows(point)).flops,
+            flops=(3.0 + tested) * point.layer.cost(rows).flops,
             calls=calls,
             steps=point.training.epochs * batches,
+            values=round((1.0 + tested) * values),
+            masked=values if point.training.input_dropout else 0,
         )
 
     def rows(self, point: Point) -> int:

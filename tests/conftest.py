@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from harness.store import Store
+from rankbench.store.store import Store
 
 # How long an example takes says nothing of it being right.
 settings.register_profile("rankbench", deadline=None)

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from harness.cli import main
-from harness.config import load_study
-from harness.data.archives import unpack
-from harness.label import plain
-from harness.screen import Screen
-from harness.store import Store
-from tests.test_arrows import FILES, module_of
+from rankbench.cli.main import main
+from rankbench.common.terminal import Screen
+from rankbench.common.text import plain
+from rankbench.data.video.archives import unpack
+from rankbench.store.store import Store
+from rankbench.study.config import load_study
+from tests.test_imports import FILES, module_of
 
 BASE = "task:\n  name: recovery\nlayer:\n  decomposition: dense\n"
 
@@ -209,7 +209,7 @@ def test_the_check_for_pickles_finds_them(source: str) -> None:
 
 
 # A program comes from the study's own process, through a pipe that this one made: no file.
-ITS_OWN = {"harness.warden": ["pickle.loads(order.program)"]}
+ITS_OWN = {"rankbench.engine.supervisor": ["pickle.loads(order.program)"]}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)

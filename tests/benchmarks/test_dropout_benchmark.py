@@ -9,7 +9,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
-from harness.dropout import WideDropout
+from rankbench.training.dropout import WideDropout
 
 FRAMES = (80, 57600)  # 16 clips of 5 frames
 

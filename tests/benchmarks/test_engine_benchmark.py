@@ -31,18 +31,18 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
-from harness.config import Search, Study
-from harness.engine import run_in_child
-from harness.fragments import to_arrow
-from harness.layers.settings import LayerSettings
-from harness.point import Point
-from harness.queue import Logs, Row
-from harness.space import Space
-from harness.study import StudyRun
-from harness.tasks import TASKS
-from harness.tasks.base import Context, Task, Work
-from harness.tasks.base import Row as TaskRow
-from tests.test_study import Silent
+from rankbench.engine.child import run_in_child
+from rankbench.engine.queue import Logs, Row
+from rankbench.engine.runner import StudyRun
+from rankbench.layers.settings import LayerSettings
+from rankbench.store.parquet_file import to_arrow
+from rankbench.study.config import Search, Study
+from rankbench.study.space import Space
+from rankbench.tasks import TASKS
+from rankbench.tasks.base import Context, Task, Work
+from rankbench.tasks.base import Row as TaskRow
+from rankbench.tasks.point import Point
+from tests.engine.test_study import Silent
 
 NAMES = ("a", "b", "c", "d")
 CHOICES = {"a": list(range(11)), **{name: list(range(10)) for name in NAMES[1:]}}  # 11 000 points

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from harness.layers import LAYERS, CompressedLinear
-from harness.layers.settings import LayerSettings
+from rankbench.layers import LAYERS, CompressedLinear
+from rankbench.layers.settings import LayerSettings
 
 PAIRED = {"in_modes": (8, 20, 20, 18), "out_modes": (4, 4, 4, 4)}
 UCF11: dict[str, dict[str, Any]] = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.bench.contenders import CONTENDERS, OURS
-from harness.bench.maps import MAPS
-from harness.bench.workload import Data, Workload
+from rankbench.bench.contenders import CONTENDERS, OURS
+from rankbench.bench.maps import MAPS
+from rankbench.bench.workload import Data, Workload
 
 BATCH = 16  # clips of 6 frames
 PHASES = ("forward", "forward and backward", "step")

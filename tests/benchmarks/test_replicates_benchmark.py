@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from harness.config import Study, load_study
-from harness.study import StudyRun
-from harness.tasks.base import Context
-from tests.test_study import Silent
+from rankbench.engine.runner import StudyRun
+from rankbench.study.config import Study, load_study
+from rankbench.tasks.base import Context
+from tests.engine.test_study import Silent
 
 REPLICATES = 64
 BT = "decomposition: [block_term], core_order: [{d}], tucker_rank: [{R}], cp_rank: [{N}]"

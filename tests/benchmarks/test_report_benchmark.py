@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from analysis.claims import claims
-from analysis.report import Made, written
-from tests.browser import Browser, programs
-from tests.large import REFERENCE, frames
+from rankbench.analysis.claims.evaluate import claims
+from rankbench.analysis.report.build import Made, written
+from tests.helpers.browser import Browser, programs
+from tests.helpers.large import REFERENCE, frames
 
 # Milliseconds until the browser has computed and is about to paint what an event asks for.
 _WAIT = """

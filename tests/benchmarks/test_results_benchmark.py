@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.fragments import COMPACT
-from harness.query import load, query
-from harness.schema import TABLES, arrow_schema
+from rankbench.store.parquet_file import COMPACT
+from rankbench.store.query import load, query
+from rankbench.store.schema import TABLES, arrow_schema
 
 STUDY = """
 task: {{name: recovery}}
@@ -99,7 +99,7 @@ def status(root: Path, name: str) -> None:
     """`rankbench status` in a process of its own, as a person starts it."""
     file = root / f"{name}.yaml"
     file.write_text(STUDY.format(root=root))
-    command = [sys.executable, "-m", "harness.cli", "status", str(file)]
+    command = [sys.executable, "-m", "rankbench", "status", str(file)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from harness.exits import DONE, FAILED
+from rankbench.common.exit_codes import DONE, FAILED
 from tests.faults.report import Verdict, judge, table
 from tests.faults.scenarios import SCENARIOS, SHARED
-from tests.postgres import Server, served
+from tests.helpers.postgres import Server, served
 
 _CROWD = 2000  # trivial runs
 _FEW = 6  # times that the slower faults happen

@@ -11,10 +11,10 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from harness.queue import JOURNAL, enumerate_grid
-from harness.schema import FAILED
-from harness.shared import storage_name
-from harness.store import Store
+from rankbench.engine.queue import JOURNAL, enumerate_grid
+from rankbench.engine.shared_queue import storage_name
+from rankbench.store.schema import FAILED
+from rankbench.store.store import Store
 from tests.faults.place import NAME, Place
 from tests.faults.task import EPOCHS, MISHAPS, known
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import psutil
 
-from harness.config import Study
-from harness.search import Search
-from harness.space import Space
-from harness.tasks import TASKS
+from rankbench.study.config import Study
+from rankbench.study.search import Search
+from rankbench.study.space import Space
+from rankbench.tasks import TASKS
 from tests.faults.task import Known
-from tests.postgres import Server
+from tests.helpers.paths import ROOT
+from tests.helpers.postgres import Server
 
-ROOT = Path(__file__).resolve().parents[2]
 MARK = "RANKBENCH_FAULTS"  # in the environment of every process of a place
 NAME = "faulty"
 _PATIENCE_S = 300.0

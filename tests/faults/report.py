@@ -18,7 +18,7 @@ from rich.table import Table
 from tests.faults.audit import Audit, audit
 from tests.faults.place import Place
 from tests.faults.scenarios import SCENARIOS, SHARED
-from tests.postgres import Server
+from tests.helpers.postgres import Server
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.queue import JOURNAL
+from rankbench.engine.queue import JOURNAL
 from tests.faults.place import Place
 from tests.faults.task import MISHAPS
 

@@ -8,10 +8,10 @@ import sys
 import time
 from typing import Any
 
-from harness.exits import DONE, FAILED
-from harness.point import Point
-from harness.queue import Row
-from harness.study import StudyRun
+from rankbench.common.exit_codes import DONE, FAILED
+from rankbench.engine.queue import Row
+from rankbench.engine.runner import StudyRun
+from rankbench.tasks.point import Point
 from tests.faults.place import make_study
 
 _STEPS_S = (-86_400.0, -3600.0, -1.0, 1.0, 3600.0, 86_400.0)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from harness.point import Point
-from harness.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.point import Point
 
 EPOCHS = 3
 

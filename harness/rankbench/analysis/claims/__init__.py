@@ -1,0 +1,1 @@
+"""The papers' claims, and verdicts on them from the results present."""

@@ -1,0 +1,138 @@
+"""Statements of the papers that arithmetic decides: whether they hold, and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rankbench.analysis.published import Published
+from rankbench.analysis.summaries.comparisons import published_layer
+from rankbench.layers import CP, BlockTerm, Dense, Layer, TensorRing, TensorTrain, Tucker
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Whether a statement holds, and the numbers that say so."""
+
+    holds: bool
+    says: str
+
+
+def bound_is_lower(model: str) -> Fact:
+    """Whether the order of time that BT Table 1 gives a model forward is below the dense I J."""
+    layer = published_map(model).layer
+    share = _bound(layer) / layer.out_features
+    return Fact(share < 1, f"the order is {share:g} times I J")
+
+
+def bounds_alike(factor: float, orders: list[int], ranks: list[int]) -> Fact:
+    """Whether the times of BT (N=1) and TT in BT Table 1 differ by less than `factor` throughout.
+
+    N d I R^d J_max over d I R^2 J_max is R^(d - 2).
+    """
+    most = max(rank ** abs(d - 2) for d in orders for rank in ranks)
+    return Fact(most < factor, f"R^(d-2) is up to {most}")
+
+
+def more_compact(model: str, *others: str) -> Fact:
+    """Whether the map of a published model has fewer parameters than those of all `others`."""
+    counts = [int(published_map(name).layer.num_params) for name in (model, *others)]
+    return Fact(
+        counts[0] < min(counts[1:]), f"{counts[0]} against {', '.join(map(str, counts[1:]))}"
+    )
+
+
+def reordering_is_lower(*models: str) -> Fact:
+    """Whether I J_max R^d, BT Eq. 16's last product, is below Eq. 11's I J R, for every model."""
+    shares = []
+    for model in models:
+        layer = published_map(model).layer
+        rank, largest = max(layer.ranks[:-1]), max(layer.out_modes)
+        shares.append(largest * rank**layer.core_order / (layer.out_features * rank))
+    return Fact(max(shares) < 1, f"{', '.join(f'{share:g}' for share in shares)} of it")
+
+
+def input_first_is_cheaper(rows: int, *models: str) -> Fact:
+    """Whether the order of BT Eq. 16 takes fewer FLOPs than forming W first, for every model."""
+    shares = []
+    for model in models:
+        layer = published_map(model).layer
+        first, formed = (replace(layer, plan=plan).cost(rows).flops for plan in ("paper", "dense"))
+        shares.append(first / formed)
+    return Fact(max(shares) < 1, f"{', '.join(f'{share:.2g}' for share in shares)} of its FLOPs")
+
+
+def is_bottleneck(model: str) -> Fact:
+    """Whether what the input cores of a ring leave, R_0 R_n numbers, is less than the input."""
+    layer = published_map(model).layer
+    left = layer.ranks[0] * layer.ranks[len(layer.in_modes)]
+    return Fact(left < layer.in_features, f"{left} against {layer.in_features}")
+
+
+def block_term_is_tucker() -> Fact:
+    """A block term of N=1 has the parameters of a Tucker layer, for any d and R."""
+    cases = [(d, rank) for d in range(1, 7) for rank in range(1, 5)]
+    found = [
+        _block(d, rank, 1) == Tucker(**_modes(d), tucker_rank=rank).num_params for d, rank in cases
+    ]
+    return _all(found)
+
+
+def block_term_is_cp() -> Fact:
+    """A block term of R=1 has the parameters of a CP layer of rank N, and a weight for each."""
+    cases = [(d, blocks) for d in range(1, 7) for blocks in range(1, 5)]
+    found = [_block(d, 1, n) == CP(**_modes(d), cp_rank=n).num_params + n for d, n in cases]
+    return _all(found)
+
+
+def linear_in_blocks() -> Fact:
+    """The parameters of a block term grow in proportion to N."""
+    cases = [(d, blocks) for d in range(1, 7) for blocks in range(1, 9)]
+    return _all([_block(d, 3, n) == n * _block(d, 3, 1) for d, n in cases])
+
+
+def ring_of_one_is_train() -> Fact:
+    """A ring with R_0 = 1 has the parameters of a train over its n + m cores."""
+    ranks = (1, 3, 4, 2)
+    ring = TensorRing(in_modes=(4, 5), out_modes=(3, 2), tr_ranks=ranks)
+    sizes = (*ring.in_modes, *ring.out_modes)
+    ends = (*ranks[1:], 1)
+    train = sum(left * i * right for left, i, right in zip(ranks, sizes, ends, strict=True))
+    return _all([ring.num_params == train])
+
+
+def dense_at_order_one() -> Fact:
+    """A block term of d=1, R=1, N=1 has the dense matrix, and one weight."""
+    return _all([_block(1, 1, 1) == Dense(**_modes(1)).num_params + 1])
+
+
+def published_map(model: str) -> Published:
+    """The map of a published model; raises ValueError for an unknown one."""
+    found = published_layer(model)
+    if found is None:
+        raise ValueError(f"no published map is named {model!r}")
+    return found
+
+
+def _all(found: Sequence[bool]) -> Fact:
+    return Fact(all(found), f"{sum(found)} of {len(found)} cases")
+
+
+def _bound(layer: Layer) -> float:
+    """The order of time over I in BT Table 1, forward."""
+    d, largest = layer.core_order, max(layer.out_modes)
+    if isinstance(layer, BlockTerm):
+        rank, blocks = max(layer.ranks[:-1]), layer.ranks[-1]
+        return float(blocks * d * rank**d * largest)
+    if isinstance(layer, TensorTrain):
+        return d * max(layer.ranks) ** 2 * largest
+    raise ValueError(f"bound_is_lower: BT Table 1 has no order for a map that is {layer.name}")
+
+
+def _modes(order: int) -> dict[str, Any]:
+    return {"in_modes": (4,) * order, "out_modes": (3,) * order}
+
+
+def _block(order: int, rank: int, blocks: int) -> int:
+    return BlockTerm(**_modes(order), tucker_rank=rank, cp_rank=blocks).num_params

@@ -1,0 +1,168 @@
+"""What the rows of a study hold, so that a figure of it can be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from rankbench.analysis.figures.convergence import reaches_a_level
+from rankbench.analysis.figures.curves import RIGHT
+from rankbench.analysis.figures.draw import SHEET
+from rankbench.analysis.figures.features import TASK as FEATURES
+from rankbench.analysis.figures.parameter_counts import has_core_orders
+from rankbench.analysis.figures.rank_bound import has_bound
+from rankbench.analysis.figures.timing import PHASES
+from rankbench.analysis.figures.trade_off import LEARNED
+from rankbench.analysis.summaries import objectives as asked
+from rankbench.analysis.summaries.accuracy import TOP, classified
+from rankbench.analysis.summaries.captions import TASK as CAPTION
+from rankbench.analysis.summaries.complexity import QUANTITIES
+from rankbench.analysis.summaries.models import TASKS
+from rankbench.analysis.summaries.rows import at_noise, done, several
+from rankbench.analysis.summaries.sweeps import KNOBS, lines_of
+from rankbench.bench.contenders import SAME
+
+Frames = dict[str, pd.DataFrame]
+
+
+def finished(frames: Frames, column: str) -> pd.DataFrame:
+    """The finished runs with a value in `column`."""
+    runs = frames["runs"]
+    return runs[(runs["status"] == "done").fillna(False) & runs[column].notna()]
+
+
+def has_rows_in(frames: Frames, table: str, column: str = "run_id") -> bool:
+    """Whether a finished run has rows of `table` with a value in `column`."""
+    known = frames[table].dropna(subset=[column])["run_id"]
+    return bool(finished(frames, "run_id")["run_id"].isin(known).any())
+
+
+def has_counts(frames: Frames) -> bool:
+    return has_core_orders(unswept(frames)["runs"])
+
+
+def has_weights(frames: Frames) -> bool:
+    weights = frames["weights"]
+    kept = weights.loc[weights["name"] == "recovered", "run_id"]
+    return bool(finished(frames, "rmse")["run_id"].isin(kept).any())
+
+
+def has_rivals(frames: Frames) -> bool:
+    kinds = finished(frames, "rmse")[["decomposition", "learner"]]
+    return has_weights(frames) and len(kinds.drop_duplicates()) > 1
+
+
+def has_noises(frames: Frames) -> bool:
+    return several(finished(frames, "rmse")["noise"])
+
+
+def has_curves(frames: Frames) -> bool:
+    return any(has_rows_in(frames, "epochs", column) for column in RIGHT)
+
+
+def has_nats(frames: Frames) -> bool:
+    later = frames["epochs"][frames["epochs"]["epoch"] > 1]  # one point is no curve
+    return has_rows_in({**frames, "epochs": later}, "epochs", "nelbo_nats")
+
+
+def has_drawn(frames: Frames) -> bool:
+    files = frames["artifacts"]
+    drawn = files.loc[files["name"] == SHEET, "run_id"]
+    return bool(finished(frames, "nelbo_nats")["run_id"].isin(drawn).any())
+
+
+def has_choice(frames: Frames) -> bool:
+    return any(several(finished(frames, column)["num_params"]) for column in LEARNED)
+
+
+def has_objectives(frames: Frames) -> bool:
+    try:
+        objectives, _ = asked.objectives(frames["runs"])
+    except ValueError:
+        return False
+    runs = finished(frames, "point_id").dropna(subset=list(objectives))
+    return several(runs["point_id"])
+
+
+def has_samples(frames: Frames) -> bool:
+    frames, samples = unswept(frames), frames["samples"]
+    return has_rows_in({**frames, "samples": samples[samples["phase"].isin(PHASES)]}, "samples")
+
+
+def has_contenders(frames: Frames) -> bool:
+    runs = finished(frames, "step_ms")
+    return bool((runs["computes"] == SAME).any())
+
+
+def classifies(frames: Frames) -> pd.DataFrame:
+    """The finished runs that classify, named by model and condition; empty where none does."""
+    runs = finished(frames, TOP)
+    here = runs[runs["task"].isin(TASKS) & runs["num_params"].notna()]
+    return here if here.empty else classified(here, "figures")
+
+
+def has_splits(frames: Frames) -> bool:
+    runs = classifies(frames)
+    return not runs.empty and bool(runs.groupby("model")["condition"].nunique().max() > 1)
+
+
+def has_curves_by_split(frames: Frames) -> bool:
+    runs = classifies(frames)
+    known = frames["epochs"].dropna(subset=["accuracy"])
+    validated = known["validation_accuracy"].notna().any()
+    drawn = runs["run_id"].isin(known["run_id"]).any()
+    return bool(drawn and (several(runs["condition"]) or validated))
+
+
+def has_sizes(frames: Frames) -> bool:
+    runs = classifies(frames)
+    return not runs.empty and several(runs.loc[runs["family"] != "dense", "num_params"])
+
+
+def has_levels(frames: Frames) -> bool:
+    runs = classifies(frames)
+    return not runs.empty and reaches_a_level(runs, frames["epochs"])
+
+
+def has_features(frames: Frames) -> bool:
+    return bool((finished(frames, TOP)["task"] == FEATURES).any())
+
+
+def has_knobs(frames: Frames) -> bool:
+    metric = next((c for c in LEARNED if not finished(frames, c).empty), None)
+    if metric is None or finished(frames, metric)["num_params"].isna().all():
+        return False
+    runs = at_noise(done(frames["runs"], "sensitivity", "point_id", "num_params", metric))
+    return any(not lines_of(runs, column, metric).empty for column in KNOBS)
+
+
+def has_sweeps(frames: Frames, quantity: str) -> bool:
+    found = finished(frames, "sweep")
+    if quantity == "time":
+        return has_rows_in({**frames, "runs": found}, "samples", "cpu_ms")
+    columns = list(QUANTITIES[quantity].columns.values())
+    return bool(found[columns].notna().any(axis=None))
+
+
+def unswept(frames: Frames) -> Frames:
+    """The frames without sweeps and shapes of plans, whose sizes are no choice of a study."""
+    runs = frames["runs"]
+    return {**frames, "runs": runs[runs["sweep"].isna() & (runs["task"] != "plans").fillna(True)]}
+
+
+def has_ranks_beyond(frames: Frames) -> bool:
+    return has_bound(unswept(frames)["runs"])
+
+
+def has_captions(frames: Frames) -> bool:
+    return bool((finished(frames, "cider")["task"] == CAPTION).any())
+
+
+def has_sentences(frames: Frames) -> bool:
+    return has_captions(frames) and has_rows_in(frames, "sentences", "sentence")
+
+
+def of_runs(applies: Callable[[pd.DataFrame], bool]) -> Callable[[Frames], bool]:
+    """A condition on the runs as one on all frames."""
+    return lambda frames: applies(frames["runs"])

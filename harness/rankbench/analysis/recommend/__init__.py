@@ -1,0 +1,1 @@
+"""Which layers to choose for a map, by evidence and cost."""

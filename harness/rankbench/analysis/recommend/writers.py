@@ -1,0 +1,181 @@
+"""A recommendation as people and programs read it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from rankbench.analysis.recommend.evidence import METRICS, Measured
+from rankbench.analysis.recommend.question import question_of
+from rankbench.analysis.recommend.shortlist import (
+    GRADES,
+    LEVEL,
+    OPEN,
+    UNMEASURED,
+    Answer,
+    Entry,
+    label,
+    recommend,
+)
+from rankbench.analysis.recommend.study_file import study_of
+from rankbench.common.terminal import Screen
+from rankbench.common.text import count, metric, ratio
+
+FORMATS = ("table", "csv", "json")
+_WIDTH = 150  # a narrower screen wraps evidence into columns of words
+_STYLES = {LEVEL: "green", OPEN: "yellow", UNMEASURED: "dim"}
+
+
+def answer(arguments: argparse.Namespace) -> None:
+    """Print the shortlist in the form asked for, and write or print the study that settles it.
+
+    Raises ValueError for what cannot be asked, and where nothing fits.
+    """
+    with Screen(stderr=True).status("looking for layers"):
+        question, pieces = question_of(arguments)
+        found = recommend(question, pieces)
+        study = study_of(found)
+    if arguments.format == "csv":
+        table(found).to_csv(sys.stdout, index=False)
+    elif arguments.format == "json":
+        print(json.dumps(json.loads(table(found).to_json(orient="records")), indent=1))
+    else:
+        _print(found)
+    if arguments.study is not None:
+        arguments.study.write_text(study)
+        print(f"study: rankbench plan {arguments.study}", file=sys.stderr)
+    elif arguments.format == "table":
+        print(f"\nThe study that would settle it (--study FILE.yaml writes it):\n\n{study}", end="")
+
+
+def table(found: Answer) -> pd.DataFrame:
+    """The shortlist, a row a layer: its settings, its costs, its evidence."""
+    return pd.DataFrame([_row(place, one) for place, one in enumerate(found.entries, 1)])
+
+
+def _row(place: int, entry: Entry) -> dict[str, Any]:
+    layer = entry.layer
+    piece = entry.evidence[0] if entry.evidence else None
+    return {
+        "place": place,
+        "decomposition": layer.name,
+        "in_modes": list(layer.in_modes),
+        "out_modes": list(layer.out_modes),
+        "ranks": list(layer.ranks),
+        "num_params": layer.num_params,
+        "compression_ratio": layer.compression_ratio,
+        "flops_per_row": entry.flops_per_row,
+        "predicted_step_ms": entry.step_ms,
+        "evidence": GRADES[entry.grade],
+        "steps": entry.steps if piece else None,
+        "study": piece.study if piece else None,
+        "condition": piece.shown if piece else None,
+        "metric": METRICS[piece.task][0] if piece else None,
+        "mean": piece.value.mean if piece else None,
+        "low": piece.value.low if piece else None,
+        "high": piece.value.high if piece else None,
+        "runs": piece.value.count if piece else 0,
+        "seeds": piece.seeds if piece else 0,
+        "conditions_level": entry.good,
+        "conditions_compared": entry.told,
+    }
+
+
+def _print(found: Answer) -> None:
+    screen = Screen()
+    if screen.width < _WIDTH:
+        screen = Screen(width=_WIDTH)
+    for line in heading(found):
+        screen.print(Text(line))
+    screen.print(_screen(found))
+    for line in notes(found):
+        screen.print(Text(line))
+
+
+def heading(found: Answer) -> list[str]:
+    """What was asked, and what there was to choose from."""
+    question, sizes = found.question, found.question.sizes
+    cell = "a bare map"
+    if question.cell is not None:
+        cell = f"{sizes.gates} gates x {sizes.hidden} hidden units of one {question.cell}"
+    limit = f", {question.max_step_ms:g} ms" if question.max_step_ms else ""
+    return [
+        f"{sizes.in_features} -> {sizes.out_features} ({cell}), at most {question.max_params:,}"
+        f" parameters{limit}, task {question.task}",
+        f"{found.candidates} layers looked at; of {found.measured} there is evidence,"
+        f" {found.worse} of these are told to be worse and not listed",
+    ]
+
+
+def notes(found: Answer) -> list[str]:
+    """How the table is to be read."""
+    grades = [entry.grade for entry in found.entries]
+    lines = []
+    if grades.count(LEVEL) > 1:
+        lines.append(
+            f"The first {grades.count(LEVEL)} are in the order of their cost: the mean of each"
+            " lies in the 95% interval of the best that was measured."
+        )
+    if OPEN in grades:
+        lines.append("Cannot tell: one run, nothing beside it, or an interval too wide.")
+    if UNMEASURED in grades:
+        lines.append("What is not measured may be better or worse: the study below would tell.")
+    lines.append(
+        f"ms: predicted forward and backward pass of the map over {found.question.rows} rows,"
+        " one thread of a typical CPU; FLOPs by the same plan."
+    )
+    return lines
+
+
+def _screen(found: Answer) -> Table:
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("", justify="right")
+    shown.add_column("layer", overflow="fold", min_width=22)
+    for name in ("parameters", "ratio", "FLOPs/row", "ms"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("evidence", overflow="fold", min_width=22)
+    shown.add_column("measured", overflow="fold")
+    for place, one in enumerate(found.entries, 1):
+        layer = one.layer
+        costs = [f"{layer.num_params:,}", ratio(layer.compression_ratio)]
+        costs += [count(one.flops_per_row), f"{one.step_ms:.3g}"]
+        title = Text(f"{label(one)}\n{_modes(layer.in_modes)} -> {_modes(layer.out_modes)}")
+        verdict = Text(GRADES[one.grade], style=_STYLES[one.grade])
+        shown.add_row(str(place), title, *costs, verdict, Text(told(one)))
+    return shown
+
+
+def told(entry: Entry) -> str:
+    """The evidence of a layer in words: whose it is, what was measured, and beside how many."""
+    if not entry.evidence:
+        return "-"
+    piece = entry.evidence[0]
+    words = [f"{piece.study} ({piece.shown}): {value(piece)}"]
+    if entry.told:
+        words.append(
+            f"level with the best in {entry.good} of {entry.told} conditions"
+            f" (of {entry.rivals} layers here)"
+        )
+    if entry.steps > 0:
+        near = Entry(layer=piece.layer, grade=entry.grade)
+        words.insert(0, f"near: {label(near)}, {piece.layer.num_params:,} parameters")
+    return "; ".join(words)
+
+
+def value(piece: Measured) -> str:
+    """'top_accuracy 0.795 [0.782, 0.808], 3 runs'; one run has no interval."""
+    name, one = METRICS[piece.task][0], piece.value
+    if one.count == 1:
+        return f"{name} {metric(one.mean)}, 1 run"
+    return f"{name} {metric(one.mean)} [{one.low:.3g}, {one.high:.3g}], {one.count} runs"
+
+
+def _modes(modes: tuple[int, ...]) -> str:
+    return "x".join(map(str, modes))

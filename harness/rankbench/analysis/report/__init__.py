@@ -1,0 +1,1 @@
+"""Studies and claims as one HTML page."""

@@ -1,0 +1,1 @@
+"""Statistics: intervals, paired contrasts, exponents, the Pareto front."""

@@ -1,0 +1,100 @@
+"""How well models caption images: scores over seeds, and what differs from the dense LSTM."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from rankbench.analysis.stats.intervals import mean_interval
+from rankbench.analysis.stats.paired import holm, two_sided
+from rankbench.analysis.summaries import labels
+from rankbench.analysis.summaries.models import model_order
+from rankbench.analysis.summaries.rows import done, records, several
+
+TASK = "caption"
+# Column -> its name in print; of the perplexity alone less is better.
+SCORES: dict[str, str] = {
+    "perplexity": "perplexity",
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "cider": "CIDEr-D",
+}
+
+
+def captioned(runs: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """The finished runs that caption, with `family` and `model`, a label of their point.
+
+    Raises ValueError, naming `figure`, where there are none, and for runs of several data.
+    """
+    finished = done(runs, figure, "point_id", "num_params", *SCORES)
+    kept = finished[finished["task"] == TASK]
+    if kept.empty:
+        raise ValueError(f"{figure}: none of {len(finished)} finished runs captions images")
+    if several(kept["data_hash"]):
+        sets = ", ".join(sorted(kept["dataset"].astype(str).unique()))
+        raise ValueError(f"{figure}: runs of one set of captions can be compared, got: {sets}")
+    return kept.assign(model=kept["point_id"].map(labels.points(kept)))
+
+
+def scores(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per model and score: its mean over seeds, with a 95% t interval.
+
+    Raises ValueError where no finished run captions.
+    """
+    kept = captioned(runs, "captions")
+    rows = [
+        _summary(records(kept[kept["model"] == model]), column)
+        for model in model_order(kept)
+        for column in SCORES
+    ]
+    return pd.DataFrame(rows)
+
+
+def _summary(group: list[dict[str, Any]], column: str) -> dict[str, Any]:
+    first = group[0]
+    found = asdict(mean_interval(float(row[column]) for row in group))
+    kept = ("model", "family", "decomposition", "num_params", "compression_ratio")
+    steps = sorted(float(row["step_ms"]) for row in group if not pd.isna(row["step_ms"]))
+    return {
+        **{name: first[name] for name in kept},
+        "score": column,
+        "runs": found.pop("count"),
+        "step_ms": steps[len(steps) // 2] if steps else math.nan,
+        **found,
+    }
+
+
+def differences(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per score and compressed model: model less dense LSTM, paired by seed.
+
+    `mean`, `low`, `high`: of the differences, 95% t interval; `p`: two-sided of a paired t test,
+    `p_holm`: corrected for all tests of this table. Empty where nothing is paired.
+    """
+    kept = captioned(runs, "captions")
+    dense = kept[kept["family"] == "dense"].drop_duplicates("seed").set_index("seed")
+    rows = []
+    for column in SCORES:
+        found = [
+            _difference(kept[kept["model"] == model].set_index("seed"), dense, column)
+            for model in model_order(kept)
+            if not (kept.loc[kept["model"] == model, "family"] == "dense").any()
+        ]
+        rows += [row for row in found if row["pairs"]]
+    corrected = holm([row["p"] for row in rows])
+    return pd.DataFrame([{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)])
+
+
+def _difference(model: pd.DataFrame, dense: pd.DataFrame, column: str) -> dict[str, Any]:
+    seeds = model.index.intersection(dense.index)
+    here = (model.loc[seeds, column] - dense.loc[seeds, column]).astype(float).tolist()
+    row = {"score": column, "model": model["model"].iloc[0], "pairs": len(here)}
+    if not here:
+        return {**row, "p": math.nan}
+    found = asdict(mean_interval(here))
+    found.pop("count")
+    return {**row, **found, "p": two_sided(here)}

@@ -1,0 +1,123 @@
+"""Lines of points that differ in one hyperparameter alone: d, R, N, TT-rank or TR-rank."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from rankbench.analysis.figures.style import SHORT
+from rankbench.analysis.stats.intervals import mean_interval, wilson
+from rankbench.analysis.summaries import labels
+from rankbench.analysis.summaries.models import beside_layer
+from rankbench.analysis.summaries.rows import Row, entries, records, several, whole
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A hyperparameter: its name on an axis, its letter, the decompositions that have it."""
+
+    name: str
+    letter: str
+    decompositions: tuple[str, ...]
+
+
+_TENSORS = ("cp", "tucker", "block_term", "tensor_train", "tensor_ring")
+KNOBS: dict[str, Knob] = {
+    "core_order": Knob("core order d", "d", _TENSORS),
+    "tucker_rank": Knob("Tucker-rank R", "R", ("tucker", "block_term")),
+    "cp_rank": Knob("CP-rank N", "N", ("cp", "block_term")),
+    "tt_rank": Knob("largest TT-rank", "R", ("tensor_train",)),
+    "tr_rank": Knob("largest TR-rank", "R", ("tensor_ring",)),
+    "rank": Knob("rank R", "R", ("low_rank",)),
+}
+_READ = ("family", "num_params", "seed", "test_size", *KNOBS)  # of the runs of a point
+
+
+def lines_of(rows: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
+    """The points of every line over `column`, a key of KNOBS.
+
+    Columns: `line` (what the others are set to), `family`, `x`, `mean`, `low`, `high` of `metric`
+    over `runs` runs, `by_seed` its mean of each seed, `num_params`, and the other hyperparameters.
+    Of a single run with a known number of test clips an accuracy has Wilson's interval.
+    Modes follow from a core order: its points are means over the modes there are. Empty where no
+    two points of a decomposition differ in `column` alone.
+    """
+    owners = rows[rows["decomposition"].isin(KNOBS[column].decompositions) & rows[column].notna()]
+    if owners.empty:
+        return pd.DataFrame()
+    keys = pd.Series([_others(row, column) for row in records(owners)], index=owners.index)
+    # Taken apart once: of a whole row a group each is a hundred times slower.
+    known = [name for name in (*_READ, metric) if name in owners.columns]
+    groups = owners[known].assign(key=keys).groupby(["key", column], sort=True)
+    table = pd.DataFrame([_point(group, column, metric) for _, group in groups])
+    kept = table[table.groupby("key")["x"].transform("nunique") > 1]
+    return kept if kept.empty else kept.assign(line=kept["key"].map(_names(kept, column)))
+
+
+def means_of(lines: pd.DataFrame) -> pd.DataFrame:
+    """`x`, `mean`, `low`, `high`, `num_params`: means over those lines that have every x.
+
+    The interval is that of the mean over lines, a value a seed that all of them have.
+    """
+    counts = lines.groupby("line")["x"].nunique()
+    complete = lines[lines["line"].isin(counts[counts == lines["x"].nunique()].index)]
+    rows = []
+    for x, points in complete.groupby("x"):
+        seeds = pd.DataFrame(list(points["by_seed"])).dropna(axis="columns")
+        found = mean_interval(seeds.mean()) if seeds.shape[1] else mean_interval(points["mean"])
+        ends = (found.low, found.high) if seeds.shape[1] else (math.nan, math.nan)
+        row = {"x": x, "mean": found.mean, "low": ends[0], "high": ends[1]}
+        rows.append({**row, "num_params": points["num_params"].mean()})
+    return pd.DataFrame(rows, columns=["x", "mean", "low", "high", "num_params"])
+
+
+def _others(row: Row, column: str) -> str:
+    """What is the same along a line: everything but `column` and what follows from it."""
+    own = [whole(row, name) for name in KNOBS if name != column]
+    modes = [entries(row, name) for name in ("in_modes", "out_modes")]
+    layer = [row["family"], own, _pattern(row), [] if column == "core_order" else modes]
+    return json.dumps([layer, beside_layer(row)], sort_keys=True)
+
+
+def _pattern(row: Row) -> list[float] | None:
+    """Ranks that differ, as shares of the largest; None where all are the same."""
+    ranks = entries(row, "ranks")
+    return [round(r / max(ranks), 3) for r in ranks] if "–" in labels.ranks(row) else None
+
+
+def _point(group: pd.DataFrame, column: str, metric: str) -> dict[str, Any]:
+    first = records(group)[0]
+    found = asdict(mean_interval(group[metric].astype(float)))
+    clips = whole(first, "test_size")
+    if found["count"] == 1 and metric.endswith("accuracy") and clips:
+        found["low"], found["high"] = wilson(found["mean"], clips)
+    return {
+        "key": first["key"],
+        "family": first["family"],
+        "x": int(first[column]),
+        "runs": found.pop("count"),
+        **found,
+        "num_params": float(group["num_params"].astype(float).mean()),
+        "by_seed": group[metric].astype(float).groupby(group["seed"]).mean().to_dict(),
+        **{name: whole(first, name) for name in KNOBS},
+    }
+
+
+def _names(points: pd.DataFrame, column: str) -> dict[str, str]:
+    """A name per key, no two alike: its decomposition and the other hyperparameters that vary."""
+    firsts = points.drop_duplicates("key")
+    mixed = several(firsts["family"])
+    names: dict[str, str] = {}
+    for family, own in firsts.groupby("family", sort=False):
+        differing = [name for name in KNOBS if name != column and several(own[name])]
+        for row in records(own):
+            words = [SHORT[str(family)]] if mixed or not differing else []
+            words += [f"{KNOBS[name].letter}={whole(row, name)}" for name in differing]
+            name = " ".join(words)
+            same = sum(other == name or other.startswith(f"{name} (") for other in names.values())
+            names[row["key"]] = f"{name} ({same + 1})" if same else name
+    return names

@@ -1,0 +1,149 @@
+"""Tables a reader decides by: every point over its seeds, and the best points."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.stats.intervals import mean_interval
+from rankbench.analysis.summaries import labels
+from rankbench.analysis.summaries import objectives as asked
+from rankbench.analysis.summaries.rows import done, records
+from rankbench.study.bounds import Bound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A column points are judged by: its name in print and whether less is better."""
+
+    column: str
+    name: str
+    short: str
+    less_is_better: bool = True
+
+
+# In the order a study is judged by: the first one that was measured.
+METRICS: dict[str, Metric] = {
+    "rmse": Metric(column="rmse", name="RMSE of W", short="RMSE"),
+    "top_accuracy": Metric(
+        column="top_accuracy", name="top test accuracy", short="top", less_is_better=False
+    ),
+    "nelbo_nats": Metric(column="nelbo_nats", name="negative ELBO (nats)", short="nats"),
+    "cider": Metric(
+        column="cider", name="CIDEr-D of the test sentences", short="CIDEr", less_is_better=False
+    ),
+    "perplexity": Metric(column="perplexity", name="test perplexity", short="perplexity"),
+    "step_ms": Metric(column="step_ms", name="training step (ms)", short="ms"),
+    "forward_ms": Metric(column="forward_ms", name="forward pass (ms)", short="ms"),
+    "num_params": Metric(column="num_params", name="parameters", short="P"),
+}
+
+_POINT_COLUMNS = (
+    "point_id",
+    "label",
+    "family",
+    "decomposition",
+    "core_order",
+    "noise",
+    "num_params",
+    "compression_ratio",
+    "seeds",
+    "mean",
+    "sd",
+    "low",
+    "high",
+    "feasible",
+)
+
+
+def metric_of(runs: pd.DataFrame) -> Metric:
+    """The first of METRICS that any finished run has.
+
+    Raises ValueError where no run has one.
+    """
+    finished = done(runs, "table")
+    for metric in METRICS.values():
+        if metric.column in finished.columns and finished[metric.column].notna().any():
+            return metric
+    raise ValueError(f"table: no finished run has any of: {', '.join(METRICS)}")
+
+
+def summary(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """One row per point: its label, size, and mean, sd and 95% t interval over seeds.
+
+    `metric` is a key of METRICS; None takes the first that was measured. Rows come in order of
+    parameters. With one seed `sd`, `low` and `high` are NaN. `feasible`: whether the means of a
+    point keep to the constraints that the newest run was measured under.
+
+    Raises ValueError for an unknown metric, and where no finished run has it.
+    """
+    chosen = _metric(runs, metric)
+    finished = done(runs, "summary", "point_id", "num_params", chosen.column)
+    names = labels.points(finished)
+    rows = []
+    # Taken apart once: of a whole row a group each is a hundred times slower.
+    known = [column for column in _POINT_COLUMNS if column in finished.columns]
+    values = finished[chosen.column].astype(float).groupby(finished["point_id"])
+    keeps = _keeps(finished, asked.constraints(runs))
+    intervals = {point: mean_interval(own) for point, own in values}
+    for first in records(finished.drop_duplicates("point_id")[known]):
+        found = asdict(intervals[first["point_id"]])
+        found |= {"label": names[first["point_id"]], "seeds": found.pop("count")}
+        rows.append(first | found | {"feasible": keeps[first["point_id"]]})
+    frame = pd.DataFrame(rows, columns=list(_POINT_COLUMNS))
+    return frame.sort_values(["num_params", "mean"], kind="stable", ignore_index=True)
+
+
+def _keeps(finished: pd.DataFrame, bounds: tuple[Bound, ...]) -> dict[Hashable, bool]:
+    """Whether each point keeps to `bounds`, by the means over its seeds."""
+    columns = [bound.column for bound in bounds]
+    means = finished.groupby("point_id")[columns].mean()
+    return asked.feasible(means, bounds).to_dict()
+
+
+def best(runs: pd.DataFrame, metric: str | None = None, count: int = 10) -> pd.DataFrame:
+    """The `count` best points of `summary`, best first; fewer parameters break a tie.
+
+    Points that break a constraint come after all that keep them.
+    """
+    frame = summary(runs, metric)
+    upwards = _metric(runs, metric).less_is_better
+    ordered = frame.sort_values(
+        ["feasible", "mean", "num_params"], ascending=[False, upwards, True], kind="stable"
+    )
+    return ordered.head(count).reset_index(drop=True)
+
+
+def best_of_each(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """The best point of each family, in the order of NAMES."""
+    frame = best(runs, metric, count=len(runs))
+    firsts = frame.drop_duplicates("family")
+    order = list(NAMES)
+    return firsts.sort_values(
+        "family", key=lambda column: column.map(order.index), ignore_index=True
+    )
+
+
+def pareto(frame: pd.DataFrame, *, less_is_better: bool) -> pd.DataFrame:
+    """The feasible rows of a summary that no other one beats with as few parameters or fewer."""
+    best_first = frame[frame["feasible"]].sort_values(
+        ["num_params", "mean"], ascending=[True, less_is_better]
+    )
+    kept: list[int] = []
+    record: float | None = None
+    for index, mean in enumerate(best_first["mean"].astype(float)):
+        if record is None or (mean < record if less_is_better else mean > record):
+            kept.append(index)
+            record = mean
+    return best_first.iloc[kept].reset_index(drop=True)
+
+
+def _metric(runs: pd.DataFrame, name: str | None) -> Metric:
+    if name is None:
+        return metric_of(runs)
+    if name not in METRICS:
+        raise ValueError(f"metric must be one of: {', '.join(METRICS)}; got {name!r}")
+    return METRICS[name]

@@ -1,0 +1,89 @@
+"""Tables on a screen and in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from rankbench.analysis.tables.catalog import sheets
+from rankbench.analysis.tables.sheet import Sheet
+from rankbench.common.checks import one_of
+from rankbench.store.query import load
+
+_LEAST = 13  # characters a column keeps on a narrow screen: an interval
+SUFFIXES = (".md", ".csv")
+
+
+def tables_of(
+    study: str, only: str | None = None, root: Path | str = "results"
+) -> dict[str, Sheet]:
+    """Every table of a study, or the one named `only`.
+
+    Raises ValueError for a study without results, without tables, and for an unknown name.
+    """
+    found = sheets({table: load(study, table, root) for table in ("runs", "epochs", "samples")})
+    if only is None:
+        return found
+    one_of("--only", only, found)
+    return {only: found[only]}
+
+
+def show(found: dict[str, Sheet], console: Console) -> None:
+    """Print every table with its title and notes; one wider than the screen keeps its width."""
+    for sheet in found.values():
+        table = _screen(sheet)
+        least = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+        console.print(table, width=max(console.width, least), crop=False)
+        for note in sheet.notes:
+            console.print(Text(note, style="dim"))
+
+
+def _screen(sheet: Sheet) -> Table:
+    table = Table(title=sheet.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in sheet.shown.columns:
+        lines = [line for cell in sheet.shown[name] for line in _stacked(str(cell)).splitlines()]
+        least = min(max(map(len, lines)), _LEAST)
+        table.add_column(
+            name.replace("; ", "\n").replace(", ", "\n"), min_width=least, overflow="fold"
+        )
+    for row in sheet.shown.itertuples(index=False):
+        table.add_row(*(Text(_stacked(str(cell))) for cell in row))
+    return table
+
+
+def _stacked(cell: str) -> str:
+    """The parts of a cell one under the other: a screen is narrower than a file."""
+    return cell.replace("; ", "\n").replace(" [", "\n[")
+
+
+def write(found: dict[str, Sheet], path: Path) -> None:
+    """Write tables to `path`: .md as people read them, .csv the numbers of a single one.
+
+    Raises ValueError for another suffix, and for several tables in one .csv.
+    """
+    one_of("--out", path.suffix, SUFFIXES)
+    if path.suffix == ".csv" and len(found) > 1:
+        raise ValueError(f"--out {path.name} takes one table: add --only {'|'.join(found)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        next(iter(found.values())).numbers.to_csv(path, index=False)
+    else:
+        path.write_text("\n".join(markdown(sheet) for sheet in found.values()))
+
+
+def markdown(sheet: Sheet) -> str:
+    """A table in Markdown, its title in bold above and its notes below."""
+    lines = [f"**{sheet.title}**", "", _line(list(sheet.shown.columns))]
+    lines.append("|" + "---|" * len(sheet.shown.columns))
+    lines += [_line(list(row)) for row in sheet.shown.itertuples(index=False)]
+    return "\n".join([*lines, "", *(f"- {note}" for note in sheet.notes), ""])
+
+
+def _line(cells: list[object]) -> str:
+    texts = (str(cell).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(texts)} |"

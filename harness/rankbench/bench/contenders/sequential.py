@@ -1,0 +1,62 @@
+"""A tensor train as public TT-RNN experiments compute it: a reference, no installed peer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rankbench.bench.contenders.base import Contender
+from rankbench.bench.dense import train_weight
+from rankbench.layers import Layer, TensorTrain
+from rankbench.layers.init import initial_cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequential(Contender):
+    """One matrix product and one transposition a core, from the last core to the first."""
+
+    title: str = "sequential, ours in plain torch"
+
+    def supports(self, layer: Layer) -> bool:
+        return isinstance(layer, TensorTrain)
+
+    def build(self, layer: Layer, seed: int, dtype: torch.dtype) -> nn.Module:
+        assert isinstance(layer, TensorTrain)
+        return SequentialTrain(layer, seed, dtype)
+
+    def dense_weight(self, module: nn.Module) -> Tensor:
+        assert isinstance(module, SequentialTrain)
+        left, right = module.layer.ranks[:-1], module.layer.ranks[1:]
+        modes = zip(module.cores, left, module.layer.out_modes, right, strict=True)
+        cores = [core.reshape(-1, s, r, j).permute(2, 0, 3, 1) for core, r, j, s in modes]
+        return train_weight(cores)
+
+
+class SequentialTrain(nn.Module):
+    """y[j] = sum_r prod_k G_k[r_{k-1}, i_k, j_k, r_k] x[i], TR Eq. 2, a core at a time.
+
+    `cores` are the matrices (i_k r_k, r_{k-1} j_k) of G_k, drawn as our layer's of that seed are.
+    """
+
+    def __init__(self, layer: TensorTrain, seed: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer = layer
+        drawn = initial_cores(layer, seed).values()
+        left, right = layer.ranks[:-1], layer.ranks[1:]
+        modes = zip(drawn, left, layer.in_modes, layer.out_modes, right, strict=True)
+        self.cores = nn.ParameterList(
+            core.reshape(r, i, j, s).permute(1, 3, 0, 2).reshape(i * s, r * j).to(dtype)
+            for core, r, i, j, s in modes
+        )
+
+    def forward(self, x: Float[Tensor, "rows in_features"]) -> Float[Tensor, "rows out_features"]:
+        """W x for every row; every core moves its output mode to the front of the rest."""
+        state = x
+        for core, out_mode in zip(
+            reversed(self.cores), reversed(self.layer.out_modes), strict=True
+        ):
+            state = (state.reshape(-1, len(core)) @ core).reshape(-1, out_mode).T
+        return state.reshape(self.layer.out_features, len(x)).T

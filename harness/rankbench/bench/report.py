@@ -1,0 +1,90 @@
+"""What a person reads of a bench: the table of a batch and dtype, and what must be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from rankbench.bench.contenders import CONTENDERS, OURS, SAME
+from rankbench.bench.maps import TIME_STEPS
+from rankbench.cli.summary import STYLE
+from rankbench.common.text import metric
+
+Row = dict[str, Any]
+LEGEND = (
+    "medians in ms of wall time; fwd, bwd: the input map alone; step: LSTM, head, loss, backward, "
+    "Adam; / best: step over that of the fastest peer with the same map; "
+    "x floor: step over the least time that the rates above allow"
+)
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows of one batch, dtype and number of threads: maps in order, the fastest step first."""
+    first = rows[0]
+    title = (
+        f"batch {first['rows'] // TIME_STEPS} ({first['rows']} rows), {first['dtype']}, "
+        f"{first['threads']} thread(s); {first['gemm_rate'] / 1e9:.3g} GFLOP/s, "
+        f"{first['memory_rate'] / 1e9:.3g} GB/s"
+    )
+    shown = Table(Column("contender", no_wrap=True), title=title, **STYLE)
+    for name in ("params", "fwd", "fwd+bwd", "step", "/ best", "x floor", "MB"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for name in dict.fromkeys(row["input_map"] for row in rows):
+        group = [row for row in rows if row["input_map"] == name]
+        _add_map(shown, group)
+    return shown
+
+
+def remarks(rows: Iterable[Row]) -> list[str]:
+    """A line for each contender that computes another map, and for each that failed."""
+    others: dict[str, None] = {}
+    failed = []
+    for row in rows:
+        who, where = CONTENDERS[row["contender"]].title, row["input_map"]
+        if row["computes"] != SAME:
+            others[f"* {where}: {who} computes another map, {row['computes']}"] = None
+        if row["status"] == "error":
+            which = f"{where}, {row['rows']} rows, {row['dtype']}"
+            failed.append(f"{which}: {who} is left out: {row['error']}")
+    return [*others, *failed]
+
+
+def best_peer(group: Iterable[Row]) -> float | None:
+    """The least step_ms among the finished contenders of a map, ours and other maps left out."""
+    peers = [row["step_ms"] for row in group if row["contender"] != OURS and _ranked(row)]
+    return min(peers, default=None)
+
+
+def _add_map(shown: Table, group: Sequence[Row]) -> None:
+    best = best_peer(group)
+    shown.add_row(Text(group[0]["input_map"], style="bold"))
+    for row in sorted(group, key=_order):
+        timed = "backward_ms" in row
+        values = [
+            f"{row['num_params']:,}" if row.get("num_params") else "-",
+            metric(row.get("forward_ms")),
+            metric(row["forward_ms"] + row["backward_ms"] if timed else None),
+            metric(row.get("step_ms")),
+            _times(row, best),
+            _times(row, row.get("step_floor_ms")),
+            metric(row.get("step_peak_mb")),
+        ]
+        title = CONTENDERS[row["contender"]].title
+        other = "" if row["computes"] == SAME else " *"
+        shown.add_row(f"  {title}{other}", *values)
+    shown.add_section()
+
+
+def _ranked(row: Row) -> bool:
+    return bool(row["status"] == "done" and row["computes"] == SAME)
+
+
+def _order(row: Row) -> tuple[bool, float]:
+    return not _ranked(row), row.get("step_ms") or float("inf")
+
+
+def _times(row: Row, base: float | None) -> str:
+    return f"{row['step_ms'] / base:.2f}" if base and _ranked(row) else "-"

@@ -1,0 +1,94 @@
+"""What a contest measured, as rows of `runs` and `samples`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+import torch
+
+from rankbench.bench.contenders import SAME
+from rankbench.bench.contest import SEED, Measurement, Result
+from rankbench.bench.floor import Rates, floor_ms, step_floor_ms
+from rankbench.engine.execute import layer_facts
+from rankbench.measure.machine import provenance
+from rankbench.tasks.point import digest
+
+Row = dict[str, Any]
+Tables = dict[str, list[Row]]
+
+
+def tables(measurement: Measurement, rates: Rates) -> list[Tables]:
+    """Per contender its row of `runs` and its samples; a repeat has the same run_id."""
+    place = provenance(measurement.contest.device)
+    found = []
+    for name, result in measurement.results.items():
+        row = place | _identity(measurement, name) | _floors(measurement, name, rates)
+        found.append({"runs": [row | _measured(measurement, result)], "samples": _samples(result)})
+    return found
+
+
+def _identity(measurement: Measurement, name: str) -> Row:
+    """What was measured."""
+    contest, layer = measurement.contest, measurement.layer
+    contender = measurement.contenders[name]
+    config = json.dumps(contest.config(name), sort_keys=True)
+    point_id = digest(config)
+    return {
+        "run_id": digest(f"{point_id}:{contest.threads}"),
+        "point_id": point_id,
+        "seed": SEED,
+        "task": "bench",
+        "input_map": contest.name,
+        "contender": name,
+        "contender_version": contender.version(),
+        "computes": contender.computes(layer),
+        **layer_facts(layer),
+        "cell": "lstm",
+        "hidden_size": contest.input_map.hidden_size,
+        "config": config,
+        "params": "{}",
+        "rows": contest.rows,
+        "dtype": contest.dtype,
+        "threads": contest.threads,
+    }
+
+
+def _floors(measurement: Measurement, name: str, rates: Rates) -> Row:
+    """The rates, and what they allow whoever computes the layer's map; our own FLOPs."""
+    contest, layer = measurement.contest, measurement.layer
+    row: Row = {"gemm_rate": rates.flops_s, "memory_rate": rates.bytes_s}
+    if measurement.contenders[name].computes(layer) == SAME:
+        where = (layer, contest.rows, getattr(torch, contest.dtype), rates)
+        row |= {"forward_floor_ms": floor_ms(*where), "step_floor_ms": step_floor_ms(*where)}
+    return row
+
+
+def _measured(measurement: Measurement, result: Result) -> Row:
+    """How it ended, its own counts, medians of time, peak of memory."""
+    params = result.num_params
+    return {
+        "status": result.status,
+        "error": result.error,
+        "traceback": result.traceback,
+        "num_params": params,
+        **result.facts,
+        "compression_ratio": measurement.layer.dense_params / params if params else None,
+        "model_params": result.model_params,
+        "step_peak_mb": result.peak_mb,
+        "started_at": result.started_at,
+        "duration_s": sum(t.ms for timed in result.timed.values() for t in timed) / 1e3,
+        **{
+            f"{phase}_ms": statistics.median(sample.ms for sample in timed)
+            for phase, timed in result.timed.items()
+        },
+    }
+
+
+def _samples(result: Result) -> list[Row]:
+    return [
+        {"phase": phase, "sample": index, "ms": sample.ms, "cpu_ms": sample.cpu_ms}
+        for phase, timed in result.timed.items()
+        for index, sample in enumerate(timed)
+    ]

@@ -1,0 +1,120 @@
+"""Progress of `rankbench data` on a screen: a bar with time left, or lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from rankbench.cli.progress_bar import bars
+from rankbench.common.text import duration
+
+_LINE_EVERY_S = 5.0
+
+
+class _Progress:
+    """A bar on a terminal, and a line every few seconds elsewhere."""
+
+    def __init__(self, console: Console, name: str, note: str) -> None:
+        self._console, self._start, self._said = console, time.monotonic(), time.monotonic()
+        self._bar = bars(console)
+        self._task = self._bar.add_task(name, total=None, note=note)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def _begin(self) -> None:
+        self._start = self._said = time.monotonic()
+
+    def _elapsed(self) -> float:
+        return max(time.monotonic() - self._start, 1e-9)
+
+    def _left(self, done: int, rest: int) -> str:
+        """The time the rest should take, `done` being what was done since the begin."""
+        return f"{duration(self._elapsed() / done * rest)} left" if done else "estimating"
+
+    def _show(self, at: int, total: int, note: str) -> None:
+        self._bar.update(self._task, total=total, completed=at, note=note)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._said >= _LINE_EVERY_S:
+            self._said = now
+            self._console.print(note, markup=False)
+
+
+class DataProgress(_Progress):
+    """Watches clips being stored; those stored before count as done, not as work."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console, name, "looking for clips")
+        self._total = self._before = self._done = self.frames = 0
+
+    def unpacking(self, archive: Path) -> None:
+        """An archive is being unpacked."""
+        self._bar.update(self._task, note=f"unpacking {archive.name}")
+        if not self._console.is_terminal:
+            self._console.print(f"unpacking {archive.name}", markup=False)
+
+    def begin(self, clips: int, stored: int) -> None:
+        """`stored` of `clips` were stored before."""
+        self._total, self._before = clips, stored
+        self._begin()
+        self._tell()
+
+    def clip(self, clip_id: str, frames: int, problem: str) -> None:
+        """A clip is stored with so many frames, or skipped."""
+        self._done += 1
+        self.frames += frames
+        if problem:
+            self._console.print(f"skipped {clip_id}: {problem}", markup=False, soft_wrap=True)
+        self._tell()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether there was a clip to decode."""
+        return self._before < self._total
+
+    @property
+    def rate(self) -> float:
+        """Frames a second since the first clip was begun."""
+        return self.frames / self._elapsed()
+
+    def _tell(self) -> None:
+        at = self._before + self._done
+        left = self._left(self._done, self._total - at)
+        note = f"{at}/{self._total} clips, {self.rate:.0f} frames/s, {left}"
+        self._show(at, self._total, note)
+
+
+class FeatureProgress(_Progress):
+    """Watches features being made of frames."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console, name, "loading the net")
+        self._before: int | None = None
+        self.made = 0
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Of so many frames, those done, first those that were done before."""
+        if self._before is None:
+            self._before = done
+            self._begin()
+        self.made = done - self._before
+        left = self._left(self.made, total - done)
+        self._show(done, total, f"{done}/{total} frames, {self.rate:.0f} frames/s, {left}")
+
+    @property
+    def rate(self) -> float:
+        """Frames a second since the first was begun."""
+        return self.made / self._elapsed()

@@ -1,0 +1,94 @@
+"""The Pareto front of a study with several objectives, as a person reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rankbench.analysis.stats.pareto import costs_of, dominated_share, front
+from rankbench.cli.summary import STYLE, titles, varied
+from rankbench.common.text import label, metric, ratio
+from rankbench.engine.queue import Row, by_point, objective_values
+from rankbench.study.config import Study
+from rankbench.study.feasibility import constraint_violations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The points of a study that no feasible one dominates, best first by the first objective.
+
+    `points`: the runs of each; `values`: its objectives; `dominated`, `infeasible`: how many other
+    points there are; `share`: of the box of feasible values that the front dominates, 0 to 1.
+    """
+
+    points: list[list[Row]]
+    values: list[list[float]]
+    dominated: int
+    infeasible: int
+    share: float
+
+
+def front_of(study: Study, rows: Iterable[Row]) -> Front:
+    """The front of the points in `rows` whose runs are all done, means over seeds."""
+    directions = [direction for _, direction in study.search.objectives]
+    feasible: list[tuple[list[Row], list[float]]] = []
+    infeasible = 0
+    for runs in by_point(rows):
+        values = objective_values(study, runs)
+        if values is None:
+            continue
+        if any(v > 0 for v in constraint_violations(study, runs).values()):
+            infeasible += 1
+        else:
+            feasible.append((runs, values))
+    if not feasible:
+        return Front(points=[], values=[], dominated=0, infeasible=infeasible, share=0.0)
+    costs = costs_of([values for _, values in feasible], directions)
+    kept = sorted(front(costs), key=lambda index: tuple(costs[index]))
+    return Front(
+        points=[feasible[index][0] for index in kept],
+        values=[feasible[index][1] for index in kept],
+        dominated=len(feasible) - len(kept),
+        infeasible=infeasible,
+        share=dominated_share(costs),
+    )
+
+
+def front_table(study: Study, rows: Iterable[Row], most: int = 20) -> Group:
+    """The first `most` points of the front, with their objectives; what is not on it, counted."""
+    found = front_of(study, rows)
+    params = [json.loads(runs[0]["params"]) for runs in found.points]
+    extra = varied(params)
+    table = Table("point", *titles(extra), **STYLE)
+    for column, direction in study.search.objectives:
+        arrow = "↓" if direction == "minimize" else "↑"
+        table.add_column(f"{column} {arrow}", justify="right", no_wrap=True)
+    table.add_column("CR", justify="right", no_wrap=True)
+    for runs, chosen, values in list(zip(found.points, params, found.values, strict=True))[:most]:
+        shown = (_number(value) for value in values)
+        settings = (str(chosen.get(key, "")) for key in extra)
+        table.add_row(label(runs[0]), *settings, *shown, ratio(runs[0]["compression_ratio"]))
+    # A title would be folded to the width of the table.
+    parts: list[RenderableType] = [Text(_title(study, found), style="italic")]
+    if found.points:
+        parts.append(table)
+    if len(found.points) > most:
+        parts.append(f"... and {len(found.points) - most} more")
+    return Group(*parts)
+
+
+def _title(study: Study, found: Front) -> str:
+    others = [f"{found.dominated} dominated"]
+    if study.search.constraints:
+        others.append(f"{found.infeasible} break a constraint")
+    share = f"; it dominates {found.share:.0%} of the feasible range" if found.points else ""
+    return f"{study.name}: Pareto front of {len(found.points)} points ({', '.join(others)}){share}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else metric(value)

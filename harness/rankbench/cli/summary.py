@@ -1,0 +1,163 @@
+"""Tables a person reads before and after a study runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
+
+from rankbench.common.text import count, duration, label, metric, plain, ratio
+from rankbench.engine.execute import layer_facts
+from rankbench.engine.queue import Grid, Row
+from rankbench.store.schema import PRUNED
+from rankbench.study.config import Study
+from rankbench.study.feasibility import breaches
+
+# Numbers that are no part of a word; addresses; the hashes of points and runs.
+_VARIES = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{16}\b|(?<![A-Za-z_])[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
+
+STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
+
+
+def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
+    """The first `most` points with their counts and the estimated time of one run each."""
+    extra = varied(grid.params.values())
+    modes = Column("modes", max_width=12, overflow="fold")
+    table = Table(Column("point", min_width=12), modes, *titles(extra), title="points", **STYLE)
+    for title in ("parameters", "CR", "FLOP/row", "time"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, point in list(grid.points.items())[:most]:
+        layer = point.layer
+        table.add_row(
+            label({**layer_facts(layer), **point.task.describe()}),
+            f"{_modes(layer.in_modes)} -> {_modes(layer.out_modes)}",
+            *(str(grid.params[name].get(key, "")) for key in extra),
+            f"{layer.num_params:,}",
+            ratio(layer.compression_ratio),
+            count(layer.cost(1).flops),
+            duration(seconds[name]),
+        )
+    return table
+
+
+def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
+    """The best points by the first objective: means over seeds, plus or minus one sd.
+
+    Points that break a constraint come after all others, each with what it breaks.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["status"] == "done":
+            groups.setdefault(row["point_id"], []).append(row)
+    objectives = study.search.objectives
+    shown_anyway = ("num_params", "compression_ratio", "duration_s")
+    columns = [name for name, _ in objectives if name not in shown_anyway]
+    broken = {name: "; ".join(breaches(study, runs)) for name, runs in groups.items()}
+    ranked = sorted(
+        groups.values(),
+        key=lambda runs: (bool(broken[runs[0]["point_id"]]), _rank(runs, *objectives[0])),
+    )
+    shown = f"best {most} of {len(ranked)} points" if len(ranked) > most else "points"
+    infeasible = sum(map(bool, broken.values()))
+    shown += f", {infeasible} of them infeasible" if infeasible else ""
+    params = [json.loads(runs[0]["params"]) for runs in ranked]
+    extra = varied(params)
+    title = f"{study.name}: {shown}, by {objectives[0][0]} (mean ± sd over seeds)"
+    table = Table(Column("point", no_wrap=True), *titles(extra), title=title, **STYLE)
+    for name in ("parameters", "CR", *columns, "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if infeasible:
+        table.add_column("breaks", overflow="fold")
+    for runs, chosen in list(zip(ranked, params, strict=True))[:most]:
+        table.add_row(
+            label(runs[0]),
+            *(str(chosen.get(key, "")) for key in extra),
+            f"{runs[0]['num_params']:,}",
+            ratio(runs[0]["compression_ratio"]),
+            *(_mean_sd([run.get(name) for run in runs]) for name in columns),
+            duration(statistics.mean(run["duration_s"] for run in runs)),
+            *([broken[runs[0]["point_id"]]] if infeasible else []),
+            style="dim" if broken[runs[0]["point_id"]] else None,
+        )
+    return table
+
+
+def varied(params: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Settings with several values that a point's label does not tell, in order of their names."""
+    rows = list(params)
+    names = {name for row in rows for name in row if ".layer." not in f".{name}"}
+    told = {"task.learner", "branch"}
+    return [name for name in sorted(names - told) if len({row.get(name) for row in rows}) > 1]
+
+
+def titles(names: Sequence[str]) -> list[str]:
+    """Settings as the heads of columns."""
+    return [name.rsplit(".", 1)[-1].replace("learning_rate", "lr") for name in names]
+
+
+def status_counts(rows: Iterable[Row]) -> str:
+    """ "12 done, 1 timeout" for the statuses there are."""
+    counts = Counter(row["status"] for row in rows)
+    return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none"
+
+
+def failure_table(rows: Iterable[Row]) -> Table | None:
+    """Failed runs by status and reason, the most frequent first; None where none failed.
+
+    A reason is the first line of the error, its numbers and addresses taken out.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["status"] not in ("done", PRUNED):
+            groups.setdefault((row["status"], reason(row["error"])), []).append(row["run_id"])
+    if not groups:
+        return None
+    table = Table(title="failed runs by reason", **STYLE)
+    table.add_column("runs", justify="right")
+    table.add_column("status", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("for example", no_wrap=True)
+    for (status, told), runs in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        table.add_row(str(len(runs)), status, plain(told), min(runs))
+    return table
+
+
+def reason(error: str | None) -> str:
+    """The first line of an error with # for every number, address and hash."""
+    lines = (error or "").strip().splitlines()
+    return _VARIES.sub("#", lines[0]) if lines else "no reason given"
+
+
+def earlier_note(stored: int, own: int) -> str | None:
+    """One line on stored runs that the study as it is now does not count, None without any."""
+    if stored <= own:
+        return None
+    return (
+        f"{stored - own} more stored runs are of earlier settings of this study (points or seeds"
+        " that are no longer in it); they are kept and not counted"
+    )
+
+
+def _rank(runs: Sequence[Row], column: str, direction: str) -> float:
+    values = [run[column] for run in runs if run.get(column) is not None]
+    if not values:
+        return float("inf")
+    mean = statistics.fmean(values)
+    return mean if direction == "minimize" else -mean
+
+
+def _mean_sd(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if len(known) < 2 or len(set(known)) == 1:
+        return metric(known[0]) if known else "-"
+    return f"{metric(statistics.mean(known))} ± {statistics.stdev(known):.1g}"
+
+
+def _modes(modes: Sequence[int]) -> str:
+    return "x".join(str(mode) for mode in modes)

@@ -1,0 +1,1 @@
+"""Features of frames and images, made by a CNN or read from a file."""

@@ -1,0 +1,181 @@
+"""Captions of images, from the files they are distributed as: who says what, on which side."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rankbench.common.checks import one_of
+
+SIDES = ("train", "validation", "test")
+# What others call a side; Karpathy's restval is trained on.
+_SIDE_OF = {
+    **{side: side for side in SIDES},
+    **{"val": "validation", "dev": "validation", "restval": "train"},
+    "none": "",
+}
+_TOKEN_LINE = re.compile(r"^(?P<image>[^\t]+)#(?P<number>\d+)\t(?P<caption>.*)$")
+COLUMNS = ("image_id", "cap_idx", "caption", "split")
+
+Said = tuple[str, int, str, str]  # image, number, caption, side: empty where the file tells none
+
+
+@dataclass(kw_only=True)
+class Captioned:
+    """An image with its captions in order, on one side or, empty, on none."""
+
+    image: str
+    side: str
+    captions: list[str] = field(default_factory=list)
+
+
+def read_captions(files: Sequence[str], lists: Sequence[str] = ()) -> list[Captioned]:
+    """The images of caption files, in the order of their names.
+
+    `files`: each a path, or SIDE=PATH for a file whose captions are all of one side. A path is
+    MSCOCO's JSON, Karpathy's JSON, a Parquet of image_id, cap_idx, caption, split, or a token file
+    of Flickr8k or Flickr30k (image.jpg#0<TAB>caption). `lists`: SIDE=PATH, a file of image names.
+
+    Raises ValueError for a file that cannot be used, an image on two sides, and one on none while
+    no list says why.
+    """
+    if not files:
+        raise ValueError("--captions must name a file")
+    listed = dict(_listed(lists))
+    images: dict[str, Captioned] = {}
+    for given in files:
+        side, path = _given("--captions", given)
+        rows = _reader(path)
+        for image, _, caption, own in sorted(_within(path, rows), key=lambda said: said[:2]):
+            _add(images, image, caption, listed.get(image, "") if lists else side or own, path)
+    missing = [name for name in listed if name not in images]
+    if missing:
+        raise ValueError(f"--side: {len(missing)} images have no caption, such as {missing[0]}")
+    if not any(image.side for image in images.values()):
+        raise ValueError(
+            "the captions are of no side: give SIDE=FILE to --captions, or lists of image names by"
+            f" --side SIDE=FILE; sides are {', '.join(SIDES)}"
+        )
+    return [images[name] for name in sorted(images)]
+
+
+def _add(images: dict[str, Captioned], image: str, caption: str, side: str, path: Path) -> None:
+    known = images.setdefault(image, Captioned(image=image, side=side))
+    if known.side != side:
+        sides = " and ".join(repr(one or "none") for one in (known.side, side))
+        raise ValueError(f"captions file {path}: image {image} is on two sides, {sides}")
+    known.captions.append(caption)
+
+
+def _listed(lists: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Image and side of every line of the lists; ValueError for an image that is on two."""
+    seen: dict[str, str] = {}
+    for given in lists:
+        side, path = _given("--side", given)
+        if not side:
+            raise ValueError(f"--side must be SIDE=FILE, got {given!r}")
+        for image in filter(None, map(str.strip, _text(path).splitlines())):
+            if seen.setdefault(image, side) != side:
+                raise ValueError(f"--side: image {image} is on two sides, {seen[image]} and {side}")
+            yield image, side
+
+
+def _given(option: str, given: str) -> tuple[str, Path]:
+    """SIDE=PATH or a path; a path may have an equals sign where no side stands before it."""
+    side, equals, rest = given.partition("=")
+    if equals and side in _SIDE_OF:
+        return _side(option, side), Path(rest).expanduser()
+    if equals and not Path(given).expanduser().exists():
+        one_of(f"the side in {option} {given}", side, SIDES)
+    return "", Path(given).expanduser()
+
+
+def _side(where: str, name: str) -> str:
+    """One of SIDES or empty, from what a file calls it."""
+    if name not in _SIDE_OF:
+        raise ValueError(f"{where}: split must be one of: {', '.join(_SIDE_OF)}; got {name!r}")
+    return _SIDE_OF[name]
+
+
+def _reader(path: Path) -> Iterable[Said]:
+    readers: dict[str, Callable[[Path], Iterable[Said]]] = {".json": _json, ".parquet": _parquet}
+    return readers.get(path.suffix.lower(), _tokens)(path)
+
+
+def _within(path: Path, rows: Iterable[Said]) -> Iterator[Said]:
+    """The rows of a file, each with a caption; ValueError for none at all."""
+    empty = True
+    for image, number, caption, side in rows:
+        empty = False
+        if not caption.strip():
+            raise ValueError(f"captions file {path}: caption {number} of image {image} is empty")
+        yield image, number, caption.strip(), side
+    if empty:
+        raise ValueError(f"captions file {path}: it holds no caption")
+
+
+def _tokens(path: Path) -> Iterator[Said]:
+    for at, line in enumerate(_text(path).splitlines(), 1):
+        if line.strip():
+            found = _TOKEN_LINE.match(line)
+            if found is None:
+                shape = "image.jpg#0<TAB>caption"
+                raise ValueError(f"captions file {path}: line {at} must be {shape}, got {line!r}")
+            yield found["image"], int(found["number"]), found["caption"], ""
+
+
+def _json(path: Path) -> list[Said]:
+    try:
+        held = json.loads(_text(path))
+        images = held["images"]
+        if "annotations" not in held:
+            return list(_karpathy(path, images))
+        names = {image["id"]: str(image.get("file_name", image["id"])) for image in images}
+        told = held["annotations"]
+        return [(names[one["image_id"]], int(one["id"]), str(one["caption"]), "") for one in told]
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"captions file {path} is neither MSCOCO's JSON (images, annotations) nor Karpathy's"
+            f" (images with sentences and split): {type(error).__name__} {error}"
+        ) from error
+
+
+def _karpathy(path: Path, images: Iterable[Any]) -> Iterator[Said]:
+    for image in images:
+        side = _side(f"captions file {path}", image["split"])
+        for number, one in enumerate(image["sentences"]):
+            yield str(image["filename"]), number, str(one["raw"]), side
+
+
+def _parquet(path: Path) -> Iterator[Said]:
+    try:
+        names = pq.read_schema(path).names
+        absent = [name for name in COLUMNS if name not in names]
+        rows = [] if absent else pq.read_table(path, columns=list(COLUMNS)).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:  # text may be no UTF-8, too
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"captions file {path} cannot be read as Parquet: {reason}") from error
+    if absent:
+        raise ValueError(f"captions file {path}: it has no column {', '.join(absent)}")
+    for row in rows:
+        if None in row.values():
+            raise ValueError(f"captions file {path}: a row of image {row['image_id']} has a null")
+        if not isinstance(row["cap_idx"], int):
+            raise ValueError(f"captions file {path}: cap_idx must hold integers")
+        side = _side(f"captions file {path}", row["split"])
+        yield str(row["image_id"]), row["cap_idx"], str(row["caption"]), side
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no UTF-8 text"
+        raise ValueError(f"file {path} cannot be read: {reason}") from error

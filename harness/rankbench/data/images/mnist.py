@@ -1,0 +1,162 @@
+"""MNIST as it is distributed, idx files or a .npz, into a stored set of pictures.
+
+Letters: n pictures of 28 x 28 pixels.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankbench.data.sets.catalog import SetSpec, SetWriter
+from rankbench.data.sets.set_file import Row, short_hash
+
+SIDE = 28
+PIXELS = SIDE**2
+CLASSES = 10
+SIDES = ("test", "train")  # in the order of their clip_id
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+# array -> the names that its idx file goes by, each with or without .gz.
+FILES = {
+    "x_train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
+    "y_train": ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte"),
+    "x_test": ("t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"),
+    "y_test": ("t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"),
+}
+_DAMAGED = (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mnist:
+    """Pictures (n, 28, 28) and labels (n,) of both sides, all uint8, read from `path`.
+
+    Raises ValueError naming the array that is not what it must be.
+    """
+
+    path: Path
+    x_train: Bytes
+    y_train: Bytes
+    x_test: Bytes
+    y_test: Bytes
+
+    def __post_init__(self) -> None:
+        for side in ("train", "test"):
+            x, y = getattr(self, f"x_{side}"), getattr(self, f"y_{side}")
+            if x.ndim != 3 or x.shape[1:] != (SIDE, SIDE) or not len(x) or x.dtype != np.uint8:
+                raise self._wrong(
+                    f"x_{side} must be (n, {SIDE}, {SIDE}) of uint8, it is {x.shape} of {x.dtype}"
+                )
+            if y.shape != (len(x),) or y.dtype.kind not in "iu":
+                raise self._wrong(
+                    f"y_{side} must be {len(x)} integers, a picture of x_{side} each,"
+                    f" it is {y.shape} of {y.dtype}"
+                )
+            if y.min() < 0 or y.max() >= CLASSES:
+                raise self._wrong(f"labels of y_{side} must be 0 to {CLASSES - 1}")
+
+    def _wrong(self, what: str) -> ValueError:
+        return ValueError(f"MNIST at {self.path}: {what}")
+
+
+def read_mnist(path: Path) -> Mnist:
+    """MNIST from a folder of its four idx files, gzipped or not, or from a .npz of four arrays.
+
+    Nothing in it is run. Raises ValueError for files that are missing or not whole.
+    """
+    if not path.exists():
+        raise ValueError(f"MNIST at {path}: there is no such file or folder")
+    arrays = {name: _idx(_found(path, name), name) for name in FILES} if path.is_dir() else {}
+    return Mnist(path=path, **(arrays or _npz(path)))
+
+
+def store_mnist(path: Path, name: str) -> Path:
+    """Store MNIST as the set `name`, a row for each side and class; the set's folder.
+
+    Raises ValueError for files that cannot be used, and OSError when the cache cannot be written.
+    """
+    data = read_mnist(path)
+    settings = {"height": SIDE, "width": SIDE, "channels": 1}
+    spec = SetSpec(name=name, kind="images", features=PIXELS, settings=settings)
+    with SetWriter(spec) as writer:
+        writer.keep(0)  # of other files, perhaps
+        for side in SIDES:
+            x, y = getattr(data, f"x_{side}"), getattr(data, f"y_{side}")
+            for digit in np.unique(y).tolist():
+                pixels = x[y == digit].reshape(-1, PIXELS)
+                writer.append(_row(side, digit, path.name, pixels), pixels)
+        return writer.finish()
+
+
+def _row(side: str, digit: int, source: str, pixels: Bytes) -> Row:
+    return {
+        "clip_id": f"{side}-{digit}",
+        "cls": str(digit),
+        "label": digit,
+        "group": side,
+        "ordered": False,
+        "clip_len": -1,
+        "source": source,
+        "source_hash": short_hash(np.ascontiguousarray(pixels).data.cast("B")),
+        "side": side,
+    }
+
+
+def _found(folder: Path, name: str) -> Path:
+    names = [candidate + end for candidate in FILES[name] for end in ("", ".gz")]
+    for candidate in names:
+        if (folder / candidate).is_file():
+            return folder / candidate
+    raise ValueError(f"MNIST at {folder}: it has no file {names[0]}, gzipped or not")
+
+
+def _idx(path: Path, name: str) -> Bytes:
+    """The array of an idx file: 0, 0, 8 (unsigned bytes), dimensions, sizes, then the bytes."""
+    dimensions = 3 if name.startswith("x") else 1
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(4 + 4 * dimensions)
+            if header[:4] != bytes([0, 0, 8, dimensions]) or len(header) < 4 + 4 * dimensions:
+                raise ValueError(f"it is no idx file of {dimensions} dimensions")
+            sizes = tuple(int(size) for size in np.frombuffer(header[4:], ">u4"))
+            length = int(np.prod(sizes, dtype=object))
+            content = file.read(length + 1)
+    except OSError as error:
+        raise ValueError(f"MNIST file {path} cannot be read: {_line(error)}") from error
+    except _DAMAGED as error:
+        raise ValueError(f"MNIST file {path} is not whole: {_line(error)}") from error
+    if len(content) != length:
+        there = "more" if len(content) > length else f"{len(content)}"
+        raise ValueError(
+            f"MNIST file {path} is not whole: {length} bytes should follow, {there} do"
+        )
+    return np.frombuffer(content, np.uint8).reshape(sizes)
+
+
+def _npz(path: Path) -> dict[str, Bytes]:
+    try:
+        with path.open("rb") as stream:
+            held = np.load(stream, allow_pickle=False)
+            if isinstance(held, np.ndarray):
+                raise ValueError("it is one array")
+            missing = [name for name in ARRAYS if name not in held.files]
+            if missing:
+                raise KeyError(f"it has no array {', '.join(missing)}")
+            return {name: held[name] for name in ARRAYS}
+    except OSError as error:
+        raise ValueError(f"MNIST file {path} cannot be read: {_line(error)}") from error
+    except _DAMAGED as error:
+        raise ValueError(f"MNIST file {path} is not a whole .npz: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return str(error.args[0])
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""Stored data sets: files, catalogue, reading and writing."""

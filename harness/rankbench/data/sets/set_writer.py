@@ -1,0 +1,287 @@
+"""Writing a set clip by clip: what is written stays, whenever the process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankbench.data.sets.set_file import (
+    ARRAY,
+    INDEX,
+    META,
+    Row,
+    SetSpec,
+    index_table,
+    read_index,
+    set_folder,
+    short_hash,
+)
+from rankbench.store.parquet_file import make_folder, publish, stage
+
+HEADER = 128  # bytes; numpy leaves room in it for any number of rows
+
+
+class SetWriter:
+    """Writes the set of `spec`; what an earlier process wrote of the same spec is kept.
+
+    An array that grows, and a journal beside it of the clips that are whole in it. `entries`: the
+    journal's, in order: the row of a clip, or of one skipped (`reason` instead of `first`).
+    `scratch`: a folder for what is needed until `close`. Append clips in the order of clip_id.
+
+    Raises ValueError when what has its name is of another kind, OSError when the cache cannot be
+    written or another process writes the same set.
+    """
+
+    def __init__(self, spec: SetSpec) -> None:
+        self.spec, self.folder = spec, set_folder(spec.name)
+        self.scratch = self.folder / "scratch"
+        self.entries: list[Row] = []
+        self._count = 0  # frames written
+        self._array_path = self.folder / f"{ARRAY}.part"
+        self._journal_path = self.folder / "journal.jsonl"
+        self._check_kind()
+        with self._writing():
+            make_folder(self.folder)
+            self._lock = (self.folder / "lock").open("w")
+        try:
+            with self._writing():
+                self._take_lock()
+                self._clear_scratch()
+                self.scratch.mkdir()
+                self._resume()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> SetWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the clips written so far."""
+        return [entry for entry in self.entries if "reason" not in entry]
+
+    @property
+    def skipped(self) -> list[Row]:
+        """The clips skipped so far: clip_id, source, source_hash, reason."""
+        return [entry for entry in self.entries if "reason" in entry]
+
+    def keep(self, count: int) -> None:
+        """Drop all entries but the first `count`, with their frames."""
+        if count >= len(self.entries):
+            return
+        kept = self.entries[:count]
+        with self._writing():
+            self._journal.close()
+            self._start_journal(kept)
+            self._cut_array()
+
+    def append(self, row: Mapping[str, Any], frames: NDArray[Any]) -> None:
+        """Write a clip: its row without first, frames and frames_hash; `frames` (t, f).
+
+        It is on disk when this returns. Raises ValueError for a clip out of order or frames of
+        another shape or dtype, and OSError when it cannot be written.
+        """
+        self.append_all([(row, frames)])
+
+    def append_all(self, clips: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> None:
+        """Write clips as `append` does each; the journal says so of all of them or none."""
+        last = self.entries[-1]["clip_id"] if self.entries else ""
+        for row, frames in clips:
+            self._check(row["clip_id"], frames, last)
+            last = row["clip_id"]
+        noted, count = [], self._count
+        with self._writing():
+            for row, frames in clips:
+                data = np.ascontiguousarray(frames).data.cast("B")
+                placed = {"first": count, "frames": len(frames), "frames_hash": short_hash(data)}
+                noted.append({**row, **placed})
+                self._array.write(data)
+                count += len(frames)
+            self._array.flush()
+            os.fdatasync(self._array.fileno())  # before the journal says so
+            self._note(*noted)
+        self._count = count
+
+    def skip(self, row: Mapping[str, Any], reason: str) -> None:
+        """Note that a clip is not in the set, and why."""
+        known = {name: row[name] for name in ("clip_id", "source", "source_hash")}
+        with self._writing():
+            self._note({**known, "reason": reason})
+
+    def finish(self) -> Path:
+        """Publish the set, in place of one of the same name; its folder.
+
+        Raises ValueError when no clip was written.
+        """
+        if not self.rows:
+            raise ValueError(f"the set {self.spec.name} would have no clip")
+        rows = self.rows
+        table = index_table(rows, self.spec.metadata(rows), self.skipped)
+        with self._writing():
+            self._array.seek(0)
+            self._array.write(self._header(self._count))
+            self._array.flush()
+            os.fsync(self._array.fileno())
+            staged = stage(self.scratch / INDEX, table, compression="zstd")
+            # An array without an index is never read: the old one goes first, the new comes last.
+            (self.folder / INDEX).unlink(missing_ok=True)
+            publish(self._array_path, self.folder / ARRAY)
+            publish(staged, self.folder / INDEX)
+            self._journal_path.unlink()
+        return self.folder
+
+    def discard(self) -> None:
+        """Delete what is written and not published."""
+        with self._writing():
+            self._journal_path.unlink(missing_ok=True)
+            self._array_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the set; what is written and not published waits for the next writer."""
+        self._array.close()
+        self._journal.close()
+        self._clear_scratch()
+        self._lock.close()
+
+    def _check_kind(self) -> None:
+        """Frames took hours and are not to be lost to features of the same name."""
+        try:
+            kind = json.loads(read_index(self.folder).schema.metadata[META])["kind"]
+        except (OSError, ValueError, KeyError):  # there is none, or it is damaged
+            return
+        if kind != self.spec.kind:
+            raise ValueError(f"the set {self.spec.name} holds {kind}; choose another name")
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(error.errno, "another process is writing it") from None
+
+    def _clear_scratch(self) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _resume(self) -> None:
+        """Take up the entries whose frames are whole; start anew without any of this spec."""
+        array, journal = self._array_path, self._journal_path
+        if journal.exists() and not array.exists() and not (self.folder / INDEX).exists():
+            published = self.folder / ARRAY  # killed between the array's name and the index's
+            if published.exists():
+                published.replace(array)
+        size = array.stat().st_size if array.exists() else 0
+        self._start_journal(list(self._whole_entries(size)))
+        self._array = array.open("r+b" if size >= HEADER else "w+b")
+        self._cut_array()
+
+    def _whole_entries(self, size: int) -> Iterator[Row]:
+        lines = list(_lines(self._journal_path))
+        if size < HEADER or not lines or lines[0] != self.spec.plain():
+            return
+        for entry in lines[1:]:
+            end = 0 if "reason" in entry else entry["first"] + entry["frames"]
+            if HEADER + end * self._row_bytes > size:
+                return
+            yield entry
+
+    def _start_journal(self, entries: list[Row]) -> None:
+        """Replace the journal by one of these entries."""
+        new = self.scratch / self._journal_path.name
+        lines = [self.spec.plain(), *entries]
+        new.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        new.replace(self._journal_path)
+        self._journal = self._journal_path.open("a")
+        self.entries = entries
+
+    def _note(self, *entries: Row) -> None:
+        self._journal.writelines(json.dumps(entry) + "\n" for entry in entries)
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+        self.entries += entries
+
+    def _cut_array(self) -> None:
+        """End the array behind the last whole clip."""
+        self._count = sum(row["frames"] for row in self.rows)
+        end = HEADER + self._count * self._row_bytes
+        self._array.seek(0)
+        self._array.write(self._header(0))
+        self._array.flush()
+        self._array.truncate(end)
+        self._array.seek(end)
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.spec.features * np.dtype(self.spec.dtype).itemsize
+
+    def _header(self, rows: int) -> bytes:
+        made = io.BytesIO()
+        descr = np.lib.format.dtype_to_descr(np.dtype(self.spec.dtype))
+        shape = (rows, self.spec.features)
+        np.lib.format.write_array_header_1_0(
+            made, {"descr": descr, "fortran_order": False, "shape": shape}
+        )
+        if len(made.getvalue()) != HEADER:
+            raise ValueError(f"numpy's header has {len(made.getvalue())} bytes, not {HEADER}")
+        return made.getvalue()
+
+    def _check(self, clip_id: str, frames: NDArray[Any], last: str) -> None:
+        """`last`: the clip before it, empty for none."""
+        if clip_id <= last:
+            raise ValueError(
+                f"clips of a set must come in the order of clip_id, got {clip_id!r} after {last!r}"
+            )
+        spec = self.spec
+        if frames.ndim != 2 or frames.shape[1] != spec.features or not len(frames):
+            raise ValueError(
+                f"frames of clip {clip_id} must be (t, {spec.features}), got {frames.shape}"
+            )
+        if frames.dtype != np.dtype(spec.dtype):
+            raise ValueError(f"frames of clip {clip_id} must be {spec.dtype}, got {frames.dtype}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(
+                f"cannot write the set {self.spec.name} in {self.folder}: {_why(error)};"
+                " set RANKBENCH_CACHE to use another folder"
+            ) from error
+
+
+def _why(error: OSError) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    return cause.strerror or str(cause)
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    """The journal's lines, up to one that was cut short."""
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return
+        if not line.endswith(b"\n") or not isinstance(entry, dict):
+            return
+        yield entry

@@ -1,0 +1,1 @@
+"""Videos and frames: finding, decoding, framing and caching them."""

@@ -1,0 +1,48 @@
+"""Checks and mends the results of a study on an object store, where many machines may write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from rankbench.doctor.checks import KEYS, columns_of, damage, double_rows, wrong_rows
+from rankbench.doctor.findings import QUARANTINE, Finding
+from rankbench.store.remote import ATTEMPT, RemoteTables
+from rankbench.store.schema import TABLES
+from rankbench.store.store import Store
+
+_INSIDE = " in an object"  # what is wrong with rows, and is not mended there
+
+
+def check_objects(store: Store) -> list[Finding]:
+    """Everything that is wrong in a study's objects, damaged ones first; paths begin with it.
+
+    An object is whole or not there, so that nothing is judged which others are writing.
+
+    Raises OSError in one line where the store does not answer.
+    """
+    findings: list[Finding] = []
+    place = Path(store.study)
+    for table in TABLES:
+        for name, rows in RemoteTables(str(store.root), store.study).examine(table).items():
+            if isinstance(rows, pa.Table) and table in KEYS:
+                keys = ["run_id", ATTEMPT, *KEYS[table]]
+                findings += double_rows(place / name, rows, keys, f"double rows{_INSIDE}")
+            elif isinstance(rows, Exception):
+                findings.insert(0, damage(place / name, rows, "damaged object"))
+    counting = store.read("runs", columns_of("runs"))
+    return [*findings, *wrong_rows(place / "runs", counting, f"wrong row{_INSIDE}")]
+
+
+def mend_objects(store: Store) -> list[Finding]:
+    """Move what is damaged into quarantine/, where it counts as little as before.
+
+    Raises OSError in one line where the store does not answer.
+    """
+    objects = RemoteTables(str(store.root), store.study).objects
+    damaged = [found for found in check_objects(store) if found.kind == "damaged object"]
+    for finding in damaged:
+        name = finding.path.relative_to(store.study).as_posix()
+        objects.move(name, f"{QUARANTINE}/{name}")
+    return damaged

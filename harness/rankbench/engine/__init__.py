@@ -1,0 +1,1 @@
+"""Executing a study: trial queue, workers, supervised child processes, clusters."""

@@ -1,0 +1,115 @@
+"""Place the workers of a study on a Ray cluster: an actor for each GPU, or each share of CPUs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from rankbench.engine.queue import Row
+from rankbench.engine.runner import StudyRun
+from rankbench.study.config import Study
+from rankbench.tasks.point import Point
+
+_POLL_S = 1.0
+_GRACE_S = 30.0  # how long workers that are told to stop may take
+
+
+class Unwatched:
+    """Watches a worker whose screen nobody sees."""
+
+    def started(self, worker: int, point: Point, seed: int) -> None:
+        """A worker begins a run."""
+
+    def progressed(self, worker: int, table: str, row: Row) -> None:
+        """A run yields a row."""
+
+    def finished(self, worker: int, row: Row) -> None:
+        """A run has ended."""
+
+    def spared(self, point: Point, runs: int) -> None:
+        """So many runs of a pruned point will not be."""
+
+
+class Member:
+    """A worker that joins a study where Ray has placed it."""
+
+    def __init__(self, study: Study) -> None:
+        self._execution = StudyRun(study)
+
+    def work(self) -> str | None:
+        """Measure with the others until nothing is left; what stopped it, if anything."""
+        try:
+            self._execution.join(Unwatched(), again=False)
+        except (ValueError, OSError) as failure:
+            return str(failure)
+        return None
+
+    def stop(self) -> None:
+        """Measure nothing more."""
+        self._execution.stop.set()
+
+
+def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
+    """Start workers on the cluster of RAY_ADDRESS, or one of this machine, and wait for them.
+
+    Ray starts a worker that a lost node had again, elsewhere; its trial waits again by then.
+
+    Raises ValueError without Ray, OSError where a worker could not go on.
+    """
+    ray = _ray()
+    ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False)
+    try:
+        members = _members(ray, execution)
+        jobs = {member.work.remote(): member for member in members}
+        try:
+            failures = _wait(ray, jobs)
+        except KeyboardInterrupt:
+            execution.stop.set()
+            for member in jobs.values():
+                member.stop.remote()
+            ray.wait(list(jobs), num_returns=len(jobs), timeout=_GRACE_S)
+            return
+    finally:
+        ray.shutdown()
+    if failures:
+        raise OSError(failures[0])
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to others
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ValueError("engine=ray needs Ray: pip install 'rankbench[ray]'") from error
+    return ray
+
+
+def _members(ray: Any, execution: StudyRun) -> list[Any]:
+    """As many actors as the cluster has room for and the study has runs."""
+    study, room = execution.study, ray.cluster_resources()
+    if study.device != "cpu" and room.get("GPU", 0) >= 1:
+        share: dict[str, float] = {"num_gpus": 1, "num_cpus": 1}
+        count = int(room["GPU"])
+    else:
+        share = {"num_cpus": study.threads or 1}
+        count = int(room.get("CPU", 0) // share["num_cpus"])
+    count = max(1, min(count, execution.planned()))
+    own = dataclasses.replace(study, workers=1, threads=study.threads or 1, engine="local")
+    actor = ray.remote(Member).options(
+        max_restarts=-1, max_task_retries=-1, max_concurrency=2, **share
+    )
+    return [actor.remote(own) for _ in range(count)]
+
+
+def _wait(ray: Any, jobs: dict[Any, Any]) -> list[str]:
+    """Wait for every worker, and make room when one ends; what stopped those that failed."""
+    failures = []
+    while jobs:
+        ended, _ = ray.wait(list(jobs), num_returns=1, timeout=_POLL_S)
+        for job in ended:
+            failure = ray.get(job)
+            ray.kill(jobs.pop(job))  # one that a lost node had may need its room
+            if failure is not None:
+                failures.append(failure)
+    return failures

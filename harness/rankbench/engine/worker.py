@@ -1,0 +1,298 @@
+"""A worker: claims trials, runs their seeds, writes Parquet, then tells Optuna."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from optuna.trial import Trial, TrialState
+
+from rankbench.engine.child import run_in_child
+from rankbench.engine.exclusive import machine
+from rankbench.engine.execute import Outcome, point_facts
+from rankbench.engine.placement import place
+from rankbench.engine.queue import (
+    Grid,
+    Row,
+    TrialQueue,
+    branch_distribution,
+    branch_of,
+    finished,
+    is_pruned,
+    point_rows,
+    suggest,
+    told,
+    unfinished_seeds,
+)
+from rankbench.measure.machine import provenance
+from rankbench.store.artifacts import Artifacts
+from rankbench.store.location import study_folder
+from rankbench.store.schema import FINISHED, RETRIED
+from rankbench.store.store import Store
+from rankbench.study.config import Study
+from rankbench.study.feasibility import beyond, constrain, constraint_violations, limit_violations
+from rankbench.study.pruning import Curve, Judge
+from rankbench.tasks.base import Context
+from rankbench.tasks.point import Point
+from rankbench.training.checkpoint import Checkpoint
+
+MOST_REJECTED = 500  # draws beyond the limits in a row that cost nothing
+
+
+class Watcher(Protocol):
+    """Is told what happens; called from worker threads."""
+
+    def started(self, worker: int, point: Point, seed: int) -> None: ...
+    def progressed(self, worker: int, table: str, row: Row) -> None: ...
+    def finished(self, worker: int, row: Row) -> None: ...
+    def spared(self, point: Point, runs: int) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """What the workers of one process share.
+
+    `rows`: run_id -> row of every run, stored or new; `measured`: the new ones; `skipped`: reason
+    -> count of points invalid or beyond a limit; `curves`: run_id -> validation curve, where a
+    pruner needs them; `rejected`: draws beyond a limit since the last one within; `stop`: set once
+    nothing more is to be claimed; `failure`: what stopped a worker, if anything.
+    """
+
+    study: Study
+    store: Store
+    queue: TrialQueue
+    grid: Grid | None
+    rows: dict[str, Row]
+    measured: list[Row] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    rejected: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+    failure: BaseException | None = None
+
+    def has_ended(self, run_id: str) -> bool:
+        """Whether a run is not to be measured again."""
+        return self.rows.get(run_id, {}).get("status") in finished(self.study)
+
+    def reload(self) -> None:
+        """Learn what others have measured."""
+        self.rows.update({row["run_id"]: row for row in self.store.read("runs").to_pylist()})
+
+    def checkpoint(self, run_id: str) -> Checkpoint:
+        """Where a run keeps what it needs to go on."""
+        folder = str(checkpoints(self.study).absolute())
+        return Checkpoint(folder=folder, run_id=run_id, every_s=self.study.checkpoint_s)
+
+
+class Worker:
+    """The worker loop: claim, run, write, tell; until the queue is empty or `stop` is set."""
+
+    def __init__(self, number: int, ledger: Ledger, watcher: Watcher) -> None:
+        self.number, self.ledger, self.watcher = number, ledger, watcher
+        self.study = ledger.study
+        self.place = place(self.study, number)
+
+    def work(self) -> None:
+        """Take trials until none waits; a failure stops every worker and is kept in the ledger."""
+        queue = self.ledger.queue
+        sampler = queue.sampler(self.number, len(self.ledger.rows))
+        try:
+            while not self.ledger.stop.is_set():
+                trial = queue.claim(sampler)
+                if trial is None:
+                    return
+                self._run_trial(trial)
+        except BaseException as failure:
+            # A worker that cannot go on (results that cannot be written) stops the study.
+            self.ledger.failure = failure
+            self.ledger.stop.set()
+
+    def _run_trial(self, trial: Trial) -> None:
+        queue = self.ledger.queue
+        try:
+            point = queue.steadily(lambda: self._point(trial))
+        except ValueError as reason:
+            self.ledger.skipped[str(reason)] += 1
+            queue.tell(trial, None, TrialState.FAIL)
+            return
+        outside = beyond(self.study, point)
+        if outside is not None:
+            self._reject(trial, point, outside)
+            return
+        self.ledger.rejected = 0
+        queue.identify(trial, point.point_id)
+        if queue.is_repeated(trial):
+            self.ledger.reload()
+        if not self._measure(trial, point):
+            return
+        runs = point_rows(self.study, point, self.ledger.rows)
+        state, values = told(self.study, runs)
+        if state is TrialState.COMPLETE:
+            queue.steadily(lambda: constrain(trial, constraint_violations(self.study, runs)))
+        queue.tell(trial, values, state)
+
+    def _measure(self, trial: Trial, point: Point) -> bool:
+        """Run the seeds of a point that are missing; false where that was stopped."""
+        seeds = unfinished_seeds(self.study, point, self.ledger.rows)
+        judge = self._judge(trial, point)
+        for first in range(0, len(seeds), self.study.replicates):
+            if self.ledger.stop.is_set():
+                return False
+            group = seeds[first : first + self.study.replicates]
+            judged = judge if self.study.seeds[0] in group else None
+            self._run_seeds(point, group, trial.params, judged)
+            if is_pruned(self.study, point_rows(self.study, point, self.ledger.rows)):
+                self.watcher.spared(point, len(seeds) - first - len(group))
+                break
+        return True
+
+    def _reject(self, trial: Trial, point: Point, reason: str) -> None:
+        """Tell Optuna that a drawn point is beyond a limit, and draw another in its place.
+
+        Nothing is measured: its objectives are the worst there are, its violations say why. After
+        so many in a row a draw uses its trial up, for there may be no point within the limits.
+        """
+        self.ledger.skipped[reason] += 1
+        self.ledger.rejected += 1
+        queue = self.ledger.queue
+        if self.ledger.rejected <= MOST_REJECTED:
+            queue.steadily(lambda: trial.study.enqueue_trial({}))
+        queue.steadily(lambda: constrain(trial, limit_violations(self.study, point)))
+        queue.identify(trial, point.point_id)
+        signs = {"minimize": math.inf, "maximize": -math.inf}
+        worst = [signs[way] for _, way in self.study.search.objectives]
+        queue.tell(trial, worst, TrialState.COMPLETE)
+
+    def _judge(self, trial: Trial, point: Point) -> Judge | None:
+        """What judges the run of the first seed; told its curve where that is not run again."""
+        monitor = point.task.monitor()
+        if self.study.search.pruner == "none" or monitor is None or point.training is None:
+            return None
+        judge = Judge(trial, monitor, point.training.epochs)
+        judge.report(self.ledger.curves.get(point.run_id(self.study.seeds[0]), {}))
+        return judge
+
+    def _run_seeds(
+        self, point: Point, seeds: Sequence[int], params: dict[str, Any], judge: Judge | None
+    ) -> None:
+        """Execute one seed, or several as one program, and write a row for each.
+
+        Those that fail are tried again; only the last try is written.
+        """
+        for seed in seeds:
+            self.watcher.started(self.number, point, seed)
+        left = list(seeds)
+        for attempt in range(1, self.study.retries + 2):
+            again = attempt <= self.study.retries
+            measured = self._attempt(point, left, judge)
+            left = []
+            for row, outcome in measured:
+                if again and row["status"] in RETRIED and not self.ledger.stop.is_set():
+                    left.append(row["seed"])
+                    continue
+                row |= {
+                    "params": json.dumps(params, sort_keys=True),
+                    "search": self.study.search.asked(),
+                    "attempts": attempt,
+                }
+                self._write(row, outcome)
+                self.watcher.finished(self.number, row)
+            if not left:
+                return
+
+    def _attempt(
+        self, point: Point, seeds: Sequence[int], judge: Judge | None
+    ) -> list[tuple[Row, Outcome]]:
+        """Execute seeds as one program; return what each came to, with its row."""
+
+        def on_row(table: str, row: Row) -> None:
+            self.watcher.progressed(self.number, table, row)
+            if judge is not None:
+                judge.hear(table, row)
+
+        with machine(alone=self._is_alone(point), stop=self.ledger.stop):
+            facts = {**self._provenance(), "replicates": len(seeds)}
+            began = time.monotonic()
+            outcomes = run_in_child(
+                point,
+                [self._context(point, seed, len(seeds)) for seed in seeds],
+                time_limit_s=self.study.time_limit_s,
+                memory_limit_gb=self.study.memory_limit_gb,
+                environment=self.place.environment,
+                stop=self.ledger.stop,
+                on_row=on_row,
+                verdict=lambda: judge.verdict if judge is not None else None,
+            )
+        facts["duration_s"] = (time.monotonic() - began) / len(seeds)
+        pairs = zip(seeds, outcomes, strict=True)
+        return [({**facts, **self._row(point, seed, end)}, end) for seed, end in pairs]
+
+    def _is_alone(self, point: Point) -> bool:
+        return point.task.times() if self.study.alone == "auto" else bool(self.study.alone)
+
+    def _provenance(self) -> Row:
+        """Where and when a run is measured that starts now."""
+        return {
+            **provenance(self.place.device, self.place.gpu_index or 0),
+            "gpu_index": self.place.gpu_index,
+            "threads": self.place.threads,
+            "started_at": datetime.datetime.now(datetime.UTC),
+        }
+
+    def _context(self, point: Point, seed: int, together: int) -> Context:
+        """What a run is given; only one that is a program of its own keeps a checkpoint."""
+        kept = together == 1 and self.study.checkpoint_s > 0
+        return Context(
+            seed=seed,
+            device=self.place.device,
+            threads=self.place.threads,
+            checkpoint=self.ledger.checkpoint(point.run_id(seed)) if kept else None,
+        )
+
+    def _row(self, point: Point, seed: int, outcome: Outcome) -> Row:
+        return {
+            "run_id": point.run_id(seed),
+            "seed": seed,
+            "status": outcome.status,
+            "error": outcome.error,
+            "traceback": outcome.traceback,
+            "config": json.dumps(point.config(), sort_keys=True),
+            **point_facts(point),
+            **outcome.facts,
+        }
+
+    def _write(self, row: Row, outcome: Outcome) -> None:
+        if row["status"] not in FINISHED and self.study.storage:
+            self.ledger.reload()
+            if self.ledger.has_ended(row["run_id"]):
+                return  # the trial was given to another worker, who has done it
+        if row["status"] == "done":  # before its row, which says that all of it is there
+            files = Artifacts(self.study.results, self.study.name)
+            files.write(row["run_id"], outcome.files)
+        self.ledger.store.write_run({**outcome.tables, "runs": [row]})
+        self.ledger.rows[row["run_id"]] = row
+        self.ledger.measured.append(row)
+        if row["status"] in FINISHED:
+            self.ledger.checkpoint(row["run_id"]).drop()
+
+    def _point(self, trial: Trial) -> Point:
+        space = self.study.space
+        if self.ledger.grid is not None:
+            point_id = trial.user_attrs["point_id"]
+            return self.ledger.grid.points[point_id]
+        branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
+        params = suggest(trial, space.narrow(branch))
+        return self.study.point(space.settings(branch, params))
+
+
+def checkpoints(study: Study) -> Path:
+    """The folder of a study's checkpoints."""
+    return study_folder(study.results, study.name) / "checkpoints"

@@ -1,0 +1,1 @@
+"""What a contraction of cores with an input is: stages, orders, paths, einsum steps."""

@@ -1,0 +1,34 @@
+"""Canonical polyadic decomposition: a sum of Kronecker products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rankbench.common.checks import positive_int
+from rankbench.layers.base import Core, Layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class CP(Layer):
+    """W[j, i] = sum_n prod_k A_k[n, i_k, j_k], n = 1 .. cp_rank.
+
+    Parameters: N sum_k I_k J_k. There are no weights beside the factors.
+    """
+
+    name: ClassVar[str] = "cp"
+    RANKS: ClassVar[tuple[str, ...]] = ("cp_rank",)
+    PAIRED: ClassVar[bool] = True
+
+    cp_rank: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_int("cp_rank", self.cp_rank)
+
+    def cores(self) -> tuple[Core, ...]:
+        modes = zip(self.in_indices, self.out_indices, strict=True)
+        return tuple(Core(f"A{k}", ("n", i, j)) for k, (i, j) in enumerate(modes, 1))
+
+    def rank_sizes(self) -> dict[str, int]:
+        return {"n": self.cp_rank}

@@ -1,0 +1,1 @@
+"""What executes a contraction: torch, or C compiled for this machine."""

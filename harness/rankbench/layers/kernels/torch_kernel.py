@@ -1,0 +1,190 @@
+"""Apply a contraction with torch: chunks of rows through the stages, redone in the backward pass.
+
+Letters: b rows; h, f, k, m kept, free, summed, made; o, n outer, inner of a left product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from rankbench.layers.contraction.einsum import elements, plan_merge
+from rankbench.layers.contraction.path import Indices
+from rankbench.layers.contraction.stages import ROWS, Contraction
+from rankbench.layers.kernels.layout import Product, layout
+from rankbench.layers.kernels.target import Target
+
+
+def apply_torch(
+    contraction: Contraction, x: Tensor, cores: Sequence[Tensor], target: Target
+) -> Tensor:
+    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..)."""
+    return TorchKernel(contraction, len(x), target)(x, cores)
+
+
+class TorchKernel:
+    """A contraction made ready for a number of rows: laid out, with its groups' merging planned.
+
+    What fits into the target's chunk of intermediates is left to autograd; more rows go through
+    in chunks whose intermediates are made again in the backward pass, so that memory is bounded.
+    `chunk` sets the rows of a chunk instead.
+    """
+
+    def __init__(
+        self, contraction: Contraction, rows: int, target: Target, chunk: int | None = None
+    ) -> None:
+        per_row = target.itemsize * sum(contraction.intermediates(1))
+        self.chunk = chunk or max(1, target.speed.chunk * target.threads // per_row)
+        products = layout(contraction, min(rows, self.chunk) or 1, target)
+        self.work = _Chunk(contraction, products)
+        self.merges = [
+            (p.stage.group, plan_merge(contraction.layer, p.stage.group, p.weight))
+            for p in products
+        ]
+
+    def __call__(self, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
+        """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..), multiplied in the type of x."""
+        weights = [
+            merge.run([cores[place] for place in group]).to(x.dtype) for group, merge in self.merges
+        ]
+        if len(x) <= self.chunk:
+            return self.work.forward(x, weights)[-1]
+        run: Any = _Chunked.apply
+        return cast(Tensor, run(self.work, self.chunk, x, *weights))
+
+
+class _Chunk:
+    """The products of a contraction over some rows, forward and backward."""
+
+    def __init__(self, contraction: Contraction, products: tuple[Product, ...]) -> None:
+        self.layer = contraction.layer
+        self.products = products
+        self.sizes = self.layer.sizes()
+        self.output = (ROWS, *self.layer.out_indices)
+
+    def forward(
+        self, x: Tensor, weights: Sequence[Tensor], stages: int | None = None
+    ) -> list[Tensor]:
+        """x and what each of the first `stages` leaves; after all of them y (b, j1 * j2 * ..)."""
+        sizes = {**self.sizes, ROWS: len(x)}
+        order: Indices = (ROWS, *self.layer.in_indices)
+        made = [x]
+        T = x
+        for product, weight in zip(self.products[:stages], weights, strict=False):
+            T = _multiply(_arranged(T, order, product, sizes), weight, product, sizes)
+            order = product.after
+            made.append(T)
+        if len(made) > len(self.products):
+            y = _permuted(made[-1], order, self.output, sizes)
+            made[-1] = y.reshape(len(x), self.layer.out_features)
+        return made
+
+    def backward(
+        self, x: Tensor, weights: Sequence[Tensor], gy: Tensor, sums: Sequence[Tensor], to_x: bool
+    ) -> Tensor | None:
+        """Add the gradients of `weights` to `sums`; return that of x if it is wanted."""
+        sizes = {**self.sizes, ROWS: len(x)}
+        made = self.forward(x, weights, len(self.products) - 1)
+        g = _permuted(gy, self.output, self.products[-1].after, sizes)
+        orders = [(ROWS, *self.layer.in_indices), *(p.after for p in self.products)]
+        for place in reversed(range(len(self.products))):
+            product, weight = self.products[place], weights[place]
+            T = _arranged(made[place], orders[place], product, sizes)
+            g = g.reshape(_result_shape(T, product, sizes))
+            _add_weight_gradient(T, g, product, sums[place])
+            if place or to_x:
+                g = _input_gradient(g, weight, product, sizes)
+                arranged = tuple(label for part in product.parts for label in part)
+                g = _permuted(g, arranged, orders[place], sizes)
+        return g.reshape(x.shape) if to_x else None
+
+
+class _Chunked(torch.autograd.Function):
+    """A contraction over chunks of rows that keeps nothing but its inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, work: _Chunk, chunk: int, x: Tensor, *weights: Tensor) -> Tensor:
+        ctx.work, ctx.chunk = work, chunk
+        ctx.save_for_backward(x, *weights)
+        y = x.new_empty(len(x), work.layer.out_features)
+        for part, into in zip(x.split(chunk), y.split(chunk), strict=True):
+            into.copy_(work.forward(part, weights)[-1])
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        x, *weights = ctx.saved_tensors
+        to_x = ctx.needs_input_grad[2]
+        gx = torch.empty_like(x) if to_x else None
+        # Not in the type of bfloat16 weights: many chunks are added up.
+        sums = [torch.zeros_like(weight, dtype=_sum_type(weight.dtype)) for weight in weights]
+        first = 0
+        for part, g in zip(x.split(ctx.chunk), gy.split(ctx.chunk), strict=True):
+            to_part = ctx.work.backward(part, weights, g, sums, to_x)
+            if gx is not None and to_part is not None:
+                gx[first : first + len(part)] = to_part
+            first += len(part)
+        found = (total.to(weight.dtype) for total, weight in zip(sums, weights, strict=True))
+        return None, None, gx, *found
+
+
+def _sum_type(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _arranged(T: Tensor, order: Indices, product: Product, sizes: dict[str, int]) -> Tensor:
+    """T as the three blocks of `product`."""
+    blocks = [elements(part, sizes) for part in product.parts]
+    wanted = tuple(label for part in product.parts for label in part)
+    return _permuted(T, order, wanted, sizes).reshape(blocks)
+
+
+def _permuted(T: Tensor, order: Indices, wanted: Indices, sizes: dict[str, int]) -> Tensor:
+    if order == wanted:
+        return T
+    full = T.reshape([sizes[label] for label in order])
+    return full.permute([order.index(label) for label in wanted])
+
+
+def _multiply(T: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]) -> Tensor:
+    made = elements(product.stage.made, sizes)
+    if product.side == "left":
+        o, k, _ = T.shape
+        return torch.bmm(weight.reshape(made, k).expand(o, made, k), T)
+    h, _, k = T.shape
+    if product.stage.kept:
+        return torch.bmm(T, weight.reshape(h, k, made))
+    # (m, k) and linear: autograd then forms the gradient as g^T x, which is the fast orientation.
+    return F.linear(T, weight.reshape(made, k))
+
+
+def _result_shape(T: Tensor, product: Product, sizes: dict[str, int]) -> tuple[int, int, int]:
+    made = elements(product.stage.made, sizes)
+    one, two, three = T.shape
+    return (one, made, three) if product.side == "left" else (one, two, made)
+
+
+def _add_weight_gradient(T: Tensor, g: Tensor, product: Product, total: Tensor) -> None:
+    if product.side == "left":
+        found = torch.einsum("omn,okn->mk", g, T)
+    elif product.stage.kept:
+        found = torch.bmm(T.mT, g)
+    else:
+        found = g[0].mT @ T[0]
+    total += found.reshape(total.shape)
+
+
+def _input_gradient(g: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]) -> Tensor:
+    made = elements(product.stage.made, sizes)
+    if product.side == "left":
+        matrix = weight.reshape(made, -1).mT
+        return torch.bmm(matrix.expand(len(g), *matrix.shape), g)
+    if product.stage.kept:
+        return torch.bmm(g, weight.reshape(len(g), -1, made).mT)
+    return g @ weight.reshape(made, -1)

@@ -1,0 +1,1 @@
+"""Which contraction and kernel to choose: a cost model, or a measurement."""

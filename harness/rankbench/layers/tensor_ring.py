@@ -1,0 +1,38 @@
+"""Tensor ring: a closed chain of cores, one for each input mode and one for each output mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rankbench.layers.base import Core, Layer, one_each
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRing(Layer):
+    """W[j, i] = sum_r prod_k G_k[r_{k-1}, i_k, r_k] prod_k G_{n+k}[r_{n+k-1}, j_k, r_{n+k}].
+
+    The ring is closed, r_{n+m} = r_0; n and m, the numbers of input and output modes, may
+    differ. `tr_ranks`: one number for all, or R_0 .. R_{n+m-1}. Parameters: the denominator of
+    TR Eq. 7. TR Eq. 5; the paper's order is TR Eq. 11, input cores and then output cores.
+    """
+
+    name: ClassVar[str] = "tensor_ring"
+    RANKS: ClassVar[tuple[str, ...]] = ("tr_ranks",)
+    PAIRED: ClassVar[bool] = False
+
+    tr_ranks: int | tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        cores = len(self.in_modes) + len(self.out_modes)
+        self._normalise("tr_ranks", one_each("tr_ranks", self.tr_ranks, cores))
+
+    def cores(self) -> tuple[Core, ...]:
+        left = tuple(self.rank_sizes())
+        right = (*left[1:], left[0])
+        modes = zip(left, self.in_indices + self.out_indices, right, strict=True)
+        return tuple(Core(f"G{k}", indices) for k, indices in enumerate(modes, 1))
+
+    def rank_sizes(self) -> dict[str, int]:
+        return {f"r{k}": rank for k, rank in enumerate(self.ranks)}

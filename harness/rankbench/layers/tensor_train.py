@@ -1,0 +1,47 @@
+"""Tensor train: a chain of cores, each carrying an input mode together with an output mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rankbench.layers.base import Core, Layer, one_each, tupled
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorTrain(Layer):
+    """W[j, i] = sum_r prod_k G_k[r_{k-1}, i_k, j_k, r_k] with R_0 = R_d = 1.
+
+    `tt_ranks`: one number for all inner ranks, or R_0 .. R_d. Parameters:
+    sum_k R_{k-1} I_k J_k R_k. The border ranks, of size 1, are no dimensions of the tensors.
+    TR Eq. 2; the paper's order is left to right.
+    """
+
+    name: ClassVar[str] = "tensor_train"
+    RANKS: ClassVar[tuple[str, ...]] = ("tt_ranks",)
+    PAIRED: ClassVar[bool] = True
+
+    tt_ranks: int | tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._normalise("tt_ranks", _chain(self.tt_ranks, self.core_order))
+
+    def cores(self) -> tuple[Core, ...]:
+        left = [(), *((f"r{k}",) for k in range(1, self.core_order))]
+        right = [*left[1:], ()]
+        modes = zip(left, self.in_indices, self.out_indices, right, strict=True)
+        return tuple(Core(f"G{k}", (*a, i, j, *b)) for k, (a, i, j, b) in enumerate(modes, 1))
+
+    def rank_sizes(self) -> dict[str, int]:
+        return {f"r{k}": rank for k, rank in enumerate(self.ranks[1:-1], 1)}
+
+
+def _chain(value: Any, d: int) -> tuple[int, ...]:
+    """R_0 .. R_d from a number or a full tuple; raises ValueError unless the border is 1."""
+    if not isinstance(tupled(value), tuple):
+        return (1, *one_each("tt_ranks", value, d - 1), 1)
+    ranks = one_each("tt_ranks", value, d + 1)
+    if ranks[0] != 1 or ranks[-1] != 1:
+        raise ValueError(f"tt_ranks must begin and end with 1, got {list(ranks)}")
+    return ranks

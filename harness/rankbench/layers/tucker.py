@@ -1,0 +1,37 @@
+"""Tucker decomposition: one core that correlates the factors of all modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rankbench.layers.base import Core, Layer, one_each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tucker(Layer):
+    """W[j, i] = sum_r G[r_1, .., r_d] prod_k A_k[i_k, j_k, r_k].
+
+    `tucker_rank`: one number for all modes, or R_1 .. R_d. Parameters: sum_k I_k J_k R_k +
+    prod_k R_k. BT Eq. 10 with N = 1; the paper's order is BT Eq. 16, A_1 .. A_d and then G.
+    """
+
+    name: ClassVar[str] = "tucker"
+    RANKS: ClassVar[tuple[str, ...]] = ("tucker_rank",)
+    PAIRED: ClassVar[bool] = True
+
+    tucker_rank: int | tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ranks = one_each("tucker_rank", self.tucker_rank, self.core_order)
+        self._normalise("tucker_rank", ranks)
+
+    def cores(self) -> tuple[Core, ...]:
+        ranks = tuple(self.rank_sizes())
+        modes = zip(self.in_indices, self.out_indices, ranks, strict=True)
+        factors = tuple(Core(f"A{k}", indices) for k, indices in enumerate(modes, 1))
+        return (*factors, Core("G", ranks))
+
+    def rank_sizes(self) -> dict[str, int]:
+        return {f"r{k}": rank for k, rank in enumerate(self.ranks, 1)}

@@ -1,0 +1,135 @@
+"""Where a run is measured: machine, versions, commit, as columns of `runs`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from rankbench.common.version import VERSION
+
+_CODE = Path(__file__).resolve()
+_CPUINFO = Path("/proc/cpuinfo")
+_HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+_TIMEOUT_S = 10.0
+_MB = 10**6
+_SMI = (
+    "nvidia-smi",
+    "--query-gpu=uuid,driver_version,clocks.sm",
+    "--format=csv,noheader,nounits",
+)
+
+
+def provenance(device: str, gpu_index: int = 0) -> dict[str, Any]:
+    """The columns of `runs` that say where a run on `device` (cpu or cuda) is measured.
+
+    `gpu_index`: the GPU it uses, as torch counts them.
+
+    Clocks are those of this moment, the commit that of the first call. What cannot be read is
+    null; nothing is raised.
+    """
+    commit, dirty = _commit()
+    readers: dict[str, Callable[[], Any]] = {
+        "threads": torch.get_num_threads,
+        "host": lambda: hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        "cpu": _cpu,
+        "cpu_cores": cpu_cores,
+        "cpu_mhz": lambda: float(psutil.cpu_freq().current) or None,
+        "memory_mb": lambda: psutil.virtual_memory().total // _MB,
+        "python_version": platform.python_version,
+        "torch_version": lambda: str(torch.__version__),
+    }
+    return {
+        "device": device,
+        **{name: _or_null(read) for name, read in readers.items()},
+        **_gpu(device, gpu_index),
+        "rankbench_version": VERSION,
+        "git_commit": commit,
+        "git_dirty": dirty,
+    }
+
+
+def _or_null(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception:  # a run is worth more than any fact on its machine
+        return None
+
+
+def _cpu() -> str | None:
+    text = _CPUINFO.read_text() if _CPUINFO.exists() else ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return model[1].strip() if model else platform.processor() or None
+
+
+def cpu_cores() -> int | None:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Linux alone knows which cores a process may use
+        return os.cpu_count()
+
+
+def _gpu(device: str, index: int) -> dict[str, Any]:
+    names = ("gpu", "gpu_index", "gpu_driver", "gpu_mhz", "gpu_memory_mb")
+    facts: dict[str, Any] = dict.fromkeys(names)
+    found = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None
+    if found is not None:
+        memory_mb = found.total_memory // _MB
+        facts |= {"gpu": found.name, "gpu_index": index, "gpu_memory_mb": memory_mb}
+        answer = _or_null(lambda: _output(*_SMI))
+        if answer:
+            facts |= _parse_smi(answer, str(getattr(found, "uuid", "")))
+    return facts
+
+
+def _parse_smi(answer: str, uuid: str) -> dict[str, Any]:
+    """Driver and clock from a line "GPU-uuid, driver, MHz" for each GPU of the machine."""
+    lines = [[part.strip() for part in line.split(",")] for line in answer.splitlines()]
+    whole = [line for line in lines if len(line) == 3]
+    # All GPUs share a driver; the clock is this GPU's or, where no line is known to be its, null.
+    clocks = [clock for name, _, clock in whole if len(whole) == 1 or (uuid and uuid in name)]
+    return {
+        "gpu_driver": whole[0][1] if whole else None,
+        "gpu_mhz": _or_null(lambda: float(clocks[0])),
+    }
+
+
+@lru_cache(maxsize=1)
+def _commit() -> tuple[str | None, bool | None]:
+    """Commit of the checkout that this file is tracked in, and whether it has changes."""
+    try:
+        _git("ls-files", "--error-unmatch", str(_CODE))  # not a checkout that happens to be around
+        # A study that writes into the checkout's results/ does not change the code it measures.
+        changes = _git("status", "--porcelain", "--", ":/", ":(top,exclude)results")
+        return _git("rev-parse", "HEAD"), changes != ""
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def _git(*arguments: str) -> str:
+    return _output("git", "--no-optional-locks", "-C", str(_CODE.parent), *arguments)
+
+
+def _output(*command: str) -> str:
+    # A git hook's environment names the checkout of the hook, whatever -C says.
+    environment = {key: value for key, value in os.environ.items() if key not in _HOOK}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        check=True,
+        env=environment,
+        errors="replace",
+        text=True,
+        timeout=_TIMEOUT_S,
+    )
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Results on disk: schema, Parquet files in a folder or an object store, queries, export."""

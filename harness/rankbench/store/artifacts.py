@@ -1,0 +1,84 @@
+"""Files that a run leaves beside its rows, such as pictures: whole, or not there.
+
+Layout: `<root>/<study>/artifacts/<run_id>/NAME`, in a folder or on an object store.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow.fs import FileType
+
+from rankbench.store.location import is_remote
+from rankbench.store.objects import Objects, listed
+from rankbench.store.parquet_file import check_name, make_folder, publish, unwritable
+
+FOLDER = "artifacts"
+COLUMNS = ("run_id", "name", "content")
+
+
+class Artifacts:
+    """The files of the runs of `study` below `root`, a folder or a URL.
+
+    Raises ValueError for a study's name that cannot be a folder's name, and for an unknown URL.
+    """
+
+    def __init__(self, root: Path | str, study: str) -> None:
+        check_name("study", study)
+        self.root, self.study, self.remote = root, study, is_remote(root)
+
+    def write(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Write the files of a run by name, each in place of one of that name.
+
+        Raises ValueError for what cannot name a file, OSError naming what cannot be written.
+        """
+        check_name("run_id", run_id)
+        for name, content in files.items():
+            check_name("the name of an artifact", name)
+            if self.remote:
+                place = f"{FOLDER}/{run_id}/{name}"
+                Objects(str(self.root), self.study).put(place, pa.py_buffer(content))
+            else:
+                _write(self._folder / run_id / name, content)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every file as {run_id, name, content}, in the order of run_id and name.
+
+        Raises OSError in one line where they cannot be read.
+        """
+        found = self._stored() if self.remote else self._local()
+        return sorted(found, key=lambda file: (file["run_id"], file["name"]))
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.root) / self.study / FOLDER
+
+    def _local(self) -> Iterator[dict[str, Any]]:
+        for path in self._folder.glob("[!.]*/[!.]*"):
+            yield {"run_id": path.parent.name, "name": path.name, "content": path.read_bytes()}
+
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        root, objects = str(self.root), Objects(str(self.root), self.study)
+        for run_id, _ in listed(root, f"{self.study}/{FOLDER}", FileType.Directory):
+            for place, size in objects.sizes(f"{FOLDER}/{run_id}").items():
+                content = objects.open(place, size).read()
+                yield {"run_id": run_id, "name": Path(place).name, "content": content}
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
+    try:
+        make_folder(path.parent)
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+    publish(temporary, path)

@@ -1,0 +1,209 @@
+"""One Parquet file of a table: rows to Arrow, Arrow to a durable file, a file back to Arrow."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
+
+from rankbench.common.checks import one_of
+from rankbench.store.schema import RENAMED, SCHEMA_VERSION, arrow_schema
+
+# A fragment is a row or a few: reading 1 000 costs a third of what zstd and dictionaries cost.
+FRAGMENT = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+COMPACT = {"compression": "zstd", "row_group_size": 131_072}
+_THREADS_FROM = 5_000  # rows from which threads are worth starting
+
+_FORMAT = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+
+_INTEGERS = (pa.int64(), pa.list_(pa.int64()))
+_REFUSED = (pa.ArrowException, OverflowError, TypeError, ValueError)
+_NAME = re.compile(r"(?!compact-)[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def check_name(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` can name a folder or file of results."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{name} must be of letters, digits, _, - and ., not begin with - or . or compact-, "
+            f"got {value!r}"
+        )
+
+
+def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """`rows` in the columns of `table`, null where a row has no value.
+
+    Raises ValueError for a key that is no column, and for a value its column cannot hold.
+    """
+    schema = arrow_schema(table)
+    names = dict.fromkeys(schema.names)
+    for key in (key for row in rows for key in row if key not in names):
+        one_of(f"column of the table {table}", key, names)
+    return pa.table([_column(table, field, rows) for field in schema], schema=schema)
+
+
+def _column(table: str, field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.Array:
+    values = [_printable(row.get(field.name)) for row in rows]
+    if all(value is None for value in values):
+        return pa.nulls(len(values), field.type)
+    try:
+        return _array(values, field.type)
+    except _REFUSED:
+        bad = next(value for value in values if not _fits(value, field.type))
+        raise ValueError(
+            f"{field.name} of the table {table} must be {field.type}, got {bad!r:.100}"
+        ) from None
+
+
+def _printable(value: Any) -> Any:
+    # A file name in an error's text may hold bytes that are no UTF-8; Arrow would refuse the run.
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    array = pa.array(values, kind)
+    if kind in _INTEGERS:
+        pa.array(values).cast(kind)  # refuses 1.5, which pa.array cuts to 1
+    return array
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        _array([value], kind)
+    except _REFUSED:
+        return False
+    return True
+
+
+def stage(path: Path, rows: pa.Table, **options: Any) -> Path:
+    """Write and sync `rows` beside `path` under a hidden name, which is returned.
+
+    Raises OSError naming `path`; nothing is left behind.
+    """
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
+    try:
+        make_folder(path.parent)
+        with temporary.open("xb") as file:
+            pq.write_table(rows, file, write_page_checksum=True, **options)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+    except BaseException:  # an interrupt leaves nothing behind either
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a staged file to `path`, durably.
+
+    Raises OSError naming `path`.
+    """
+    try:
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Delete files, durably before this returns.
+
+    Raises OSError naming the file that cannot be deleted.
+    """
+    folders = set()
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        folders.add(path.parent)
+    for folder in folders:
+        _sync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its parents, durably."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync_folder(made.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unwritable(path: Path, error: OSError) -> OSError:
+    """One line that says which results cannot be written, and why."""
+    why = error.strerror or str(error).partition("\n")[0]
+    return OSError(error.errno, f"results cannot be written: {why}", str(path))
+
+
+def scanned(path: Path, schema: pa.Schema) -> ds.ParquetFileFragment | None:
+    """A file that can be read in part, None for one of another schema or one that is damaged."""
+    file = _FORMAT.make_fragment(str(path), LocalFileSystem())
+    try:
+        return file if file.physical_schema.equals(schema) else None
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def rows_in(path: Path) -> int:
+    """How many rows a file has; 0 for one that is damaged."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
+
+
+def read_file(path: Path | pa.NativeFile, schema: pa.Schema) -> pa.Table:
+    """Rows of one file in the columns of `schema`, whatever schema they were written with.
+
+    A missing column is null, an int becomes a float where it must, other columns are left out.
+    Raises ValueError or OSError, and Arrow its own, for a file that is damaged.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        written = {RENAMED.get(name, name): name for name in file.schema_arrow.names}
+        present = [name for name in schema.names if name in written]
+        if "run_id" not in present:
+            raise ValueError("it has no column run_id")
+        threads = file.metadata.num_rows > _THREADS_FROM
+        rows = file.read(columns=[written[name] for name in present], use_threads=threads)
+        version = int((file.schema_arrow.metadata or {}).get(b"schema_version", SCHEMA_VERSION))
+        rows = rows.rename_columns([RENAMED.get(name, name) for name in rows.column_names])
+    if rows.schema.equals(schema):
+        return rows
+    columns = {name: rows[name] for name in present}
+    try:
+        cast = [_cast(columns.get(field.name), field.type, rows.num_rows) for field in schema]
+    except pa.ArrowException as error:
+        if version <= SCHEMA_VERSION:
+            raise
+        raise ValueError(
+            f"it is of schema version {version}, this Rankbench reads up to {SCHEMA_VERSION}: "
+            f"{error}"
+        ) from error
+    return pa.table(cast, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray | None, kind: pa.DataType, length: int) -> pa.ChunkedArray:
+    if column is None:
+        return pa.nulls(length, kind)
+    return column.cast(kind, safe=not pa.types.is_floating(kind))

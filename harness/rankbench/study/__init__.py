@@ -1,0 +1,1 @@
+"""A study file as a checked object: points, search space, limits, estimate."""

@@ -1,0 +1,78 @@
+"""A rough estimate of a run's time, from its arithmetic and this machine's speed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from rankbench.tasks.point import Point
+from rankbench.training.dropout import WideDropout
+
+_START_S = 0.3  # starting a child process
+_ROWS, _IN, _OUT = 96, 8192, 512  # a skinny product, as input maps are
+_VALUES = 2**20  # of a batch of video frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What a CPU does in a second.
+
+    FLOPs in a matrix product, and the seconds of a small tensor operation, of normalising a value
+    of a batch of frames, and of drawing and applying its dropout.
+    """
+
+    flops_per_s: float
+    seconds_per_call: float
+    seconds_per_value: float = 0.0
+    seconds_per_mask: float = 0.0
+
+    def seconds(self, point: Point, together: int = 1) -> float:
+        """Estimated seconds of one run of `point`: its FLOPs, its input and its calls, added.
+
+        Runs trained `together` share their calls and the start of their process.
+        """
+        work = point.task.work(point)
+        calls = work.steps * work.calls * self.seconds_per_call
+        step = work.flops / self.flops_per_s
+        step += work.values * self.seconds_per_value + work.masked * self.seconds_per_mask
+        return work.steps * step + (_START_S + calls) / together
+
+
+def estimate(points: Iterable[Point], threads: int, together: int = 1) -> dict[str, float]:
+    """Estimated seconds of one run of each point on this machine, by point id."""
+    speed = measure_speed(threads)
+    return {point.point_id: speed.seconds(point, together) for point in points}
+
+
+def measure_speed(threads: int) -> Speed:
+    """Time a skinny matrix product, a small addition and the input of a step on this CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    x, w, small = torch.randn(_ROWS, _IN), torch.randn(_IN, _OUT), torch.randn(8)
+    frames, dropout = torch.zeros(_VALUES, dtype=torch.uint8), WideDropout(0.25)
+    normalised = frames.float()
+    product = _median_s(lambda: x @ w, 10)
+    call = _median_s(lambda: small + small, 1000)
+    value = _median_s(lambda: frames.float().sub_(1.0).div_(2.0), 5) / _VALUES
+    mask = _median_s(lambda: dropout(normalised), 5) / _VALUES
+    torch.set_num_threads(before)
+    return Speed(
+        flops_per_s=2 * _ROWS * _IN * _OUT / product,
+        # A call of a training step carries its share of autograd and the optimiser.
+        seconds_per_call=10 * call,
+        seconds_per_value=value,
+        seconds_per_mask=mask,
+    )
+
+
+def _median_s(call: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

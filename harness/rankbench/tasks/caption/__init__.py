@@ -1,0 +1,1 @@
+"""Task `caption`: describe images in words."""

@@ -1,0 +1,284 @@
+"""What every task that classifies clips has: which frames are shown, who is trained and tested on.
+
+Letters: c clips.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from rankbench.common.checks import one_of, positive_int, whole
+from rankbench.data.clips import Clips
+from rankbench.data.split import (
+    OFFICIAL_SPLITS,
+    Indices,
+    Sides,
+    assign_folds,
+    assign_groups_in_turn,
+    hold_out,
+    sides_of_column,
+    sides_of_fold,
+    sides_of_official,
+)
+from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.clips.scores import Scores
+from rankbench.tasks.compatibility import check_cell
+from rankbench.training.early_stopping import Monitor
+from rankbench.training.execution import Execution
+from rankbench.training.loop import train
+from rankbench.training.resume import Keeper
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rankbench.tasks.point import Point
+
+# split -> the column of what is never on both sides.
+UNITS = {"group": "group", "clip": "clip_id", "supergroup": "supergroup"}
+SPLITS = (*UNITS, "leave_one_group_out", "official", "column")
+SAMPLINGS = ("even", "random")
+
+# UCF11 as published, for planning without the data.
+PUBLISHED_CLIPS = 1600
+PUBLISHED_TIME_STEPS = 6
+# Tensor operations of a training step (forward, backward, Adam), counted for LSTMs.
+CALLS_A_STEP = 90
+CALLS_A_TIME_STEP = 48
+CALLS_A_CORE = 44
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTask(Task):
+    """Name the class of a clip from its frames, shown to a cell one after the other.
+
+    `classes`: labels are 0 to classes - 1. `time_steps`: frames of a clip; None takes all, and
+    then every clip must have as many. `sampling`: `even`, spread over those it has, the same ones
+    always; or `random`, drawn afresh whenever a clip is learned from and shown in ascending order
+    (the papers), evenly spread when it is tested. `where`: column -> value that a clip, or a row
+    of a Parquet file, must have to be read.
+
+    `split`: what never is on both sides, `group` (the same scene), `supergroup` (groups that show
+    the same footage, where the data has that column) or `clip`, in `folds` folds stratified by
+    class of which `fold` is held out, drawn with `split_seed`; `leave_one_group_out`: UCF11's own,
+    the groups with the number of rank `fold`, or the group of that rank where names have no number;
+    `official`: HMDB51's, its column hmdb_split1, 2 or 3 for `fold` 0, 1 or 2; or `column`: the
+    clips whose `split_column` says "train" are trained on, all others tested on.
+    `validation`: hold a part of the training side out, by whose accuracy a run may stop early;
+    one of `folds` parts, of whole groups (of clips, where the split is by clip).
+
+    Raises ValueError for a value out of its range.
+    """
+
+    uses_cell: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
+
+    classes: int = 11
+    time_steps: int | None = None
+    where: Any = ()
+    split: str = "group"
+    split_column: str = ""
+    folds: int = 5
+    fold: int = 0
+    split_seed: int = 0
+    validation: bool = False
+    sampling: str = "even"
+
+    def __post_init__(self) -> None:
+        positive_int("task.classes", self.classes)
+        if self.time_steps is not None:
+            positive_int("task.time_steps", self.time_steps)
+        one_of("task.split", self.split, SPLITS)
+        if self.split == "column" and not self.split_column:
+            raise ValueError("task.split=column needs task.split_column, a column of the data")
+        one_of("task.validation", self.validation, (True, False))
+        one_of("task.sampling", self.sampling, SAMPLINGS)
+        self._check_folds()
+        object.__setattr__(self, "where", _pairs(self.where))
+
+    @abstractmethod
+    def clips(self) -> Clips:
+        """The clips to learn from.
+
+        Raises ValueError for data that is not there or cannot be used.
+        """
+
+    @abstractmethod
+    def dataset(self) -> str:
+        """The name of the data."""
+
+    @abstractmethod
+    def scaling(self) -> tuple[float, float]:
+        """(shift, scale): a stored value p enters as (p - shift) / scale."""
+
+    def check(self, point: Point) -> None:
+        check_cell(self, point)
+
+    def monitor(self) -> Monitor | None:
+        return ("validation_accuracy", "maximize") if self.validation else None
+
+    def describe(self) -> dict[str, Any]:
+        column = f":{self.split_column}" if self.split == "column" else ""
+        return {"split": self.split + column}
+
+    def work(self, point: Point) -> Work:
+        """As if the data were UCF11 as published, since it is not read for planning."""
+        assert point.cell is not None
+        assert point.training is not None
+        batch, steps = point.training.batch_size, self.time_steps or PUBLISHED_TIME_STEPS
+        batches = math.ceil(PUBLISHED_CLIPS * (self.folds - 1) / self.folds / batch)
+        calls = CALLS_A_STEP + CALLS_A_TIME_STEP * steps + CALLS_A_CORE * len(point.layer.cores())
+        rows, tested = self.rows(point), 1 / (self.folds - 1)  # clips, for one that is learned from
+        values = rows * point.layer.in_features
+        return Work(
+            flops=(3.0 + tested) * point.layer.cost(rows).flops,
+            calls=calls,
+            steps=point.training.epochs * batches,
+            values=round((1.0 + tested) * values),
+            masked=values if point.training.input_dropout else 0,
+        )
+
+    def rows(self, point: Point) -> int:
+        assert point.training is not None
+        return point.training.batch_size * (self.time_steps or PUBLISHED_TIME_STEPS)
+
+    def run(self, point: Point, context: Context) -> Iterator[Row]:
+        from rankbench.tasks.clips.classifier import Classifier, Lesson  # loads torch
+
+        assert point.training is not None
+        clips = self.clips()
+        labels, sides = self.labels(clips), self.sides(clips)
+        model = Classifier(point, context, self.classes, self.scaling())
+        model_params = sum(parameter.numel() for parameter in model.parameters())
+        steps = self._shown(clips)
+        input_map = model.cell.input_map.facts(point.training.batch_size * steps)
+        yield "runs", {**self._facts(clips, sides), **input_map, "model_params": model_params}
+        lesson = Lesson(
+            model,
+            clips,
+            labels,
+            sides,
+            point.training,
+            context,
+            shown=steps,
+            random=self.sampling == "random",
+        )
+        execution = Execution(point.compute, context.device, point.dtype)
+        keeper = Keeper(context.checkpoint, data=clips.data_hash, order=lesson.order)
+        scores = Scores(len(sides.test))
+        for record in train(
+            model,
+            point.training,
+            batches=lesson.batches,
+            loss=lesson.loss,
+            evaluate=lesson.evaluate,
+            execution=execution,
+            keeper=keeper,
+            monitor=self.monitor(),
+        ):
+            yield "epochs", record
+            kept = {**scores.add(record), "data_wait_share": lesson.feed.wait_share}
+            yield "runs", {**kept, **execution.facts(), **keeper.facts()}
+
+    def labels(self, clips: Clips) -> Int64[Tensor, " c"]:
+        """The class of every clip.
+
+        Raises ValueError for a label that is none of `classes`.
+        """
+        labels = clips.column("label").astype(np.int64)
+        wrong = np.flatnonzero((labels < 0) | (labels >= self.classes))
+        if len(wrong):
+            clip = wrong[0]
+            raise ValueError(
+                f"label {labels[clip]} of clip {clips.column('clip_id')[clip]} is not in"
+                f" 0..{self.classes - 1}; task.classes is {self.classes}"
+            )
+        return torch.from_numpy(labels)
+
+    def sides(self, clips: Clips) -> Sides:
+        """The sides of every clip, as `split` and `validation` ask.
+
+        Raises ValueError where a side would be empty, or a column is not there.
+        """
+        train, test = self._two_sides(clips)
+        if not self.validation:
+            return Sides(train=train, test=test, validation=train[:0])
+        groups = clips.column(UNITS.get(self.split, "group")).tolist()
+        labels = clips.column("label").tolist()
+        train, validation = hold_out(train, groups, labels, self.folds, self.split_seed)
+        return Sides(train=train, test=test, validation=validation)
+
+    def _two_sides(self, clips: Clips) -> tuple[Indices, Indices]:
+        if self.split == "column":
+            return sides_of_column(self.split_column, clips.column(self.split_column).tolist())
+        if self.split == "official":
+            name = f"hmdb_split{self.fold + 1}"
+            return sides_of_official(name, clips.column(name).tolist())
+        if self.split == "leave_one_group_out":
+            folds = assign_groups_in_turn(clips.column("group").tolist())
+            return sides_of_fold(folds, self.fold)
+        groups = clips.column(UNITS[self.split]).tolist()
+        labels = clips.column("label").tolist()
+        return sides_of_fold(assign_folds(groups, labels, self.folds, self.split_seed), self.fold)
+
+    def _shown(self, clips: Clips) -> int:
+        """Frames of a clip that the cell sees.
+
+        Raises ValueError where a clip has fewer, or all are asked for and clips differ.
+        """
+        least = int(clips.count.min())
+        if self.time_steps is None and int(clips.count.max()) == least:
+            return least
+        if self.time_steps is None or self.time_steps > least:
+            clip = clips.column("clip_id")[clips.count.argmin()]
+            raise ValueError(
+                f"task.time_steps must be at most {least}, the frames of clip {clip},"
+                f" got {self.time_steps}"
+            )
+        return self.time_steps
+
+    def _check_folds(self) -> None:
+        whole("task.folds", self.folds, 2)
+        whole("task.split_seed", self.split_seed, 0)
+        whole("task.fold", self.fold, 0)
+        if self.split == "official":
+            one_of("task.fold (with split official)", self.fold, tuple(range(OFFICIAL_SPLITS)))
+        elif self.split != "leave_one_group_out" and self.fold >= self.folds:
+            raise ValueError(
+                f"task.fold must be less than task.folds, got {self.fold} of {self.folds}"
+            )
+
+    def _facts(self, clips: Clips, sides: Sides) -> dict[str, Any]:
+        return {
+            **self.describe(),
+            "dataset": self.dataset(),
+            "fold": self.fold,
+            "folds": self.folds if self.split in UNITS else None,
+            "sampling": self.sampling,
+            "time_steps": self._shown(clips),
+            "ordered": clips.ordered,
+            "train_size": len(sides.train),
+            "validation_size": len(sides.validation),
+            "test_size": len(sides.test),
+            "data_hash": clips.data_hash,
+        }
+
+
+def _pairs(where: Any) -> tuple[tuple[str, Any], ...]:
+    """The (column, value) pairs of a mapping, in the order of the columns."""
+    items = where.items() if isinstance(where, Mapping) else where
+    try:
+        pairs = tuple(sorted((column, value) for column, value in items))
+    except (TypeError, ValueError):
+        pairs = ((None, None),)
+    for column, value in pairs:
+        if not isinstance(column, str) or not isinstance(value, str | int | float):
+            raise ValueError(f"task.where must map columns to single values, got {where!r}")
+    return pairs

@@ -1,0 +1,138 @@
+"""A cell with a linear head over frames, and what the training loop asks of it.
+
+Letters: c clips, b clips of a batch, t time steps, f features of a frame, k classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rankbench.cells.modules import build_cell
+from rankbench.data.clips import Clips
+from rankbench.data.split import Sides
+from rankbench.tasks.base import Context
+from rankbench.tasks.clips.sampling import drawn, spread
+from rankbench.training.dropout import WideDropout
+from rankbench.training.loop import Training
+from rankbench.training.prefetch import Feed
+
+if TYPE_CHECKING:
+    from rankbench.tasks.point import Point
+
+EVALUATION_BATCH = 64  # clips at a time when nothing is learned
+
+
+class Classifier(nn.Module):
+    """Frames normalised, dropped out, through a cell; a linear head on its last hidden state.
+
+    A value p enters as (p - shift) / scale, `normalise` being (shift, scale).
+    """
+
+    def __init__(
+        self, point: Point, context: Context, classes: int, normalise: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        assert point.cell is not None
+        assert point.training is not None
+        self.shift, self.scale = normalise
+        self.dtype: torch.dtype = getattr(torch, point.dtype)
+        torch.manual_seed(context.seed)  # of the head and of every dropout mask
+        head = nn.Linear(point.cell.hidden_size, classes, dtype=self.dtype)
+        self.head = head.to(context.device)
+        self.dropout = WideDropout(point.training.input_dropout)
+        self.cell = build_cell(
+            point.cell,
+            point.layer,
+            context.seed,
+            self.dtype,
+            context.device,
+            recurrent_dropout=point.training.recurrent_dropout,
+            precision=point.compute.products(self.dtype),
+        )
+
+    def forward(self, frames: Shaped[Tensor, "b t f"]) -> Float[Tensor, "b k"]:
+        """The logit of every class, in float32 at least."""
+        x = frames.to(self.dtype).sub_(self.shift).div_(self.scale)
+        outputs, _ = self.cell(self.dropout(x))
+        logits: Tensor = self.head(outputs[:, -1])
+        return logits if self.dtype == torch.float64 else logits.float()
+
+
+class Lesson:
+    """What the training loop asks for: batches of one side, the loss, accuracy on the other.
+
+    Frames stay as they are stored until they are on the device, a batch at a time. Of each clip
+    `shown` frames enter: evenly spread ones, or, if `random`, those drawn whenever it is learned
+    from.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        clips: Clips,
+        labels: Int64[Tensor, " c"],
+        sides: Sides,
+        training: Training,
+        context: Context,
+        *,
+        shown: int,
+        random: bool = False,
+    ) -> None:
+        self.model, self.labels, self.shown, self.random = model, labels, shown, random
+        self.rows, self.first = clips.rows, torch.from_numpy(clips.first)
+        self.count = torch.from_numpy(clips.count)
+        self.sides = {name: torch.from_numpy(side) for name, side in vars(sides).items()}
+        self.training, self.device = training, context.device
+        self.order = torch.Generator().manual_seed(context.seed)
+        self.feed = Feed(context.device)
+        self.right = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    def batches(self) -> Iterator[tuple[Tensor, ...]]:
+        """The training side once, in a new order every time."""
+        self.right.zero_()
+        side = self.sides["train"]
+        side = side[torch.randperm(len(side), generator=self.order)]
+        steps = drawn(self.shown, self.count[side], self.order) if self.random else None
+        return self._load(side, self.training.batch_size, steps)
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
+        """Cross-entropy, plus head_l2 times the squared norm of the head's matrix."""
+        frames, labels = batch
+        logits = self.model(frames)
+        self.right.add_((logits.detach().argmax(1) == labels).sum())
+        penalty = self.training.head_l2 * self.model.head.weight.square().sum()
+        return F.cross_entropy(logits, labels) + penalty
+
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy on the training batches since the epoch began, and on the other sides now."""
+        shares = {"train_accuracy": int(self.right) / len(self.sides["train"])}
+        if len(self.sides["validation"]):
+            shares["validation_accuracy"] = self._accuracy(self.sides["validation"])
+        return {**shares, "accuracy": self._accuracy(self.sides["test"])}
+
+    def _accuracy(self, side: Tensor) -> float:
+        batches = self._load(side, EVALUATION_BATCH)
+        right = sum((self.model(frames).argmax(1) == labels).sum() for frames, labels in batches)
+        return int(right) / len(side)
+
+    def _load(
+        self, side: Tensor, size: int, steps: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Batches of clips; `steps` (clips, shown) of each, or evenly spread ones."""
+        if steps is None:
+            steps = spread(self.shown, self.count[side])
+        return self.feed(self._gather(side, size, steps))
+
+    def _gather(self, side: Tensor, size: int, steps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        places = self.first[side, None] + steps
+        for start in range(0, len(side), size):
+            chosen = places[start : start + size].numpy()
+            labels = self.labels[side[start : start + size]]
+            yield torch.from_numpy(np.asarray(self.rows[chosen])), labels

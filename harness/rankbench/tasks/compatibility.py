@@ -1,0 +1,24 @@
+"""Whether the parts of a point fit a task that trains a cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rankbench.tasks.base import Task
+    from rankbench.tasks.point import Point
+
+
+def check_cell(task: Task, point: Point) -> None:
+    """Raise ValueError unless the point has a cell, a training and a layer that feeds the cell."""
+    if point.cell is None:
+        raise ValueError(f"task {task.name} needs a cell, e.g. cell.name=lstm cell.hidden_size=256")
+    if point.training is None:
+        raise ValueError(f"task {task.name} needs training settings")
+    wanted = (task.sizes()[0], point.cell.hidden_size * point.cell.gates)
+    got = (point.layer.in_features, point.layer.out_features)
+    if got != wanted:
+        raise ValueError(
+            f"task {task.name} with this cell needs a layer from {wanted[0]} to {wanted[1]}"
+            f" features (gates included), got one from {got[0]} to {got[1]}"
+        )

@@ -1,0 +1,1 @@
+"""Task `draw`: encode pictures and draw them, step by step."""

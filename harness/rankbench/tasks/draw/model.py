@@ -1,0 +1,107 @@
+"""DRAW: a picture is encoded and drawn in T glimpses, each with a latent of its own.
+
+Letters: b pictures, T glimpses, p pixels, z latents of a glimpse.
+Source: Gregor et al., DRAW, ICML 2015, Sec. 2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rankbench.cells.modules import State, build_cell
+from rankbench.data.images.mnist import PIXELS, SIDE
+from rankbench.tasks.draw.attention import ReadAll, Reader, ReadGrid, WriteAll, WriteGrid
+
+if TYPE_CHECKING:
+    from rankbench.tasks.base import Context
+    from rankbench.tasks.draw.task import Draw
+    from rankbench.tasks.point import Point
+
+
+class Drawer(nn.Module):
+    """The network: the point's cell encodes, a dense LSTM decodes and writes on the canvas.
+
+    The first canvas and the first hidden states are learned.
+    """
+
+    def __init__(self, task: Draw, point: Point, context: Context) -> None:
+        super().__init__()
+        assert point.cell is not None
+        dtype: torch.dtype = getattr(torch, point.dtype)
+        hidden, latent = task.decoder_size, task.latent_size
+        self.glimpses = task.glimpses
+        torch.manual_seed(context.seed)  # of all but the encoder, and of the noise
+        self.reader: Reader = (
+            ReadGrid(SIDE, task.read_size, hidden, dtype) if task.attention else ReadAll()
+        )
+        self.writer = (
+            WriteGrid(SIDE, task.write_size, hidden, dtype)
+            if task.attention
+            else WriteAll(SIDE, hidden, dtype)
+        )
+        self.latent = nn.Linear(point.cell.hidden_size, 2 * latent, dtype=dtype)
+        self.decoder = nn.LSTMCell(latent, hidden, dtype=dtype)
+        self.canvas = nn.Parameter(torch.zeros(PIXELS, dtype=dtype))
+        self.first_drawn = nn.Parameter(torch.zeros(2, hidden, dtype=dtype))
+        self.encoder = build_cell(
+            point.cell,
+            point.layer,
+            context.seed,
+            dtype,
+            precision=point.compute.products(dtype),
+        )
+        self.first_read = nn.Parameter(
+            torch.zeros(len(self.encoder.STATES), point.cell.hidden_size, dtype=dtype)
+        )
+        self.to(context.device)
+
+    @property
+    def noise_size(self) -> tuple[int, int]:
+        """Glimpses, and latents of each: the noise of a picture."""
+        return self.glimpses, self.decoder.input_size
+
+    def forward(
+        self, x: Float[Tensor, "b p"], noise: Float[Tensor, "T b z"]
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "T b"], Float[Tensor, "b p"]]:
+        """-log p(x | z), KL(q(z_t | x) || N(0, 1)) of each glimpse, the logits drawn.
+
+        All in nats; pixels x are 0 or 1, and `noise` is of N(0, 1) (Eq. 3 to 12).
+        """
+        canvas, (h, c) = self._start(len(x))
+        state = self._unread(len(x))
+        kl = []
+        for drawn in noise:
+            error = x - torch.sigmoid(canvas)
+            seen = torch.cat([self.reader(x, error, h), h], dim=1)
+            outputs, state = self.encoder(seen[:, None], state)
+            mean, log_deviation = self.latent(outputs[:, 0]).chunk(2, dim=1)
+            deviation = log_deviation.exp()
+            squares = mean.square() + deviation.square()
+            kl.append((0.5 * (squares - 1) - log_deviation).sum(1))
+            h, c = self.decoder(mean + deviation * drawn, (h, c))
+            canvas = canvas + self.writer(h)
+        lost = F.binary_cross_entropy_with_logits(canvas, x, reduction="none").sum(1)
+        return lost, torch.stack(kl), canvas
+
+    def generate(self, noise: Float[Tensor, "T b z"]) -> Float[Tensor, "T b p"]:
+        """The canvas after every glimpse, as probabilities, of latents drawn from the prior."""
+        canvas, (h, c) = self._start(noise.shape[1])
+        canvases = []
+        for latent in noise:
+            h, c = self.decoder(latent, (h, c))
+            canvas = canvas + self.writer(h)
+            canvases.append(torch.sigmoid(canvas))
+        return torch.stack(canvases)
+
+    def _start(self, batch: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = (part.expand(batch, -1) for part in self.first_drawn)
+        return self.canvas.expand(batch, -1), (h, c)
+
+    def _unread(self, batch: int) -> State:
+        parts = tuple(part.expand(batch, -1) for part in self.first_read)
+        return (parts[0], parts[1]) if len(parts) == 2 else parts[0]

@@ -1,0 +1,142 @@
+"""Counts, time and memory of a layer or a cell, without learning anything."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from rankbench.common.checks import number, positive_int
+from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.training.execution import Execution
+from rankbench.training.step import Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rankbench.cells.modules import RecurrentCell
+    from rankbench.layers import CompressedLinear
+    from rankbench.tasks.point import Point
+
+LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile(Task):
+    """Measure one map, alone (cell null) or as a cell's input map over `time_steps`.
+
+    The loss of the timed step is the mean square of the output, the optimiser Adam, the input
+    `batch` x `time_steps` rows drawn from N(0, 1), computed as the point's compute says; a peak
+    of memory is that of a step that is not captured. `timing` false gives the counts alone, without
+    building a tensor. `out_features` is for a bare map; a cell's hidden size decides otherwise.
+    `budget_s`: seconds spent on each phase at most.
+
+    Raises ValueError for a value out of its range.
+    """
+
+    name: ClassVar[str] = "profile"
+    uses_cell: ClassVar[bool] = True
+    trains: ClassVar[bool] = False
+
+    in_features: int = 57600
+    out_features: int | None = None
+    batch: int = 16
+    time_steps: int = 6
+    timing: bool = True
+    budget_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("in_features", "batch", "time_steps"):
+            positive_int(f"task.{name}", getattr(self, name))
+        if self.out_features is not None:
+            positive_int("task.out_features", self.out_features)
+        number("task.budget_s", self.budget_s, 0.0, 3600.0, open_low=True)
+
+    def sizes(self) -> tuple[int, int | None]:
+        return self.in_features, self.out_features
+
+    def check(self, point: Point) -> None:
+        if point.cell is not None and self.out_features is not None:
+            raise ValueError(
+                "task.out_features is for a bare map; with a cell its hidden_size decides "
+                f"(got out_features {self.out_features}, hidden_size {point.cell.hidden_size})"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def work(self, point: Point) -> Work:
+        cores = len(point.layer.cores())
+        flops = 3.0 * point.layer.cost(self.rows(point)).flops
+        return Work(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
+
+    def times(self) -> bool:
+        return self.timing
+
+    def rows(self, point: Point) -> int:
+        return self.batch * self.time_steps
+
+    def run(self, point: Point, context: Context) -> Iterator[Row]:
+        if self.timing:
+            yield from self._time(point, context)
+        else:
+            rows = self.rows(point)
+            cost = point.layer.cost(rows)
+            counts = {
+                "forward_flops": cost.flops,
+                "largest_intermediate": cost.largest_intermediate,
+            }
+            yield "runs", {"rows": rows, **counts}
+
+    def _time(self, point: Point, context: Context) -> Iterator[Row]:
+        from rankbench.layers import CompressedLinear  # loads torch
+        from rankbench.measure.timing import measure_training
+
+        model, x = self._build(point, context)
+        params = sum(p.numel() for p in model.parameters())
+        input_map = model if isinstance(model, CompressedLinear) else model.input_map
+        yield "runs", {"model_params": params, **input_map.facts(self.rows(point))}
+        execution = Execution(point.compute, context.device, point.dtype)
+        optimizer = execution.adam(model.parameters(), LEARNING_RATE)
+
+        def loss(x: Tensor) -> Tensor:
+            output = model(x)
+            return (output if isinstance(output, torch.Tensor) else output[0]).square().mean()
+
+        step = Step(loss, optimizer, execution)
+        step.settle(x)
+        yield "runs", execution.facts()
+        with execution.scope():
+            measured = measure_training(
+                lambda: step.forward(x),
+                optimizer,
+                step=lambda: step(x),
+                device=context.device,
+                budget_s=self.budget_s,
+            )
+        for phase, times in measured.times_ms.items():
+            yield "runs", {f"{phase}_ms": statistics.median(times)}
+            for index, ms in enumerate(times):
+                yield "samples", {"phase": phase, "sample": index, "ms": ms}
+        yield "runs", {f"{phase}_peak_mb": mb for phase, mb in measured.peak_mb.items()}
+
+    def _build(
+        self, point: Point, context: Context
+    ) -> tuple[CompressedLinear | RecurrentCell, Tensor]:
+        from rankbench.cells.modules import build_cell
+        from rankbench.layers import CompressedLinear  # loads torch
+
+        dtype = getattr(torch, point.dtype)
+        place = {"dtype": dtype, "device": context.device}
+        precision = point.compute.products(dtype)
+        generator = torch.Generator().manual_seed(context.seed)
+        x = torch.randn(self.batch, self.time_steps, self.in_features, generator=generator)
+        model = (
+            CompressedLinear(point.layer, context.seed, **place, precision=precision)
+            if point.cell is None
+            else build_cell(point.cell, point.layer, context.seed, **place, precision=precision)
+        )
+        return model, x.to(**place)

@@ -1,0 +1,1 @@
+"""Task `recovery`: learn a weight from noisy samples of its map."""

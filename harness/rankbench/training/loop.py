@@ -1,0 +1,172 @@
+"""The one training loop: Adam over batches, one record an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from jaxtyping import Float
+
+from rankbench.common.checks import number, one_of, positive_int
+from rankbench.training.early_stopping import Monitor, Patience
+from rankbench.training.execution import Execution
+from rankbench.training.resume import Keeper
+from rankbench.training.step import Step, set_learning_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Batch = TypeVar("Batch")
+SCHEDULES = ("constant", "cosine")
+
+
+class Diverged(Exception):
+    """The training loss stopped being a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How weights are learned.
+
+    `epochs`: passes over the data; `batch_size`: samples a step, where a task has batches;
+    `learning_rate`: Adam's, following `schedule` over the epochs; `evaluate_every`: epochs
+    between two records; `input_dropout`, `recurrent_dropout`: probability of dropping an input
+    feature, a hidden unit; `head_l2`: weight of the squared norm of the classifier's matrix;
+    `patience`: records without improvement of what the task monitors after which training ends.
+
+    Raises ValueError for a value out of its range.
+    """
+
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    evaluate_every: int = 1
+    input_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    head_l2: float = 0.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "evaluate_every"):
+            positive_int(name, getattr(self, name))
+        number("learning_rate", self.learning_rate, 0.0, math.inf, open_low=True)
+        one_of("schedule", self.schedule, SCHEDULES)
+        for name in ("input_dropout", "recurrent_dropout"):
+            number(name, getattr(self, name), 0.0, 0.99)
+        number("head_l2", self.head_l2, 0.0, math.inf)
+        if self.patience is not None:
+            positive_int("patience", self.patience)
+
+
+def train(
+    model: nn.Module,
+    training: Training,
+    *,
+    batches: Callable[[], Iterable[Batch]],
+    loss: Callable[[Batch], Tensor],
+    evaluate: Callable[[], dict[str, Any]],
+    execution: Execution | None = None,
+    keeper: Keeper | None = None,
+    monitor: Monitor | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Train `model`, yielding a record `{epoch, train_loss, seconds, **evaluate()}`.
+
+    `batches()` is one epoch's data, `loss(batch)` a scalar that is minimised, `evaluate()` the
+    metrics after an epoch. A record is yielded every `evaluate_every` epochs and after the last.
+    `execution`: how steps are computed, in the type of the weights if None. `keeper`: brings back
+    what an earlier attempt kept, whose records are yielded again before training goes on.
+    `monitor`: the metric that `training.patience` is about.
+
+    Raises Diverged when a loss is not finite.
+    """
+    execution = execution or Execution()
+    optimizer = execution.adam(model.parameters(), training.learning_rate)
+    step = Step(loss, optimizer, execution)
+    keeper = keeper or Keeper()
+    reached = keeper.resume(model, optimizer)
+    patience = Patience(training.patience, monitor)
+    for record in reached.records:
+        patience.ends_with(record)  # it did not, or nothing would have been kept after it
+        yield dict(record)
+    start = time.perf_counter() - reached.seconds
+    for epoch in range(reached.epoch + 1, training.epochs + 1):
+        _set_learning_rate(optimizer, training, epoch)
+        model.train()
+        losses = [step(batch) for batch in batches()]
+        mean = torch.stack(losses).mean().item()
+        if not math.isfinite(mean):
+            raise _diverged(mean, epoch)
+        if _is_due(training, epoch):
+            model.eval()
+            with torch.no_grad():
+                metrics = evaluate()
+            seconds = time.perf_counter() - start
+            record = {"epoch": epoch, "train_loss": mean, "seconds": seconds, **metrics}
+            reached.records.append(record)
+            yield dict(record)
+            if patience.ends_with(record):
+                return
+        if epoch < training.epochs:
+            reached.epoch, reached.seconds = epoch, time.perf_counter() - start
+            keeper.keep(model, optimizer, reached)
+
+
+def train_together(
+    model: nn.Module,
+    training: Training,
+    replicates: int,
+    *,
+    backward: Callable[[], Float[Tensor, " k"]],
+    evaluate: Callable[[], dict[str, Float[Tensor, " k"]]],
+) -> Iterator[list[tuple[int, dict[str, Any] | Diverged]]]:
+    """Train k `replicates` as `train` does each of them, yielding their records with their places.
+
+    `backward()` adds each replicate's gradients and returns each one's loss, `evaluate()` the
+    metrics of each. Adam works element by element, so replicates that share no parameter do not
+    feel each other. One whose loss is not finite yields Diverged as its last record; training
+    ends early once all have.
+    """
+    optimizer = Execution().adam(model.parameters(), training.learning_rate)
+    start = time.perf_counter()
+    running = list(range(replicates))
+    for epoch in range(1, training.epochs + 1):
+        _set_learning_rate(optimizer, training, epoch)
+        optimizer.zero_grad(set_to_none=True)
+        losses = backward().tolist()
+        optimizer.step()
+        lost = [place for place in running if not math.isfinite(losses[place])]
+        if lost:
+            yield [(place, _diverged(losses[place], epoch)) for place in lost]
+            running = [place for place in running if place not in lost]
+        if not running:
+            return
+        if _is_due(training, epoch):
+            with torch.no_grad():
+                metrics = {name: values.tolist() for name, values in evaluate().items()}
+            metrics["train_loss"] = losses
+            seen = {"epoch": epoch, "seconds": time.perf_counter() - start}
+            yield [
+                (place, {**seen, **{name: values[place] for name, values in metrics.items()}})
+                for place in running
+            ]
+
+
+def _is_due(training: Training, epoch: int) -> bool:
+    return epoch % training.evaluate_every == 0 or epoch == training.epochs
+
+
+def _diverged(loss: float, epoch: int) -> Diverged:
+    return Diverged(f"training loss is {loss} in epoch {epoch}")
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, training: Training, epoch: int) -> None:
+    if training.schedule == "cosine":
+        done = (epoch - 1) / training.epochs
+        rate = training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        for group in optimizer.param_groups:
+            set_learning_rate(group, rate)

@@ -1,132 +1,157 @@
-"""Imports run one way (DESIGN: cli -> study -> engine -> run -> tasks -> cells -> layers)."""
+"""Imports between folders and files run one way, exactly as the documentation's picture says."""
 
 from __future__ import annotations
 
 import ast
-from graphlib import TopologicalSorter
+import itertools
+import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import PACKAGE
 
-PACKAGES = ("harness", "analysis")
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+# Bottom to top: what stands between two `<` imports from what stands left of it, and nothing of
+# its own floor. Names are folders or files, below the folder that the line begins with.
+PICTURE = """
+rankbench: common < layers, store < cells, training < measure < data < tasks < study, bench
+  < engine, analysis < doctor, validate < cli < __main__
+layers: modes < network < base < block_term, cp, dense, low_rank, tensor_ring, tensor_train, tucker
+  < contraction < kernels < planning < settings, init < linear, stacked, enumerate
+store: schema, location < parquet_file < reader < object_store, local < artifacts, store < sources
+  < query < export
+data: where, clips, split < sets < video < features < images
+tasks: base < facts, compatibility, permuting < profile < recovery, clips, draw, caption
+bench: maps, dense < contenders < interleave, floor < workload < contest, plans < rows < report
+analysis: names, metrics, published < stats < summaries < tables < figures < claims < recommend
+  < report, redraw
+"""
+# Tables of plugins name the files of their folder, and the front door names whatever is public.
+TABLES = ("rankbench", "rankbench.layers", "rankbench.tasks", "rankbench.bench.contenders")
+FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_IN_A_FOLDER, MOST_LINES = 12, 400
+# Folders of one kind of file: figures, tables, decompositions, commands, ...
+ONE_KIND = ("analysis/figures", "analysis/summaries", "analysis/tables", "layers", "cli")
 
-# A module may import only from its own line or the lines above it.
-FLOORS = [
-    [
-        "address",
-        "bounds",
-        "cache",
-        "checks",
-        "compute",
-        "schema",
-        "modes",
-        "label",
-        "pareto",
-        "patience",
-        "exits",
-        "lazy",
-        "bars",
-    ],
-    ["screen"],
-    ["native", "alone"],
-    ["layers"],
-    ["native_recurrence", "recurrence", "step", "admissible"],
-    [
-        "checkpoint",
-        "dropout",
-        "keeper",
-        "cells",
-        "recurrent",
-        "train",
-        "measure",
-        "machine",
-        "data",
-        "artifacts",
-        "attempts",
-        "local",
-        "objects",
-        "places",
-        "sources",
-        "remote",
-        "fragments",
-        "merge",
-        "store",
-        "query",
-    ],
-    ["tasks"],
-    ["point"],
-    ["run", "space", "estimate", "study_file"],
-    ["search"],
-    ["config", "engine", "warden", "postgres", "reach"],
-    ["placement", "pruning", "feasibility"],
-    ["queue"],
-    ["shared"],
-    ["worker"],
-    ["study", "progress", "summary", "fronts"],
-    ["export", "trials"],
-    ["dashboard"],
-    ["bench", "on_ray", "on_slurm"],
-    ["validate"],
-    ["findings", "identity", "journal", "doctor", "doctor_remote", "mend", "storage_check"],
-    [
-        "commands",
-        "doctor_command",
-        "export_command",
-        "query_command",
-        "data_command",
-        "caption_command",
-        "data_progress",
-        "data_options",
-    ],
-    ["cli"],
-]
-FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+
+class Import(NamedTuple):
+    """Module `of` imports module `what` in this line of its file."""
+
+    of: str
+    what: str
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(PACKAGE.parent)}:{self.line} imports {self.what}"
 
 
 def module_of(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path) -> set[str]:
-    """Modules of this repo that `path` imports when it is run, not only for type checks."""
-    found: set[str] = set()
-    pending: list[ast.AST] = [ast.parse(path.read_text())]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports_of(path: Path) -> list[Import]:
+    """Every import of our own modules in a file, those for type checks and in functions too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        pending.extend(ast.iter_child_nodes(node))
-    modules = {module_of(file) for file in FILES}
-    return {name for name in found if name in modules}
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else node.module for name in inner]
+        found += [(name, getattr(node, "lineno", 0)) for name in names if name in MODULES]
+    own = module_of(path)
+    return [Import(own, what, path, line) for what, line in dict.fromkeys(found) if what != own]
 
 
-def test_imports_have_no_cycle() -> None:
-    graph = {module_of(path): imports_of(path) - {module_of(path)} for path in FILES}
-    # A package's table imports its files, which import its base: cycles within are not asked for.
-    order = list(TopologicalSorter(graph).static_order())
-    assert set(order) >= set(graph)
+IMPORTS = [found for path in FILES for found in imports_of(path)]
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_imports_run_one_way(path: Path) -> None:
-    package, _, rest = module_of(path).partition(".")
-    for imported in imports_of(path):
-        their_package, _, their_rest = imported.partition(".")
-        if package == "harness":
-            assert their_package == "harness", f"{module_of(path)} imports {imported}"
-        if package == their_package == "harness" and rest and their_rest:
-            mine, theirs = FLOOR[rest.split(".")[0]], FLOOR[their_rest.split(".")[0]]
-            assert theirs <= mine, f"{module_of(path)} imports {imported}, which stands above it"
+def floors() -> dict[str, dict[str, int]]:
+    """Folder -> name of a part of it -> its floor."""
+    lines = re.sub(r"\n\s+", " ", PICTURE.strip()).splitlines()
+    pictured = {}
+    for line in lines:
+        folder, _, rest = line.partition(": ")
+        levels = enumerate(rest.split(" < "))
+        pictured[folder] = {name: n for n, level in levels for name in level.split(", ")}
+    return pictured
+
+
+FLOORS = floors()
+
+
+def parts_in(module: str, folder: str) -> str | None:
+    """The part of `folder` that a module belongs to; None for the folder's own __init__."""
+    prefix = "rankbench" if folder == "rankbench" else f"rankbench.{folder}"
+    rest = module.removeprefix(prefix).strip(".") if (module + ".").startswith(prefix + ".") else ""
+    return rest.split(".")[0] or None
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_the_picture_names_every_part_of_a_folder(folder: str) -> None:
+    root = PACKAGE if folder == "rankbench" else PACKAGE / folder
+    there = {path.stem for path in root.glob("*.py")} - {"__init__"}
+    there |= {path.parent.name for path in root.glob("*/__init__.py")}
+    assert set(FLOORS[folder]) == there
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_imports_run_one_way(folder: str) -> None:
+    wrong = []
+    for found in IMPORTS:
+        mine, theirs = parts_in(found.of, folder), parts_in(found.what, folder)
+        if mine is None or theirs is None or mine == theirs:
+            continue
+        if FLOORS[folder][theirs] >= FLOORS[folder][mine]:
+            wrong.append(f"{found}, which is not below {mine}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_tables_import_the_files_of_their_folder() -> None:
+    """An __init__ that imports its files would put every one of them below all the others."""
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.path.name == "__init__.py" and found.of not in TABLES
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph = {name: set[str]() for name in MODULES}
+    for found in IMPORTS:
+        if found.of not in TABLES:
+            graph[found.of].add(found.what)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        steps = [
+            str(found)
+            for a, b in itertools.pairwise(circle)
+            for found in IMPORTS
+            if (found.what, found.of) in ((a, b), (b, a))
+        ]
+        pytest.fail("\n".join(steps))
+
+
+def test_folders_stay_small() -> None:
+    counts = dict.fromkeys({path.parent for path in FILES}, 0)
+    for path in FILES:
+        counts[path.parent] += path.name != "__init__.py"
+    names = {folder.relative_to(PACKAGE).as_posix(): count for folder, count in counts.items()}
+    large = {name: count for name, count in names.items() if count > MOST_IN_A_FOLDER}
+    assert set(large) <= set(ONE_KIND), large
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_files_stay_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text().splitlines()) <= MOST_LINES

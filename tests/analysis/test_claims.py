@@ -13,9 +13,10 @@ from matplotlib import pyplot
 
 from rankbench.analysis.claims.evaluate import claims, table
 from rankbench.analysis.claims.ledger import LEDGER, Claim, Ledger, complexity, published, read
-from rankbench.analysis.claims.verdicts import NOT_COMPARABLE, NOT_MEASURED, VERDICTS, Judged
+from rankbench.analysis.claims.verdicts import Judged
 from rankbench.analysis.claims.writers import summary
 from rankbench.analysis.figures import claims as figures_claims
+from rankbench.analysis.names import NOT_COMPARABLE, NOT_MEASURED, VERDICTS
 from rankbench.analysis.published import PUBLISHED, PUBLISHED_COMPLEXITY, PUBLISHED_RESULTS
 from rankbench.cli.main import main
 from tests.helpers.figure_checks import drawn

@@ -15,16 +15,14 @@ from rankbench.analysis.claims.arithmetic import Fact
 from rankbench.analysis.claims.evaluate import claims, counts
 from rankbench.analysis.claims.ledger import Claim, Ledger
 from rankbench.analysis.claims.measured import Measured
-from rankbench.analysis.claims.verdicts import (
+from rankbench.analysis.claims.verdicts import Judged, judge, near
+from rankbench.analysis.names import (
     CONTRADICTED,
     NOT_COMPARABLE,
     NOT_MEASURED,
     NOT_REPRODUCED,
     REPRODUCED,
     VERDICTS,
-    Judged,
-    judge,
-    near,
 )
 from rankbench.analysis.stats.paired import holm, p_value
 from rankbench.store.store import Store

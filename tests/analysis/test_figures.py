@@ -15,6 +15,7 @@ from rankbench.analysis.figures import style
 from rankbench.analysis.figures.catalog import parameters, rmse_vs_noise, trade_off
 from rankbench.analysis.figures.style import caption_of
 from rankbench.analysis.figures.timing import timing
+from rankbench.analysis.names import LEAST_SQUARES, NAMES
 from rankbench.layers import LAYERS
 from tests.helpers.figure_checks import drawn, labels_of, line
 from tests.helpers.frames import Row, block_term, bt_lstm, frame, lstm, ring, run, samples
@@ -210,8 +211,8 @@ def test_a_figure_names_the_column_no_run_has() -> None:
 
 
 def test_every_decomposition_has_a_look() -> None:
-    families = {*LAYERS, style.LEAST_SQUARES}
-    assert set(style.COLOURS) == set(style.MARKERS) == set(style.NAMES) == families
+    families = {*LAYERS, LEAST_SQUARES}
+    assert set(style.COLOURS) == set(style.MARKERS) == set(NAMES) == families
     assert len(set(style.COLOURS.values())) == len(set(style.MARKERS.values())) == len(families)
 
 

@@ -26,7 +26,7 @@ from rankbench.bench.rows import tables
 from rankbench.bench.workload import DTYPES, Data, Workload, check_output
 from rankbench.cli import bench as command
 from rankbench.cli.main import main
-from rankbench.layers import CompressedLinear
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
 from rankbench.store.query import load
 from rankbench.store.store import Store

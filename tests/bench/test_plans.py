@@ -11,7 +11,8 @@ from rankbench.bench.plans import Shape, Verdict, judge, shapes
 from rankbench.cli import plans as plans_command
 from rankbench.cli.main import main
 from rankbench.cli.plans import missed, summary
-from rankbench.layers import LAYERS, PLANS, Layer, Target
+from rankbench.layers import LAYERS, Layer
+from rankbench.layers.kernels.target import Target
 from tests.helpers.layer_examples import layer_of
 
 
@@ -35,7 +36,6 @@ def test_a_verdict_is_on_distinct_contenders_with_the_choice_first() -> None:
     contenders = [choice for choice, _ in verdict.timed]
     assert len({choice.describe() for choice in contenders}) == len(contenders) > 2
     assert contenders[0].seconds == min(choice.seconds for choice in contenders)
-    assert {choice.contraction.layer.plan for choice in contenders} <= set(PLANS)
     assert verdict.ratio >= 1
 
 

@@ -39,9 +39,8 @@ from rankbench.store.parquet_file import to_arrow
 from rankbench.study.config import Search, Study
 from rankbench.study.space import Space
 from rankbench.tasks import TASKS
-from rankbench.tasks.base import Context, Task, Work
+from rankbench.tasks.base import Context, Point, Task, Work
 from rankbench.tasks.base import Row as TaskRow
-from rankbench.tasks.point import Point
 from tests.engine.test_study import Silent
 
 NAMES = ("a", "b", "c", "d")

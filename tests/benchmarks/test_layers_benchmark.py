@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from rankbench.layers import LAYERS, CompressedLinear
+from rankbench.layers import LAYERS
+from rankbench.layers.linear import CompressedLinear
+from rankbench.layers.planning.choice import cost
 from rankbench.layers.settings import LayerSettings
 
 PAIRED = {"in_modes": (8, 20, 20, 18), "out_modes": (4, 4, 4, 4)}
@@ -42,7 +44,7 @@ def test_forward_and_backward(benchmark: Any, name: str, plan: str) -> None:
         return loss
 
     benchmark.group = name
-    benchmark.extra_info.update(num_params=layer.num_params, flops=layer.cost(ROWS).flops)
+    benchmark.extra_info.update(num_params=layer.num_params, flops=cost(layer, ROWS).flops)
     loss = benchmark(step)
     assert torch.isfinite(loss)
     assert all(core.grad is not None for core in model.cores.values())

@@ -27,7 +27,7 @@ from rankbench.engine.queue import JOURNAL
 from rankbench.store.schema import TABLES, arrow_schema
 from rankbench.store.store import Store
 from rankbench.tasks import TASKS
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from tests.helpers.paths import ROOT
 from tests.helpers.probe import Probe, probe_point
 

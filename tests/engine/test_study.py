@@ -23,7 +23,7 @@ from rankbench.study.config import Study
 from rankbench.study.search import Search
 from rankbench.study.space import Space
 from rankbench.tasks import TASKS
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from tests.helpers.paths import ROOT
 from tests.helpers.probe import Probe
 

@@ -11,7 +11,7 @@ from typing import Any
 from rankbench.common.exit_codes import DONE, FAILED
 from rankbench.engine.queue import Row
 from rankbench.engine.runner import StudyRun
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from tests.faults.place import make_study
 
 _STEPS_S = (-86_400.0, -3600.0, -1.0, 1.0, 3600.0, 86_400.0)

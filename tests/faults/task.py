@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rankbench.tasks.base import Context, Row, Task, Work
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point, Row, Task, Work
 
 EPOCHS = 3
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rankbench.layers import LAYERS, PLANS, CompressedLinear, Layer
+from rankbench.layers import LAYERS, Layer
+from rankbench.layers.base import PLANS
 from rankbench.layers.kernels.compiler import unavailable
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.modes import product
 
 # Modes in -> out with a common length, which every decomposition takes.

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context, Replicate, Row, Task, Work
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point, Replicate, Row, Task, Work
 from rankbench.training.loop import Diverged
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from rankbench.analysis.claims.ledger import read
 from rankbench.analysis.claims.values import Ours
-from rankbench.analysis.claims.verdicts import VERDICTS, Judged
+from rankbench.analysis.claims.verdicts import Judged
+from rankbench.analysis.names import VERDICTS
 from rankbench.analysis.report.build import TABLES, Made, written
 from rankbench.store.query import load
 from tests.helpers.large import REFERENCE

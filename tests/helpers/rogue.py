@@ -22,8 +22,7 @@ from threadpoolctl import threadpool_info
 
 from rankbench.engine.child import run_in_child
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context, Row
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point, Row
 from tests.helpers.probe import Probe
 
 _EATER = "kept = [bytearray(b'x') * 2**25 for _ in range(40)]; import time; time.sleep(600)"

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankbench.layers import LAYERS, CompressedLinear, Layer, Target, choose
+from rankbench.layers import LAYERS, Layer
 from rankbench.layers.contraction.orders import candidates
 from rankbench.layers.contraction.stages import contraction
 from rankbench.layers.kernels import compiler as native
@@ -20,9 +20,11 @@ from rankbench.layers.kernels import target as speeds
 from rankbench.layers.kernels.compiler import unavailable
 from rankbench.layers.kernels.lowering import lower
 from rankbench.layers.kernels.native_kernel import apply_native
+from rankbench.layers.kernels.target import Target
 from rankbench.layers.kernels.torch_kernel import apply_torch
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.planning.apply import apply
-from rankbench.layers.planning.choice import choices
+from rankbench.layers.planning.choice import choices, choose
 from rankbench.layers.planning.tuning import tuned
 from rankbench.measure.timing import peak_memory
 from tests.helpers.layer_examples import every_way, layer_of, module
@@ -64,7 +66,7 @@ def assert_same(layer: Layer, rows: int, run: Any) -> None:
 def test_every_grouping_is_the_same_map_in_torch(
     layer: Layer, rows: int, data: st.DataObject
 ) -> None:
-    found = contraction(layer, data.draw(st.sampled_from(candidates(layer))))
+    found = contraction(layer.network, data.draw(st.sampled_from(candidates(layer.network))))
     assert_same(layer, rows, lambda x, cores: apply_torch(found, x, cores, Target.of(x)))
 
 
@@ -74,7 +76,7 @@ def test_every_grouping_is_the_same_map_in_torch(
 def test_every_grouping_is_the_same_map_in_the_native_kernel(
     layer: Layer, rows: int, threads: int, data: st.DataObject
 ) -> None:
-    found = contraction(layer, data.draw(st.sampled_from(candidates(layer))))
+    found = contraction(layer.network, data.draw(st.sampled_from(candidates(layer.network))))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -94,8 +96,8 @@ def test_tiles_and_what_is_kept_change_nothing(
     monkeypatch.setattr(lowering, "KEEP", keep)
     lower.cache_clear()
     layer = layer_of(name, (4, 3, 5), (2, 9, 3), 3)
-    for groups in candidates(layer)[:12]:
-        found = contraction(layer, groups)
+    for groups in candidates(layer.network)[:12]:
+        found = contraction(layer.network, groups)
         assert_same(layer, 3, lambda x, cores, found=found: apply_native(found, x, cores))
     lower.cache_clear()
 
@@ -106,8 +108,8 @@ def test_tiles_and_what_is_kept_change_nothing(
 def test_gradients_that_lie_in_runs(name: str, rank: int) -> None:
     """scatter.h: rows and columns that are neighbours by two and four, and what is left over."""
     layer = layer_of(name, (4, 6, 3), (2, 4, 4), rank)
-    for groups in candidates(layer)[:24]:
-        found = contraction(layer, groups)
+    for groups in candidates(layer.network)[:24]:
+        found = contraction(layer.network, groups)
         assert_same(layer, 2, lambda x, cores, found=found: apply_native(found, x, cores))
 
 
@@ -124,8 +126,8 @@ def test_chunks_of_rows_change_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     tiny = speeds.Speed(**{**vars(speeds._CPU), "chunk": 1})
     monkeypatch.setattr(speeds, "_CPU", tiny)
     layer = layer_of(name, (4, 3, 5), (2, 9, 3), 3)
-    for groups in candidates(layer)[:12]:
-        found = contraction(layer, groups)
+    for groups in candidates(layer.network)[:12]:
+        found = contraction(layer.network, groups)
         assert_same(layer, 5, lambda x, cores, found=found: apply_torch(found, x, cores, Target()))
 
 
@@ -185,8 +187,8 @@ def test_bfloat16_is_computed_in_float32(
     cores = [core.detach().float() for core in module(layer).cores.values()]
     x = torch.randn(7, layer.in_features).bfloat16()
     toward = torch.randn(7, layer.out_features).bfloat16()
-    for groups in candidates(layer)[:12]:
-        found = contraction(layer, groups)
+    for groups in candidates(layer.network)[:12]:
+        found = contraction(layer.network, groups)
         results = []
         for numbers in (torch.bfloat16, torch.float32):
             leaves = [

@@ -13,7 +13,6 @@ from torch import Tensor
 from rankbench.layers import (
     CP,
     LAYERS,
-    PLANS,
     BlockTerm,
     Dense,
     Layer,
@@ -22,6 +21,7 @@ from rankbench.layers import (
     TensorTrain,
     Tucker,
 )
+from rankbench.layers.base import PLANS
 from tests.helpers.layer_examples import KERNELS_HERE, module, set_cores
 
 quickly = settings(max_examples=25)

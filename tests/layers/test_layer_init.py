@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
-from rankbench.layers import LAYERS, CompressedLinear, Layer, TensorRing
+from rankbench.layers import LAYERS, Layer, TensorRing
 from rankbench.layers.contraction.einsum import plan_squared_norm
 from rankbench.layers.init import generator, initial_cores
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.modes import factorise
 from tests.helpers.layer_examples import layer_of, module, written_out
 
@@ -47,7 +48,7 @@ def test_dense_weight_has_glorots_mean_square(name: str, d: int) -> None:
 def test_squared_norm_is_that_of_the_weight_written_out(name: str) -> None:
     layer = layer_of(name, (2, 3, 2), (4, 1, 2), 3)
     cores = initial_cores(layer, seed=0)
-    norm = plan_squared_norm(layer).run([*cores.values(), *cores.values()]).item()
+    norm = plan_squared_norm(layer.network).run([*cores.values(), *cores.values()]).item()
     assert norm == pytest.approx(written_out(layer, cores).square().sum().item(), rel=1e-12)
 
 

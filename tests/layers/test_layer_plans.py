@@ -13,9 +13,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from rankbench.layers import LAYERS, PLANS, Layer, TensorRing, plan_dense
-from rankbench.layers.base import cost_of
-from rankbench.layers.contraction.einsum import plan_squared_norm
+from rankbench.layers import LAYERS, Layer, TensorRing
+from rankbench.layers.base import PLANS
+from rankbench.layers.contraction.einsum import plan_dense, plan_squared_norm
+from rankbench.layers.planning.choice import contraction_of
+from rankbench.layers.planning.choice import cost as layer_cost
 from tests.helpers.layer_examples import SHAPES, examples, label, layer_of, module
 
 TORCH = [layer for plan in PLANS for layer in examples(plan, "torch")]
@@ -49,7 +51,7 @@ class Executed(TorchFunctionMode):
 @pytest.mark.parametrize("layer", TORCH, ids=label)
 def test_cost_is_what_runs(layer: Layer) -> None:
     linear = module(layer)
-    cost = cost_of(linear.choice(7).contraction, rows=7)  # first: tuning runs products too
+    cost = linear.choice(7).contraction.cost(7)  # first: tuning runs products too
     with Executed() as executed:
         linear(torch.zeros(7, layer.in_features, dtype=torch.float64))
     assert (cost.flops, cost.largest_intermediate) == (executed.flops, executed.largest)
@@ -62,7 +64,7 @@ def test_cost_is_what_torch_counts_in_its_matrix_products(name: str, plan: str) 
     linear, x = module(layer), torch.zeros(11, 24, dtype=torch.float64)
     with FlopCounterMode(display=False) as counter:
         linear(x)
-    assert counter.get_total_flops() == layer.cost(rows=11).flops
+    assert counter.get_total_flops() == layer_cost(layer, 11).flops
 
 
 @every_decomposition
@@ -71,7 +73,7 @@ def test_optimal_never_costs_more_than_paper(name: str) -> None:
     for modes in SHAPES.values():
         for rank in (1, 2, 3):
             for rows in (1, 4, 100):
-                flops = [layer_of(name, *modes, rank, plan=p).cost(rows).flops for p in BOTH]
+                flops = [layer_cost(layer_of(name, *modes, rank, plan=p), rows).flops for p in BOTH]
                 paper, optimal = flops
                 assert optimal <= paper
                 saved += paper - optimal
@@ -103,7 +105,7 @@ def test_optimal_is_the_cheapest_of_all_orders(name: str, shape: str, rows: int)
     layer = layer_of(name, *modes, 2, plan="optimal")
     network = [frozenset(("b", *layer.in_indices)), *(frozenset(c.indices) for c in layer.cores())]
     output, sizes = frozenset(("b", *layer.out_indices)), {"b": rows, **layer.sizes()}
-    assert layer.cost(rows).flops == cheapest(network, output, sizes)
+    assert layer_cost(layer, rows).flops == cheapest(network, output, sizes)
 
 
 # ---- contraction orders
@@ -120,7 +122,7 @@ def test_paper_order_of_block_term_is_eq_16() -> None:
         flops += 2 * rows * N * made * left * j[k] * R
         largest = max(largest, rows * N * made * j[k] * R * math.prod(i[k + 1 :]))
     flops += 2 * rows * N * math.prod(j) * R**4
-    cost = layer.cost(rows)
+    cost = layer_cost(layer, rows)
     assert (cost.flops, cost.largest_intermediate) == (flops, largest)
 
 
@@ -130,7 +132,7 @@ def test_paper_order_of_tensor_train_is_left_to_right() -> None:
     flops = sum(
         2 * 96 * math.prod(j[: k + 1]) * r[k] * r[k + 1] * math.prod(i[k:]) for k in range(4)
     )
-    assert layer.cost(96).flops == flops
+    assert layer_cost(layer, 96).flops == flops
 
 
 def test_paper_order_of_tensor_ring_is_eq_11() -> None:
@@ -140,8 +142,8 @@ def test_paper_order_of_tensor_ring_is_eq_11() -> None:
     inputs = i[0] * i[1] * i[2] * r[0] * r[1]
     inputs += r[0] * i[1] * i[2] * r[1] * r[2] + r[0] * i[2] * r[2] * r[3]
     outputs = r[0] * r[3] * j[0] * r[4] + r[0] * j[0] * r[4] * j[1]
-    assert layer.cost(10).flops == 2 * 10 * (inputs + outputs)
-    assert layer.cost(10).largest_intermediate == 10 * r[0] * r[1] * i[1] * i[2]
+    assert layer_cost(layer, 10).flops == 2 * 10 * (inputs + outputs)
+    assert layer_cost(layer, 10).largest_intermediate == 10 * r[0] * r[1] * i[1] * i[2]
 
 
 def test_optimal_may_be_an_outer_product() -> None:
@@ -150,7 +152,9 @@ def test_optimal_may_be_an_outer_product() -> None:
     x, a1, a2, g = "b i1 i2", "n i1 j1 r1", "n i2 j2 r2", "n r1 r2"
     network = [frozenset(indices.split()) for indices in (x, a1, a2, g)]
     sizes = {"b": 1, **layer.sizes()}
-    assert layer.cost(1).flops == cheapest(network, frozenset({"b", "j1", "j2"}), sizes) == 364
+    assert (
+        layer_cost(layer, 1).flops == cheapest(network, frozenset({"b", "j1", "j2"}), sizes) == 364
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,22 +166,22 @@ def test_optimal_may_be_an_outer_product() -> None:
 )
 def test_optimal_falls_back_to_paper_where_the_search_finds_worse(modes: tuple) -> None:
     for name in ("cp", "block_term"):
-        costs = [layer_of(name, *modes, 1, plan=plan).cost(1000) for plan in BOTH]
+        costs = [layer_cost(layer_of(name, *modes, 1, plan=plan), 1000) for plan in BOTH]
         assert costs[1].flops <= costs[0].flops
 
 
 def test_plans_are_pairwise_and_cover_every_core() -> None:
     for layer in TORCH:
         cores = len(layer.cores())
-        found = layer.contraction(3)
+        found = contraction_of(layer, 3)
         assert sorted(place for group in found.groups for place in group) == list(range(cores))
         merges = [
             (plan, len(group)) for plan, group in zip(found.merges(), found.groups, strict=True)
         ]
         for plan, tensors in (
             *merges,
-            (plan_dense(layer), cores),
-            (plan_squared_norm(layer), 2 * cores),
+            (plan_dense(layer.network), cores),
+            (plan_squared_norm(layer.network), 2 * cores),
         ):
             assert len(plan.steps) == max(tensors - 1, 1)
             assert all(len(step.positions) <= 2 for step in plan.steps)
@@ -186,10 +190,12 @@ def test_plans_are_pairwise_and_cover_every_core() -> None:
 SHOW_PLANS = """
 from rankbench.layers import BlockTerm, TensorRing
 from rankbench.layers.contraction.einsum import plan_squared_norm
+from rankbench.layers.planning.choice import contraction_of
 for plan in ("paper", "optimal", "auto"):
     small = TensorRing(in_modes=(2, 2, 2), out_modes=(2, 2), tr_ranks=2, plan=plan)
     large = BlockTerm(in_modes=(2,)*11, out_modes=(2,)*11, tucker_rank=2, cp_rank=2, plan=plan)
-    print(small.contraction(4), large.contraction(4).merges(), plan_squared_norm(small))
+    print(contraction_of(small, 4), contraction_of(large, 4).merges())
+    print(plan_squared_norm(small.network))
 """
 
 
@@ -213,7 +219,7 @@ def test_planning_leaves_pythons_random_numbers_alone() -> None:
     random.seed(5)
     expected = random.random()
     random.seed(5)
-    layer_of("cp", (2,) * 12, (2,) * 12, 3).cost(rows=3)
+    layer_cost(layer_of("cp", (2,) * 12, (2,) * 12, 3), 3)
     assert random.random() == expected
 
 
@@ -229,4 +235,4 @@ def test_too_many_modes_are_refused_in_one_line() -> None:
 @pytest.mark.parametrize("rows", [0, -1, 2.0])
 def test_cost_needs_rows(rows: float) -> None:
     with pytest.raises(ValueError, match=f"rows must be a positive integer, got {rows}"):
-        layer_of("cp", (2, 3), (3, 2), 2).cost(rows)  # type: ignore[arg-type]
+        layer_cost(layer_of("cp", (2, 3), (3, 2), 2), rows)  # type: ignore[arg-type]

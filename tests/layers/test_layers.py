@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rankbench.layers import LAYERS, CompressedLinear, Layer
+from rankbench.layers import LAYERS, Layer
+from rankbench.layers.linear import CompressedLinear
 from tests.helpers.layer_examples import (
     WAYS,
     every_way,

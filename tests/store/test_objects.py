@@ -17,8 +17,8 @@ import pytest
 
 from rankbench.cli.main import main
 from rankbench.store.artifacts import Artifacts
-from rankbench.store.attempts import Catalog
 from rankbench.store.location import shown
+from rankbench.store.object_store.attempts import Catalog
 from rankbench.store.query import load, query, studies
 from rankbench.store.store import DamagedFileWarning, Store
 from rankbench.tasks import TASKS

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.engine.execute import KNOWN, Outcome, execute, known_number, point_facts
+from rankbench.engine.execute import Outcome, execute
 from rankbench.engine.queue import JOURNAL, enumerate_grid
 from rankbench.engine.runner import StudyRun
 from rankbench.store.schema import RUNS
@@ -25,8 +25,8 @@ from rankbench.study.feasibility import breaches, constraint_violations
 from rankbench.study.search import Search
 from rankbench.study.space import Space
 from rankbench.tasks import TASKS
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
+from rankbench.tasks.facts import KNOWN, known_number, point_facts
 from tests.engine.test_study import Silent
 from tests.helpers.probe import Probe
 

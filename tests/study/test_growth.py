@@ -18,8 +18,7 @@ from rankbench.study.config import Study
 from rankbench.study.search import Search
 from rankbench.study.space import Space
 from rankbench.tasks import TASKS
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
 from tests.engine.test_study import Silent
 from tests.helpers.probe import Probe
 from tests.study.test_feasibility import at_once

@@ -9,7 +9,7 @@ from rankbench.layers import LAYERS
 from rankbench.study.config import Study, load_study
 from rankbench.study.feasibility import beyond
 from rankbench.study.space import Range
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from tests.helpers.paths import STUDIES
 
 NAMES = sorted(path.stem for path in STUDIES.glob("*.yaml"))

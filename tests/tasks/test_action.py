@@ -20,13 +20,15 @@ from rankbench.data.sets.catalog import SetSpec, SetWriter
 from rankbench.data.sets.reader import load_stored
 from rankbench.data.split import Sides
 from rankbench.data.video.frame_files import FrameClips
-from rankbench.layers import LAYERS, CompressedLinear
+from rankbench.layers import LAYERS
+from rankbench.layers.linear import CompressedLinear
+from rankbench.layers.planning.choice import cost
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks import TASKS, Context
+from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import NORMALISE, Action
 from rankbench.tasks.clips.base import UNITS
 from rankbench.tasks.clips.classifier import Classifier, Lesson
-from rankbench.tasks.point import Point
 from rankbench.training.loop import Diverged, Training
 from tests.helpers.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
 from tests.helpers.stored import write_frames
@@ -472,7 +474,7 @@ def test_planning_needs_no_data() -> None:
     work = task.work(chosen)
     assert task.sizes() == (57600, None)
     assert work.steps == 400 * 80
-    assert work.flops == (3 + 1 / 4) * layer.cost(16 * 6).flops  # a fourth is tested, not learned
+    assert work.flops == (3 + 1 / 4) * cost(layer, 16 * 6).flops  # a fourth is tested, not learned
     assert work.calls > Action(time_steps=5).work(chosen).calls  # planned with 6 steps
     assert task.describe() == {"split": "group"}
     assert task.missing() == "frames file nowhere.parquet does not exist"

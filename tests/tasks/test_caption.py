@@ -23,13 +23,13 @@ from rankbench.data.images.caption_sets import CaptionSet
 from rankbench.layers import LAYERS
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks import TASKS, Context
+from rankbench.tasks.base import Point
 from rankbench.tasks.caption.beam_search import beam_search
 from rankbench.tasks.caption.model import Captioner
 from rankbench.tasks.caption.scores import score
 from rankbench.tasks.caption.task import Caption
 from rankbench.tasks.caption.training import CaptionLesson, Side, padded
 from rankbench.tasks.caption.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, words
-from rankbench.tasks.point import Point
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.loop import Training
 from tests.helpers.captions import THINGS, write_captions

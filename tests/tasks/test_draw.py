@@ -20,12 +20,11 @@ from rankbench.cells.settings import CELLS, Cell
 from rankbench.data.images.digits import SHIPPED, load_digits
 from rankbench.data.images.mnist import PIXELS, SIDE
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context, Row
+from rankbench.tasks.base import Context, Point, Row
 from rankbench.tasks.draw.attention import ReadGrid, WriteGrid, filters
 from rankbench.tasks.draw.model import Drawer
 from rankbench.tasks.draw.task import HELD_OUT, Draw
 from rankbench.tasks.draw.training import binarised
-from rankbench.tasks.point import Point
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.loop import Training
 
@@ -46,7 +45,7 @@ def make_point(
 def make_model(task: Draw, **others: Any) -> Drawer:
     """A model in float64 whose every weight is random, the learned starts too."""
     point = dataclasses.replace(make_point(task, **others), dtype="float64")
-    model = Drawer(task, point, Context(seed=3))
+    model = task.drawer(point, Context(seed=3))
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator).double()

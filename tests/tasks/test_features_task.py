@@ -13,8 +13,8 @@ from rankbench.cells.settings import Cell
 from rankbench.data.sets.catalog import SetSpec, SetWriter
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks import TASKS, Context
+from rankbench.tasks.base import Point
 from rankbench.tasks.clips.features import Features
-from rankbench.tasks.point import Point
 from rankbench.training.loop import Training
 
 SIZE, HIDDEN = 12, 8

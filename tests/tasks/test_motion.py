@@ -9,9 +9,8 @@ import torch
 from rankbench.cells.settings import Cell
 from rankbench.engine.execute import execute
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context
+from rankbench.tasks.base import Context, Point
 from rankbench.tasks.clips.motion import Motion, Moving, draw
-from rankbench.tasks.point import Point
 from rankbench.training.loop import Training
 
 

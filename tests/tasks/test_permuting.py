@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankbench.layers.settings import LayerSettings
+from rankbench.tasks.base import Point
 from rankbench.tasks.clips.motion import Motion, Moving
 from rankbench.tasks.permuting import PERMUTATIONS, new_order
-from rankbench.tasks.point import Point
 from rankbench.tasks.recovery.task import Recovery
 from rankbench.training.loop import Training
 

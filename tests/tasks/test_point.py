@@ -9,8 +9,8 @@ import pytest
 
 from rankbench.cells.settings import Cell
 from rankbench.layers.settings import LayerSettings
+from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import Action
-from rankbench.tasks.point import Point
 from rankbench.tasks.recovery.task import Recovery
 from rankbench.training.loop import Training
 

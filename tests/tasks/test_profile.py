@@ -7,9 +7,10 @@ import statistics
 import pytest
 
 from rankbench.cells.settings import CELLS, Cell
-from rankbench.layers import LAYERS, CompressedLinear
+from rankbench.layers import LAYERS
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from rankbench.tasks.profile import Profile
 from tests.helpers.layer_examples import RANKS
 from tests.tasks.test_recovery import run

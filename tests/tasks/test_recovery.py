@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankbench.engine.execute import Outcome, execute
-from rankbench.layers import LAYERS, CompressedLinear
+from rankbench.layers import LAYERS
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
 from rankbench.tasks.recovery.pictures import PICTURES
 from rankbench.tasks.recovery.sample import Moments
 from rankbench.tasks.recovery.task import Recovery

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from rankbench.engine.execute import Outcome, execute_together
-from rankbench.layers import LAYERS, CompressedLinear, Layer, linear, stacked
+from rankbench.layers import LAYERS, Layer, linear, stacked
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
 from rankbench.layers.stacked import StackedLinear
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
 from rankbench.tasks.recovery.task import Recovery
 from tests.helpers.layer_examples import examples, label
 from tests.tasks.test_recovery import SMALL, make_point, run

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rankbench.layers import LAYERS, CompressedLinear
+from rankbench.layers import LAYERS
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.execution import Execution

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from rankbench.cells.modules import build_cell
 from rankbench.cells.settings import CELLS, Cell
 from rankbench.engine.execute import Outcome
-from rankbench.layers import LAYERS, CompressedLinear, Layer
+from rankbench.layers import LAYERS, Layer
 from rankbench.layers.kernels import target as speed
+from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
 from rankbench.study.config import load_study
+from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import Action
-from rankbench.tasks.point import Point
 from rankbench.tasks.profile import Profile
 from rankbench.tasks.recovery.task import Recovery
 from rankbench.training.execution import Compute, Execution

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from rankbench.cells.modules import build_cell
 from rankbench.cells.settings import Cell
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
 from rankbench.tasks.profile import Profile
 from rankbench.training import step as module
 from rankbench.training.execution import Compute, Execution

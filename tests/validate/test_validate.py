@@ -12,9 +12,11 @@ from rankbench import load
 from rankbench.analysis.summaries.complexity import exponents
 from rankbench.cli import validate as command
 from rankbench.cli.main import main
-from rankbench.layers import Layer, Target
+from rankbench.layers import Layer
+from rankbench.layers.kernels.target import Target
 from rankbench.layers.kernels.torch_kernel import TorchKernel
 from rankbench.layers.modes import product
+from rankbench.layers.planning.choice import contraction_of
 from rankbench.validate import measurement, sweeps
 from rankbench.validate.count import count
 from rankbench.validate.measurement import count_sweep, is_small
@@ -26,13 +28,13 @@ SMALL = [layer for plan in ("paper", "auto", "dense") for layer in examples(plan
 
 @pytest.mark.parametrize("layer", SMALL, ids=label)
 def test_torch_counts_what_the_plan_says(layer: Layer) -> None:
-    found = layer.contraction(ROWS)
+    found = contraction_of(layer, ROWS)
     assert count(found, ROWS) == (found.flops(ROWS), found.backward_flops(ROWS))
 
 
 def test_chunks_are_made_again_in_the_backward_pass() -> None:
     layer = examples("paper")[-2]
-    found = layer.contraction(ROWS)
+    found = contraction_of(layer, ROWS)
     kernel = TorchKernel(found, ROWS, Target(), chunk=2)
     sizes = layer.sizes()
     cores = [
@@ -48,7 +50,7 @@ def test_chunks_are_made_again_in_the_backward_pass() -> None:
 
 def test_the_largest_gradient_is_no_smaller_than_what_a_pass_leaves() -> None:
     for layer in SMALL:
-        found = layer.contraction(ROWS)
+        found = contraction_of(layer, ROWS)
         least = max(layer.num_params // len(layer.cores()), ROWS * layer.out_features)
         assert found.largest_gradient(ROWS) >= max(least, found.largest_intermediate(ROWS))
 

@@ -13,7 +13,7 @@ from rankbench.bench.contenders import Contender
 from rankbench.bench.interleave import MIN_ROUNDS, Failed, Timed, finish_on, interleave
 from rankbench.bench.maps import TIME_STEPS, InputMap
 from rankbench.bench.workload import Data, Workload
-from rankbench.layers import CompressedLinear
+from rankbench.layers.linear import CompressedLinear
 from rankbench.measure.timing import peak_memory
 
 SEED = 0

@@ -8,6 +8,7 @@ import torch
 
 from rankbench.bench.maps import GATES
 from rankbench.layers import Layer
+from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.measure.timing import Call, time_call
 
 _SIDE, _GPU_SIDE = 1024, 8192  # of the square matrices that are multiplied
@@ -75,7 +76,7 @@ def _best_s(call: Call, device: str) -> float:
 def _forward(layer: Layer, rows: int) -> tuple[int, int]:
     """FLOPs of the plan with fewest; elements moved: input, output and parameters once."""
     moved = rows * (layer.in_features + layer.out_features) + layer.num_params
-    return replace(layer, plan="optimal").cost(rows).flops, moved
+    return layer_cost(replace(layer, plan="optimal"), rows).flops, moved
 
 
 def _least_ms(flops: int, elements: int, dtype: torch.dtype, rates: Rates) -> float:

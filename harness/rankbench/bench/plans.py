@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rankbench.layers import Choice, Layer, Target
-from rankbench.layers.planning.choice import PLANS, choices
+from rankbench.layers import Layer
+from rankbench.layers.base import PLANS
+from rankbench.layers.kernels.target import Target
+from rankbench.layers.planning.choice import Choice, choices
 from rankbench.layers.planning.tuning import time_choices
 from rankbench.layers.settings import LayerSettings
 

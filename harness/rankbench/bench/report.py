@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rankbench.bench.contenders import CONTENDERS, OURS, SAME
 from rankbench.bench.maps import TIME_STEPS
-from rankbench.cli.summary import STYLE
+from rankbench.common.terminal import STYLE
 from rankbench.common.text import metric
 
 Row = dict[str, Any]

@@ -11,9 +11,9 @@ import torch
 from rankbench.bench.contenders import SAME
 from rankbench.bench.contest import SEED, Measurement, Result
 from rankbench.bench.floor import Rates, floor_ms, step_floor_ms
-from rankbench.engine.execute import layer_facts
 from rankbench.measure.machine import provenance
-from rankbench.tasks.point import digest
+from rankbench.tasks.base import digest
+from rankbench.tasks.facts import layer_facts
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]

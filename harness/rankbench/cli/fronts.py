@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rankbench.analysis.stats.pareto import costs_of, dominated_share, front
-from rankbench.cli.summary import STYLE, titles, varied
+from rankbench.cli.summary import titles, varied
+from rankbench.common.terminal import STYLE
 from rankbench.common.text import label, metric, ratio
 from rankbench.engine.queue import Row, by_point, objective_values
 from rankbench.study.config import Study

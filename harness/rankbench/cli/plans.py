@@ -17,16 +17,16 @@ from rich.text import Text
 
 from rankbench.bench.plans import Shape, Verdict, judge, shapes
 from rankbench.bench.workload import DTYPES
-from rankbench.cli.summary import STYLE
 from rankbench.common.checks import number, one_of, positive_int
 from rankbench.common.exit_codes import DONE, FAILED
-from rankbench.common.terminal import Screen
+from rankbench.common.terminal import STYLE, Screen
 from rankbench.common.text import metric
-from rankbench.engine.execute import layer_facts
-from rankbench.layers import Choice, Target
+from rankbench.layers.kernels.target import Target
+from rankbench.layers.planning.choice import Choice
 from rankbench.measure.machine import provenance
 from rankbench.store.store import Store
-from rankbench.tasks.point import digest
+from rankbench.tasks.base import digest
+from rankbench.tasks.facts import layer_facts
 
 LIMIT = 1.25  # times the fastest contender: a choice beyond is reported as missed
 Row = dict[str, Any]

@@ -13,9 +13,9 @@ from rich.progress import TaskID
 
 from rankbench.cli.progress_bar import bars
 from rankbench.common.text import duration, label, metric
-from rankbench.engine.execute import layer_facts
 from rankbench.engine.queue import Row
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
+from rankbench.tasks.facts import layer_facts
 
 _SHOWN = ("top_accuracy", "rmse", "nelbo_nats", "cider", "step_ms", "num_params")
 _LINE_EVERY_S = 5.0

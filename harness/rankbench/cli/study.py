@@ -74,7 +74,7 @@ def _execute(arguments: argparse.Namespace, *, again: bool) -> int:
 def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
     """Fill the storage here, and have workers elsewhere measure."""
     # Their packages are extras: they are imported only when asked for.
-    engine = importlib.import_module(f"rankbench.on_{execution.study.engine}")
+    engine = importlib.import_module(f"rankbench.engine.clusters.{execution.study.engine}")
     execution.join(None, again=True)
     before = set(execution.rows)
     try:

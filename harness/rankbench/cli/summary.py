@@ -9,20 +9,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
+from rankbench.common.terminal import STYLE
 from rankbench.common.text import count, duration, label, metric, plain, ratio
-from rankbench.engine.execute import layer_facts
 from rankbench.engine.queue import Grid, Row
+from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.store.schema import PRUNED
 from rankbench.study.config import Study
 from rankbench.study.feasibility import breaches
+from rankbench.tasks.facts import layer_facts
 
 # Numbers that are no part of a word; addresses; the hashes of points and runs.
 _VARIES = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{16}\b|(?<![A-Za-z_])[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
-
-STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
@@ -40,7 +39,7 @@ def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
             *(str(grid.params[name].get(key, "")) for key in extra),
             f"{layer.num_params:,}",
             ratio(layer.compression_ratio),
-            count(layer.cost(1).flops),
+            count(layer_cost(layer, 1).flops),
             duration(seconds[name]),
         )
     return table

@@ -15,7 +15,7 @@ from rich.progress import track
 from rankbench.common.checks import number, one_of
 from rankbench.common.exit_codes import DONE, FAILED
 from rankbench.common.text import duration
-from rankbench.layers import Target
+from rankbench.layers.kernels.target import Target
 from rankbench.store.store import Store
 from rankbench.validate.measurement import Measurement, count_sweep, time_sweep
 from rankbench.validate.rows import rows

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.text import Text
 
 from rankbench.common.text import plain
+
+# How every table looks.
+STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 class Screen(Console):

@@ -11,7 +11,7 @@ from typing import Any
 from rankbench.cells.settings import Cell
 from rankbench.layers import LAYERS
 from rankbench.tasks import TASKS
-from rankbench.tasks.point import digest
+from rankbench.tasks.base import digest
 from rankbench.training.execution import Compute
 from rankbench.training.loop import Training
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from rankbench.doctor.checks import KEYS, columns_of, damage, double_rows, wrong_rows
 from rankbench.doctor.findings import QUARANTINE, Finding
-from rankbench.store.remote import ATTEMPT, RemoteTables
+from rankbench.store.object_store.remote import ATTEMPT, RemoteTables
 from rankbench.store.schema import TABLES
 from rankbench.store.store import Store
 

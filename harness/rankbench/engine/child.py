@@ -18,8 +18,7 @@ from typing import Any
 
 from rankbench.engine.execute import Outcome
 from rankbench.engine.supervisor import End, Order, serve
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
 
 # The server imports torch once; a warden is its fork, and a run a warden's, in milliseconds. The
 # first optimiser of a process imports torch._dynamo, which takes as long as all the rest.

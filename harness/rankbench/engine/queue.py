@@ -33,7 +33,7 @@ from rankbench.study.config import Study
 from rankbench.study.feasibility import beyond, constraint_violations
 from rankbench.study.pruning import Curve, add_told, build_pruner
 from rankbench.study.space import encode
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 
 Row = dict[str, Any]
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from rankbench.store.parquet_file import remove
 from rankbench.store.store import Store
 from rankbench.study.config import Study
 from rankbench.study.pruning import Curve, curves
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 
 _POLL_S = 0.1
 _COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends

@@ -29,7 +29,7 @@ from rankbench.engine.shared_folder import check_reach
 from rankbench.study.config import Study
 from rankbench.study.pruning import Curve, build_pruner
 from rankbench.study.space import Range, Settings
-from rankbench.tasks.point import digest
+from rankbench.tasks.base import digest
 
 # A server that restarts or a machine that swaps misses one or two.
 GRACE_BEATS = 4

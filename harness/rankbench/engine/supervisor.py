@@ -30,8 +30,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from rankbench.engine.execute import execute, execute_together
-from rankbench.tasks.base import Context, Row
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point, Row
 
 _POLL_S = 0.2
 _MOST_S = 3600.0  # of one wait, which takes no time beyond 24 days

@@ -17,7 +17,7 @@ from optuna.trial import Trial, TrialState
 
 from rankbench.engine.child import run_in_child
 from rankbench.engine.exclusive import machine
-from rankbench.engine.execute import Outcome, point_facts
+from rankbench.engine.execute import Outcome
 from rankbench.engine.placement import place
 from rankbench.engine.queue import (
     Grid,
@@ -40,8 +40,8 @@ from rankbench.store.store import Store
 from rankbench.study.config import Study
 from rankbench.study.feasibility import beyond, constrain, constraint_violations, limit_violations
 from rankbench.study.pruning import Curve, Judge
-from rankbench.tasks.base import Context
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Context, Point
+from rankbench.tasks.facts import point_facts
 from rankbench.training.checkpoint import Checkpoint
 
 MOST_REJECTED = 500  # draws beyond the limits in a row that cost nothing

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from rankbench.common.checks import one_of, positive_int, positive_ints
-from rankbench.layers.contraction.orders import NAMED
-from rankbench.layers.contraction.stages import Contraction, contraction
-from rankbench.layers.kernels.target import Target
 from rankbench.layers.modes import product
-from rankbench.layers.planning.choice import KERNELS, PLANS, choose
+from rankbench.layers.network import Core, Network
 
+PLANS = ("auto", "tuned", "paper", "optimal", "halves", "sequential", "dense")
+KERNELS = ("auto", "torch", "native")
 _LETTERS = 52  # torch.einsum's; the dense weight, a block and a rank index must be nameable
-
-
-@dataclass(frozen=True)
-class Core:
-    """One tensor of a layer's network: its name and the label of each of its dimensions."""
-
-    name: str
-    indices: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result."""
-
-    flops: int
-    largest_intermediate: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +70,10 @@ class Layer(ABC):
         modes = (*self.in_modes, *self.out_modes)
         return dict(zip(self.in_indices + self.out_indices, modes, strict=True)) | self.rank_sizes()
 
-    def contraction(self, rows: int) -> Contraction:
-        """How the plan contracts `rows` rows; the same on every machine.
-
-        For `auto` and `tuned`, the choice of the model for torch on a CPU in float32.
-        """
-        positive_int("rows", rows)
-        if self.plan in NAMED:
-            return contraction(self, NAMED[self.plan](self, rows))
-        return choose(replace(self, plan="auto", kernel="torch"), rows, Target()).contraction
-
-    def cost(self, rows: int) -> Cost:
-        """Cost of a forward pass over `rows` rows by `contraction(rows)`."""
-        return cost_of(self.contraction(rows), rows)
+    @cached_property
+    def network(self) -> Network:
+        """The cores and every index, as contraction takes them."""
+        return Network(self.cores(), self.in_indices, self.out_indices, tuple(self.sizes().items()))
 
     @property
     def in_indices(self) -> tuple[str, ...]:
@@ -152,11 +127,6 @@ class Layer(ABC):
     def _normalise(self, name: str, value: Any) -> None:
         """Give a setting its one normal form, so that equal layers compare and hash equal."""
         object.__setattr__(self, name, value)
-
-
-def cost_of(found: Contraction, rows: int) -> Cost:
-    """Cost of a forward pass over `rows` rows by a contraction."""
-    return Cost(found.flops(rows), found.largest_intermediate(rows))
 
 
 def tupled(value: Any) -> Any:

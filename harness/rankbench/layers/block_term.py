@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rankbench.common.checks import positive_int
-from rankbench.layers.base import Core, Layer, one_each
+from rankbench.layers.base import Layer, one_each
+from rankbench.layers.network import Core
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ def initial_cores(layer: Layer, seed: int) -> dict[str, Tensor]:
         torch.randn([sizes[i] for i in core.indices], generator=source, dtype=torch.float64)
         for core in cores
     ]
-    mean_square = plan_squared_norm(layer).run(drawn + drawn).item() / layer.dense_params
+    mean_square = plan_squared_norm(layer.network).run(drawn + drawn).item() / layer.dense_params
     factor = (target / mean_square) ** (0.5 / len(cores))
     return {core.name: factor * tensor for core, tensor in zip(cores, drawn, strict=True)}
 

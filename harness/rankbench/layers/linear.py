@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rankbench.layers.base import Layer, cost_of
+from rankbench.layers.base import Layer
 from rankbench.layers.contraction.einsum import Plan, plan_dense
 from rankbench.layers.init import initial_cores
 from rankbench.layers.kernels.target import Target
@@ -74,7 +74,7 @@ class CompressedLinear(nn.Module):
     def facts(self, rows: int) -> dict[str, Any]:
         """The `runs` columns that say how `rows` rows are contracted here, and at what cost."""
         choice = self.choice(rows)
-        cost = cost_of(choice.contraction, rows)
+        cost = choice.contraction.cost(rows)
         return {
             "rows": rows,
             "kernel": choice.kernel,
@@ -88,7 +88,7 @@ class CompressedLinear(nn.Module):
     def to_dense(self) -> Float[Tensor, "out_features in_features"]:
         """W, differentiable in the cores, merged in their own type."""
         if self._dense is None:
-            self._dense = plan_dense(self.layer)
+            self._dense = plan_dense(self.layer.network)
         weight = self._dense.run(self.cores.values())
         return weight.reshape(self.layer.out_features, self.layer.in_features)
 

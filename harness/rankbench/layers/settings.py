@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankbench.common.checks import one_of, positive_int, positive_ints
-from rankbench.layers import KERNELS, LAYERS, PLANS, Layer
-from rankbench.layers.base import tupled
+from rankbench.layers import LAYERS, Layer
+from rankbench.layers.base import KERNELS, PLANS, tupled
 from rankbench.layers.modes import factorise, fuse_gates, pair, product
 
 Ranks = int | tuple[int, ...]

@@ -32,7 +32,7 @@ class StackedLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.layer = layer
-        inputs, path = [core.indices for core in layer.cores()], path_dense(layer)
+        inputs, path = [core.indices for core in layer.cores()], path_dense(layer.network)
         output = layer.out_indices + layer.in_indices
         self._network = network_of(inputs, output, layer.sizes(), path)
         drawn = [initial_cores(layer, seed) for seed in seeds]
@@ -46,7 +46,7 @@ class StackedLinear(nn.Module):
         """W of every replicate, its modes (output, then input) not merged: often a strided view."""
         cores = list(self.cores.values())
         if len(cores) == 1:
-            return torch.vmap(lambda core: plan_dense(self.layer).run([core]))(*cores)
+            return torch.vmap(lambda core: plan_dense(self.layer.network).run([core]))(*cores)
         return self._network.run(cores)
 
     def to_dense(self) -> Float[Tensor, "k o i"]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rankbench.layers.base import Core, Layer, one_each, tupled
+from rankbench.layers.base import Layer, one_each, tupled
+from rankbench.layers.network import Core
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow.fs import FileType
 
 from rankbench.store.location import is_remote
-from rankbench.store.objects import Objects, listed
+from rankbench.store.object_store.objects import Objects, listed
 from rankbench.store.parquet_file import check_name, make_folder, publish, unwritable
 
 FOLDER = "artifacts"

@@ -13,7 +13,7 @@ from pyarrow.fs import FileType
 
 from rankbench.common.checks import one_of
 from rankbench.store.location import is_remote, shown
-from rankbench.store.objects import listed
+from rankbench.store.object_store.objects import listed
 from rankbench.store.schema import TABLES, arrow_schema
 from rankbench.store.sources import Sources, together
 from rankbench.store.store import Store

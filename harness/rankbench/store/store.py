@@ -15,9 +15,9 @@ import pyarrow as pa
 from rankbench.common.checks import one_of
 from rankbench.store.local import LocalTables
 from rankbench.store.location import is_remote, shown, study_folder
+from rankbench.store.object_store.remote import RemoteTables
 from rankbench.store.parquet_file import check_name, to_arrow
 from rankbench.store.reader import DamagedFileWarning
-from rankbench.store.remote import RemoteTables
 from rankbench.store.schema import STATUSES, TABLES
 
 __all__ = ["DamagedFileWarning", "Store"]

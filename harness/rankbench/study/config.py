@@ -28,7 +28,7 @@ from rankbench.study.safety import check_file, check_override, check_strings
 from rankbench.study.search import Search
 from rankbench.study.space import Settings, Space
 from rankbench.tasks import TASKS, Task
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import PRECISIONS, SWITCHES, Compute
 from rankbench.training.loop import Training

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 from rankbench.training.dropout import WideDropout
 
 _START_S = 0.3  # starting a child process

@@ -10,9 +10,9 @@ from typing import Any
 from optuna.trial import Trial
 
 from rankbench.common.text import metric
-from rankbench.engine.execute import known_number
 from rankbench.study.config import Study
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
+from rankbench.tasks.facts import known_number
 
 Row = Mapping[str, Any]
 

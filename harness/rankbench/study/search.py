@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 
 from rankbench.common.checks import one_of, positive_int, whole
-from rankbench.engine.execute import KNOWN
 from rankbench.store.schema import RUNS
 from rankbench.study.bounds import Bound
+from rankbench.tasks.facts import KNOWN
 
 SAMPLERS = ("grid", "tpe", "nsga2", "random")
 PRUNERS = ("none", "median", "hyperband")

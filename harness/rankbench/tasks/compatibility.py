@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rankbench.tasks.base import Task
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.base import Point, Task
 
 
 def check_cell(task: Task, point: Point) -> None:

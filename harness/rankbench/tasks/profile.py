@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from rankbench.common.checks import number, positive_int
+from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Row, Task, Work
 from rankbench.training.execution import Execution
 from rankbench.training.step import Step
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rankbench.cells.modules import RecurrentCell
-    from rankbench.layers import CompressedLinear
-    from rankbench.tasks.point import Point
+    from rankbench.layers.linear import CompressedLinear
+    from rankbench.tasks.base import Point
 
 LEARNING_RATE = 1e-3
 
@@ -70,7 +71,7 @@ class Profile(Task):
 
     def work(self, point: Point) -> Work:
         cores = len(point.layer.cores())
-        flops = 3.0 * point.layer.cost(self.rows(point)).flops
+        flops = 3.0 * layer_cost(point.layer, self.rows(point)).flops
         return Work(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
 
     def times(self) -> bool:
@@ -84,7 +85,7 @@ class Profile(Task):
             yield from self._time(point, context)
         else:
             rows = self.rows(point)
-            cost = point.layer.cost(rows)
+            cost = layer_cost(point.layer, rows)
             counts = {
                 "forward_flops": cost.flops,
                 "largest_intermediate": cost.largest_intermediate,
@@ -92,7 +93,7 @@ class Profile(Task):
             yield "runs", {"rows": rows, **counts}
 
     def _time(self, point: Point, context: Context) -> Iterator[Row]:
-        from rankbench.layers import CompressedLinear  # loads torch
+        from rankbench.layers.linear import CompressedLinear  # loads torch
         from rankbench.measure.timing import measure_training
 
         model, x = self._build(point, context)
@@ -127,7 +128,7 @@ class Profile(Task):
         self, point: Point, context: Context
     ) -> tuple[CompressedLinear | RecurrentCell, Tensor]:
         from rankbench.cells.modules import build_cell
-        from rankbench.layers import CompressedLinear  # loads torch
+        from rankbench.layers.linear import CompressedLinear  # loads torch
 
         dtype = getattr(torch, point.dtype)
         place = {"dtype": dtype, "device": context.device}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rankbench.layers import Contraction, Target
+from rankbench.layers.contraction.stages import Contraction
+from rankbench.layers.kernels.target import Target
 from rankbench.layers.kernels.torch_kernel import TorchKernel
 from rankbench.layers.modes import product
 
@@ -21,9 +22,9 @@ def count(contraction: Contraction, rows: int) -> tuple[int, int]:
     one: it counts as a multiply-add each, as a plan counts it.
     """
     run = TorchKernel(contraction, rows, Target(), chunk=rows)
-    layer, sizes = contraction.layer, contraction.layer.sizes()
-    x = _empty(rows, layer.in_features)
-    cores = [_empty(*(sizes[label] for label in core.indices)) for core in layer.cores()]
+    network, sizes = contraction.network, contraction.network.sizes
+    x = _empty(rows, network.in_features)
+    cores = [_empty(*(sizes[label] for label in core.indices)) for core in network.cores]
     for core in cores:
         core.requires_grad_()
     with _counter() as forward:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from rankbench.bench.interleave import Failed, Lane, Timed, interleave
-from rankbench.layers import Choice, CompressedLinear, Target, choose
 from rankbench.layers.contraction.einsum import plan_squared_norm
+from rankbench.layers.kernels.target import Target
+from rankbench.layers.linear import CompressedLinear
+from rankbench.layers.planning.choice import Choice, choose
 from rankbench.measure.timing import peak_memory
 from rankbench.validate.count import count
 from rankbench.validate.sweeps import Sweep, SweepPoint
@@ -52,7 +54,7 @@ class Measurement:
         if self.choice.seconds > SLOWEST_S or not is_small(self.point):
             return False
         # A layer's first weights are scaled by their norm, which takes R^4 of a ring.
-        return plan_squared_norm(self.point.layer).largest_intermediate <= LARGEST
+        return plan_squared_norm(self.point.layer.network).largest_intermediate <= LARGEST
 
     def median_ms(self, phase: str) -> float:
         """Median wall time of a phase in ms."""

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rankbench.engine.execute import layer_facts
-from rankbench.layers import Target
+from rankbench.layers.kernels.target import Target
 from rankbench.measure.machine import provenance
-from rankbench.tasks.point import digest
+from rankbench.tasks.base import digest
+from rankbench.tasks.facts import layer_facts
 from rankbench.validate.measurement import Measurement
 from rankbench.validate.sweeps import Sweep
 

@@ -9,6 +9,7 @@ from typing import Any
 from rankbench.analysis.published import Published
 from rankbench.analysis.summaries.comparisons import published_layer
 from rankbench.layers import CP, BlockTerm, Dense, Layer, TensorRing, TensorTrain, Tucker
+from rankbench.layers.planning.choice import cost as layer_cost
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def input_first_is_cheaper(rows: int, *models: str) -> Fact:
     shares = []
     for model in models:
         layer = published_map(model).layer
-        first, formed = (replace(layer, plan=plan).cost(rows).flops for plan in ("paper", "dense"))
+        first, formed = (
+            layer_cost(replace(layer, plan=plan), rows).flops for plan in ("paper", "dense")
+        )
         shares.append(first / formed)
     return Fact(max(shares) < 1, f"{', '.join(f'{share:.2g}' for share in shares)} of its FLOPs")
 

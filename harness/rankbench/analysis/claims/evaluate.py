@@ -11,7 +11,8 @@ import pandas as pd
 
 from rankbench.analysis.claims.ledger import PAPERS, Claim, Ledger, read
 from rankbench.analysis.claims.measured import Measured, Results, measure
-from rankbench.analysis.claims.verdicts import VERDICTS, Judged, judge
+from rankbench.analysis.claims.verdicts import Judged, judge
+from rankbench.analysis.names import VERDICTS
 from rankbench.analysis.stats.paired import holm, p_value
 from rankbench.common.checks import one_of
 

@@ -10,14 +10,14 @@ from rankbench.analysis.claims.arithmetic import Fact
 from rankbench.analysis.claims.ledger import Claim
 from rankbench.analysis.claims.measured import Measured
 from rankbench.analysis.claims.values import Ours, exactly, summary
+from rankbench.analysis.names import (
+    CONTRADICTED,
+    NOT_COMPARABLE,
+    NOT_MEASURED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+)
 from rankbench.analysis.stats.paired import p_value
-
-REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
-CONTRADICTED = "contradicted by arithmetic"
-NOT_COMPARABLE = "not comparable"
-NOT_MEASURED = "not measured"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, CONTRADICTED, NOT_COMPARABLE, NOT_MEASURED)
 
 LEVEL = 0.05
 _ROUNDING = 1e-9  # relative: what two ways of writing a number may differ by

@@ -13,16 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rankbench.analysis.claims.evaluate import counts, table
-from rankbench.analysis.claims.verdicts import (
+from rankbench.analysis.claims.verdicts import Judged
+from rankbench.analysis.figures.catalog import save
+from rankbench.analysis.figures.claims import claims as figure
+from rankbench.analysis.names import (
     CONTRADICTED,
     NOT_COMPARABLE,
     NOT_MEASURED,
     NOT_REPRODUCED,
     REPRODUCED,
-    Judged,
 )
-from rankbench.analysis.figures.catalog import save
-from rankbench.analysis.figures.claims import claims as figure
 from rankbench.common.checks import one_of
 
 FORMATS = ("table", "csv", "json")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.contrasts import WORSE
 from rankbench.analysis.summaries.budgets import BUDGETS, metric_of, ranking
 from rankbench.analysis.summaries.rows import records
@@ -45,7 +46,7 @@ def budget(runs: pd.DataFrame) -> Figure:
 
 
 def _panel(ax: Axes, points: pd.DataFrame) -> None:
-    families = [family for family in style.NAMES if family in set(points["family"])]
+    families = [family for family in NAMES if family in set(points["family"])]
     budgets = sorted(set(points["budget"]))
     for place, family in enumerate(families):
         own = points[points["family"] == family].sort_values("budget")

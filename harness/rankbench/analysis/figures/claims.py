@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rankbench.analysis.claims.verdicts import (
+from rankbench.analysis.figures import style
+from rankbench.analysis.names import (
     CONTRADICTED,
     NOT_COMPARABLE,
     NOT_MEASURED,
@@ -19,7 +20,6 @@ from rankbench.analysis.claims.verdicts import (
     REPRODUCED,
     VERDICTS,
 )
-from rankbench.analysis.figures import style
 from rankbench.analysis.summaries.accuracy import TOP
 from rankbench.analysis.summaries.rows import records
 

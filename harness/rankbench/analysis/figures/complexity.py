@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.exponents import CANNOT_TELL, LOOSER
 from rankbench.analysis.summaries.complexity import (
     DIRECTIONS,
@@ -61,7 +62,7 @@ def complexity(runs: pd.DataFrame, samples: pd.DataFrame, quantity: str) -> Figu
                 for axis in (ax.xaxis, ax.yaxis):  # minor ticks take most of the time of drawing
                     axis.set_minor_locator(NullLocator())
                 ax.set_xlabel(variable)
-            line[0].set_ylabel(f"{style.NAMES[kind]}\n{QUANTITIES[quantity].unit}")
+            line[0].set_ylabel(f"{NAMES[kind]}\n{QUANTITIES[quantity].unit}")
         style.legend_above(figure, _handles(), 8)
         style.caption(figure, [_meaning(quantity)])
     return figure

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from rankbench.analysis.figures import style
 from rankbench.analysis.figures.lines import Looks, draw_lines, draw_published
+from rankbench.analysis.metrics import METRICS
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.comparisons import published_levels
 from rankbench.analysis.summaries.models import modelled
@@ -98,7 +100,7 @@ def _points(chosen: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
         points = best
     firsts = {row["point_id"]: row for row in records(chosen.drop_duplicates("point_id"))}
     facts: dict[str, Any] = {
-        "order": points["family"].map(list(style.NAMES).index),
+        "order": points["family"].map(list(NAMES).index),
         "size": [labels.size(firsts[point]) for point in points["point_id"]],
         "paper": [published_levels(firsts[point]) for point in points["point_id"]],
     }
@@ -130,7 +132,7 @@ def _entry(row: Row, metric: str) -> str:
     number = labels.value(row["mean"])
     if row["seeds"] > 1:
         number = labels.plus_minus(row["mean"], row["high"] - row["mean"])
-    entry = f"{row['label']}  {row['size']}  {tables.METRICS[metric].short} {number}"
+    entry = f"{row['label']}  {row['size']}  {METRICS[metric].short} {number}"
     paper = ", ".join(f"{accuracy:.3f}" for accuracy in row["paper"])
     return f"{entry}  paper: {paper}" if paper else entry
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rankbench.analysis.figures import style
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.intervals import mean_interval, mean_intervals
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import (

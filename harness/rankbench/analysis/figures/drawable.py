@@ -13,7 +13,7 @@ from rankbench.analysis.figures.features import TASK as FEATURES
 from rankbench.analysis.figures.parameter_counts import has_core_orders
 from rankbench.analysis.figures.rank_bound import has_bound
 from rankbench.analysis.figures.timing import PHASES
-from rankbench.analysis.figures.trade_off import LEARNED
+from rankbench.analysis.metrics import LEARNED
 from rankbench.analysis.summaries import objectives as asked
 from rankbench.analysis.summaries.accuracy import TOP, classified
 from rankbench.analysis.summaries.captions import TASK as CAPTION

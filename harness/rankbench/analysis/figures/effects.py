@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.metrics import Metric
+from rankbench.analysis.names import NAMES, SHORT
 from rankbench.analysis.stats.contrasts import LEVEL
 from rankbench.analysis.summaries.budgets import metric_of
-from rankbench.analysis.summaries.effects import BETWEEN, NAMES, effects, grids, letters_of
+from rankbench.analysis.summaries.effects import BETWEEN, OUTCOMES, effects, grids, letters_of
 from rankbench.analysis.summaries.importances import TOP, importances
 from rankbench.analysis.summaries.rows import records
-from rankbench.analysis.tables.points import Metric
 
 
 def interactions(runs: pd.DataFrame) -> Figure:
@@ -54,7 +55,7 @@ _NOTE = (
 
 def _of(grid: pd.DataFrame) -> str:
     part = str(grid["part"].iloc[0]).replace("_", " ")
-    name = style.NAMES[str(grid["family"].iloc[0])]
+    name = NAMES[str(grid["family"].iloc[0])]
     return f"{name} ({part})" if part else name
 
 
@@ -100,7 +101,7 @@ def importance(runs: pd.DataFrame) -> Figure:
         axes = figure.subplots(1, len(outcomes), squeeze=False, sharey=True)[0]
         for ax, outcome in zip(axes, outcomes, strict=True):
             _bars(ax, table[table["outcome"] == outcome], rows)
-            style.name_axes(ax, x="share of importance", y="", title=NAMES[outcome])
+            style.name_axes(ax, x="share of importance", y="", title=OUTCOMES[outcome])
         axes[0].set_yticks(range(len(rows)), rows)
         axes[0].invert_yaxis()
         points = sorted(set(table["points"]))
@@ -115,7 +116,7 @@ def importance(runs: pd.DataFrame) -> Figure:
 
 def _row(row: dict[str, object]) -> str:
     part = str(row["part"]).replace("_", " ")
-    name = style.SHORT[str(row["family"])]
+    name = SHORT[str(row["family"])]
     return f"{name} {row['term']}" + (f" ({part})" if part else "")
 
 

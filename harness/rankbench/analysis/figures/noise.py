@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import (
@@ -64,7 +65,7 @@ def rmse_vs_noise(runs: pd.DataFrame) -> Figure:
 def _means(finished: pd.DataFrame) -> pd.DataFrame:
     """Mean RMSE and its interval per setting and noise variance."""
     merged = _without_noise(finished)
-    names = labels.points(merged, style.NAMES)
+    names = labels.points(merged, NAMES)
     rows = []
     for _, group in merged.groupby(["point_id", "level"]):
         first, found = records(group)[0], mean_interval(group["rmse"].astype(float))
@@ -94,7 +95,7 @@ def _bare(config: str) -> str:
 
 def _kept(means: pd.DataFrame) -> list[str]:
     """Labels in the order of families: all up to LINES, else the best of each family."""
-    order = list(style.NAMES)
+    order = list(NAMES)
     # Without noise some errors are mere rounding, whose logarithm would decide alone.
     noisy = means["mean"].where(means["noise"] > 0)
     scores = means.assign(log=np.log(noisy.clip(lower=1e-300)))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import done, evenly, left_out, records
 
@@ -71,7 +72,7 @@ def _counted(finished: pd.DataFrame) -> pd.DataFrame:
 def _panels(counted: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of every (decomposition, size) that has a line of two core orders."""
     panels = {}
-    for kind, own_name in style.NAMES.items():
+    for kind, own_name in NAMES.items():
         rows = counted[counted["decomposition"] == kind]
         for (i, j), group in rows.groupby(["in_features", "out_features"]):
             orders = group.groupby("ranks_text")["core_order"].transform("nunique")

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.contrasts import NOT_SHOWN
 from rankbench.analysis.summaries.budgets import metric_of
 from rankbench.analysis.summaries.permutations import ORDERS, OWN, costs, means
@@ -28,7 +29,7 @@ def permutation(runs: pd.DataFrame) -> Figure:
     metric, points = metric_of(runs), means(runs)
     if points.empty:
         raise ValueError("permutation: no layer was run on its input in two orders")
-    families = [family for family in style.NAMES if family in set(points["family"])]
+    families = [family for family in NAMES if family in set(points["family"])]
     with style.house():
         figure = style.new(8.8, 1.6 + 0.42 * len(families))
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
@@ -37,7 +38,7 @@ def permutation(runs: pd.DataFrame) -> Figure:
         differences = costs(runs)
         _marks(right, differences, families, orders, "difference", ("low", "high"))
         right.axvline(0, color="#555555", linewidth=0.9)
-        left.set_yticks(range(len(families)), [style.NAMES[family] for family in families])
+        left.set_yticks(range(len(families)), [NAMES[family] for family in families])
         left.invert_yaxis()
         style.name_axes(left, x=metric.name, y="")
         style.name_axes(right, x=f"change of {metric.name}", y="")

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import (
     Row,
@@ -153,7 +154,7 @@ def _under(row: Row) -> str:
     """What a picture is: 'BT d=2', 'R=4 N=2', 'P=528  RMSE 0.012' on lines of their own."""
     ranks = labels.ranks(row)
     order = f"d={whole(row, 'core_order')} " if ranks and row["decomposition"] != "low_rank" else ""
-    lines = [style.NAMES[str(row["family"])], f"{order}{ranks}"]
+    lines = [NAMES[str(row["family"])], f"{order}{ranks}"]
     lines.append(f"P={labels.count(row['num_params'])}  RMSE {labels.value(row['rmse'])}")
     return "\n".join(line for line in lines if line)
 

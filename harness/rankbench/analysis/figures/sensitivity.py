@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rankbench.analysis.figures import style
 from rankbench.analysis.figures.trade_off import learned_metric
+from rankbench.analysis.metrics import Metric
 from rankbench.analysis.summaries.rows import (
     at_noise,
     condition,
@@ -22,7 +23,6 @@ from rankbench.analysis.summaries.rows import (
     records,
 )
 from rankbench.analysis.summaries.sweeps import KNOBS, lines_of, means_of
-from rankbench.analysis.tables.points import Metric
 
 NAMED = 7  # so many lines of a panel are told apart; more are drawn pale behind their mean
 

@@ -18,21 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rankbench.analysis.figures.media import FONT, fitted, tallest
-
-# A family is what shares a colour: a decomposition in LAYERS, or exact least squares.
-LEAST_SQUARES = "least_squares"
-
-NAMES: dict[str, str] = {
-    "dense": "dense",
-    LEAST_SQUARES: "linear regression",
-    "low_rank": "low rank",
-    "cp": "CP",
-    "tucker": "Tucker",
-    "block_term": "block term",
-    "tensor_train": "tensor train",
-    "tensor_ring": "tensor ring",
-}
-SHORT: dict[str, str] = NAMES | {"block_term": "BT", "tensor_train": "TT", "tensor_ring": "TR"}
+from rankbench.analysis.names import LEAST_SQUARES, NAMES
 
 # Okabe and Ito's palette, told apart by readers with any kind of colour blindness.
 COLOURS: dict[str, str] = {

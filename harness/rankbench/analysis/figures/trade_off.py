@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.metrics import LEARNED, METRICS, Metric
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries import objectives as asked
 from rankbench.analysis.summaries.rows import (
@@ -25,9 +26,7 @@ from rankbench.analysis.summaries.rows import (
     seed_note,
 )
 from rankbench.analysis.tables import points as tables
-from rankbench.analysis.tables.points import METRICS, Metric
 
-LEARNED = ("rmse", "top_accuracy", "nelbo_nats")
 FRONT_ROWS = 14
 FEW = 12  # so many points are all drawn as large as those of the front
 FRONT_LOOK: dict[str, Any] = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (4, 2))}

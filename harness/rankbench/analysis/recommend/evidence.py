@@ -12,19 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rankbench.analysis.metrics import TASK_METRICS
 from rankbench.analysis.stats.intervals import Interval, mean_interval
 from rankbench.layers import LAYERS, Layer
 from rankbench.layers.base import tupled
 
-# What a learned task is judged by: a column of runs, and whether less or more of it is good.
-METRICS: dict[str, tuple[str, str]] = {
-    "recovery": ("rmse", "minimize"),
-    "action": ("top_accuracy", "maximize"),
-    "features": ("top_accuracy", "maximize"),
-    "motion": ("top_accuracy", "maximize"),
-    "draw": ("nelbo_nats", "minimize"),
-    "caption": ("cider", "maximize"),
-}
 # Runs that differ in one of these, or in the epochs they were given, are not compared.
 _CONDITION = (
     *("study", "task", "target", "noise", "samples", "split", "dataset", "time_steps"),
@@ -71,7 +63,7 @@ def measured(runs: pd.DataFrame, task: str) -> list[Measured]:
 
     Exact least squares is no training of a layer, and left out.
     """
-    metric, _ = METRICS[task]
+    metric, _ = TASK_METRICS[task]
     kept = runs[(runs["task"] == task) & (runs["learner"] != "least_squares").fillna(True)]
     kept = kept[kept["status"].isin(["done", "diverged"])]
     known = {text: _parts(text) for text in kept["config"].unique()}
@@ -153,7 +145,7 @@ def told_worse(piece: Measured, best: Measured) -> bool:
 
     Each is Student's 95% interval: where two overlap nothing is said.
     """
-    minimize = METRICS[piece.task][1] == "minimize"
+    minimize = TASK_METRICS[piece.task][1] == "minimize"
     apart = piece.value.low > best.value.high if minimize else piece.value.high < best.value.low
     return bool(apart) or piece.diverged > 0
 
@@ -164,7 +156,7 @@ def level_with(piece: Measured, best: Measured) -> bool:
 
 
 def _better(task: str, value: float, other: float) -> bool:
-    return value < other if METRICS[task][1] == "minimize" else value > other
+    return value < other if TASK_METRICS[task][1] == "minimize" else value > other
 
 
 def kind_of(layer: Layer) -> tuple[str, tuple[int, ...]]:

@@ -6,7 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
-from rankbench.analysis.recommend.evidence import COLUMNS, METRICS, Measured, doublings, measured
+from rankbench.analysis.metrics import TASK_METRICS
+from rankbench.analysis.recommend.evidence import COLUMNS, Measured, doublings, measured
 from rankbench.analysis.recommend.shortlist import Question
 from rankbench.cells.settings import CELLS
 from rankbench.common.checks import number, one_of, positive_int
@@ -19,9 +20,9 @@ BARE = "none"  # a map without a cell
 
 def evidence(root: Path | str, task: str) -> list[Measured]:
     """What the results in `root` have measured on `task`; nothing where there are none."""
-    if task not in METRICS or not studies(root):
+    if task not in TASK_METRICS or not studies(root):
         return []
-    columns = ", ".join([*COLUMNS, METRICS[task][0]])
+    columns = ", ".join([*COLUMNS, TASK_METRICS[task][0]])
     runs = query(f"select {columns} from runs where task = '{task}'", root).to_pandas()
     return measured(runs, task)
 
@@ -78,7 +79,7 @@ def _nearest(arguments: argparse.Namespace) -> str:
     maps = "select distinct task, in_features, out_features from runs where status = 'done'"
     found = []
     for row in query(maps, arguments.results).to_pylist():
-        fits = row["task"] in METRICS and (
+        fits = row["task"] in TASK_METRICS and (
             arguments.cell is None or (arguments.cell != BARE) == TASKS[row["task"]].uses_cell
         )
         sizes = (row["in_features"], row["out_features"])

@@ -40,9 +40,11 @@ from rankbench.analysis.recommend.evidence import (
 )
 from rankbench.analysis.stats.pareto import front
 from rankbench.common.text import label as label_of
-from rankbench.engine.execute import layer_facts
-from rankbench.layers import Layer, Target, choose
+from rankbench.layers import Layer
 from rankbench.layers.enumerate import Sizes, admissible
+from rankbench.layers.kernels.target import Target
+from rankbench.layers.planning.choice import choose
+from rankbench.tasks.facts import layer_facts
 
 Modes = tuple[tuple[int, ...], tuple[int, ...]]
 NEAR = 1.0

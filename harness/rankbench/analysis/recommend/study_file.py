@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from rankbench.analysis.recommend.evidence import METRICS, Measured
+from rankbench.analysis.metrics import TASK_METRICS
+from rankbench.analysis.recommend.evidence import Measured
 from rankbench.analysis.recommend.shortlist import Answer, Question
 from rankbench.layers import Layer
 from rankbench.layers.base import tupled
@@ -90,8 +91,8 @@ def _times(task: str) -> bool:
 
 def _search(question: Question, task: str) -> dict[str, Any]:
     objectives = {"num_params": "minimize"}
-    if task in METRICS:
-        column, direction = METRICS[task]
+    if task in TASK_METRICS:
+        column, direction = TASK_METRICS[task]
         objectives = {column: direction} | objectives
     search: dict[str, Any] = {
         "sampler": "grid",

@@ -12,7 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from rankbench.analysis.recommend.evidence import METRICS, Measured
+from rankbench.analysis.metrics import TASK_METRICS
+from rankbench.analysis.recommend.evidence import Measured
 from rankbench.analysis.recommend.question import question_of
 from rankbench.analysis.recommend.shortlist import (
     GRADES,
@@ -77,7 +78,7 @@ def _row(place: int, entry: Entry) -> dict[str, Any]:
         "steps": entry.steps if piece else None,
         "study": piece.study if piece else None,
         "condition": piece.shown if piece else None,
-        "metric": METRICS[piece.task][0] if piece else None,
+        "metric": TASK_METRICS[piece.task][0] if piece else None,
         "mean": piece.value.mean if piece else None,
         "low": piece.value.low if piece else None,
         "high": piece.value.high if piece else None,
@@ -171,7 +172,7 @@ def told(entry: Entry) -> str:
 
 def value(piece: Measured) -> str:
     """'top_accuracy 0.795 [0.782, 0.808], 3 runs'; one run has no interval."""
-    name, one = METRICS[piece.task][0], piece.value
+    name, one = TASK_METRICS[piece.task][0], piece.value
     if one.count == 1:
         return f"{name} {metric(one.mean)}, 1 run"
     return f"{name} {metric(one.mean)} [{one.low:.3g}, {one.high:.3g}], {one.count} runs"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from rankbench.analysis.claims.evaluate import claims
 from rankbench.analysis.claims.verdicts import Judged
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.report.bench import bench_chart
 from rankbench.analysis.report.chart import Chart, looks
 from rankbench.analysis.report.claims import claims_chart, ledger

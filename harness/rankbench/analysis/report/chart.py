@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries.rows import CONDITIONS, at_noise, varying
 from rankbench.common.text import metric, plain
 
@@ -116,7 +117,7 @@ def looks() -> dict[str, dict[str, str]]:
     """Name, colour, symbol and a letter like it of every decomposition, for scripts."""
     return {
         family: {
-            "name": style.NAMES[family],
+            "name": NAMES[family],
             "colour": colour(style.COLOURS[family]),
             "symbol": SYMBOLS[shape],
             "glyph": _GLYPHS[shape],

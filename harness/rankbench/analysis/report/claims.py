@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from rankbench.analysis.claims.evaluate import counts, table
-from rankbench.analysis.claims.verdicts import VERDICTS, Judged
+from rankbench.analysis.claims.verdicts import Judged
 from rankbench.analysis.figures.claims import LOOKS
+from rankbench.analysis.names import VERDICTS
 from rankbench.analysis.report.chart import MUTED, Axis, Chart, Trace, View, hover, mark, points
 from rankbench.analysis.summaries.accuracy import TOP
 from rankbench.analysis.summaries.rows import records

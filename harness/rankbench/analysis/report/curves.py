@@ -9,6 +9,8 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.metrics import METRICS
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.report.chart import (
     Axis,
     Chart,
@@ -85,7 +87,7 @@ def _chosen(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
     points = tables.summary(rows, column)
     note = f"{len(points)} points"
     if len(points) > _LINES:
-        upwards = tables.METRICS[column].less_is_better
+        upwards = METRICS[column].less_is_better
         ordered = points.sort_values(["mean", "num_params"], ascending=[upwards, True])
         best = ordered.drop_duplicates("family")
         note = f"the best of each decomposition, of {len(points)} points"
@@ -93,7 +95,7 @@ def _chosen(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
             note = f"{_LINES} of {len(points)} points, evenly spaced by parameters"
             best = points.iloc[evenly(range(len(points)), _LINES)]
         points = best
-    order = points["family"].map(list(style.NAMES).index)
+    order = points["family"].map(list(NAMES).index)
     return points.assign(order=order).sort_values(["order", "num_params"]), note
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from rankbench.analysis.figures import style
+from rankbench.analysis.metrics import METRICS
 from rankbench.analysis.report.chart import Axis
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import entries, whole
-from rankbench.analysis.tables.points import METRICS
 from rankbench.common.text import count, ratio
 from rankbench.store.schema import RUNS
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from rankbench.analysis.figures import style
 from rankbench.analysis.figures.drawable import has_objectives
 from rankbench.analysis.figures.pareto import judged
+from rankbench.analysis.metrics import METRICS
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.report.chart import (
     MOST,
     MUTED,
@@ -28,7 +29,6 @@ from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.stats.pareto import costs_of, front
 from rankbench.analysis.summaries import objectives as asked
 from rankbench.analysis.summaries.rows import done, evenly, records, several
-from rankbench.analysis.tables.points import METRICS
 from rankbench.common.text import metric
 from rankbench.study.bounds import Bound
 
@@ -172,13 +172,13 @@ def _marks(
     """A trace for every family and state, faint ones below."""
     x, y = pair
     for state in reversed(_STATES):
-        for family in style.NAMES:
+        for family in NAMES:
             own = shown[(shown["family"] == family) & (shown["state"] == state)]
             if own.empty:
                 continue
             leads = state == _STATES[0]
             names = [texts[point] for point in own.index]
-            trace = points(style.NAMES[family], own[x].tolist(), own[y].tolist(), names)
+            trace = points(NAMES[family], own[x].tolist(), own[y].tolist(), names)
             hollow = state == _STATES[2]
             trace["marker"] = marker(family, 11 if leads else 7, hollow=hollow)
             trace["opacity"] = 1.0 if leads else 0.75 if hollow else 0.45

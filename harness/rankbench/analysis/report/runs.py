@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from rankbench.analysis.metrics import METRICS
 from rankbench.analysis.summaries.rows import several
-from rankbench.analysis.tables.points import METRICS
 from rankbench.common.text import plain
 from rankbench.store.schema import RUNS
 

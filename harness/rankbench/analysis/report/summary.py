@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.metrics import METRICS
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.report.names import named
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import at_noise, records
@@ -69,7 +70,7 @@ def _best(done: pd.DataFrame) -> dict[str, str] | None:
     """
     known = done[done["decomposition"].isin(list(NAMES)) & done["num_params"].notna()]
     known = known[known["sweep"].isna() & known["contender"].isna()]
-    for metric in tables.METRICS:
+    for metric in METRICS:
         if known[metric].notna().any():
             first = records(tables.best(at_noise(known), metric, count=1))[0]
             return {

@@ -10,6 +10,7 @@ import pandas as pd
 
 from rankbench.analysis.figures import style
 from rankbench.analysis.figures.complexity import PLANS
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.report.chart import (
     MUTED,
     Axis,
@@ -68,8 +69,8 @@ def _view(points: pd.DataFrame, found: pd.DataFrame, method: str, variable: str,
     quantity = QUANTITIES[name]
     unit = "" if quantity.unit == quantity.name else f" ({quantity.unit})"
     return View(
-        group=style.sentence(style.NAMES[method]),
-        name=f"{style.NAMES[method]}, {variable}",
+        group=style.sentence(NAMES[method]),
+        name=f"{NAMES[method]}, {variable}",
         traces=traces,
         x=Axis(title=variable, log=True, ticks="~s"),
         y=Axis(title=style.sentence(quantity.name) + unit, log=True, ticks=_TICKS.get(name, "")),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from rankbench.analysis.figures.trade_off import LEARNED
+from rankbench.analysis.metrics import LEARNED, METRICS, Metric
 from rankbench.analysis.stats.contrasts import by_seed, compare
 from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries import labels
@@ -20,7 +20,6 @@ from rankbench.analysis.summaries.rows import (
     text,
     varying,
 )
-from rankbench.analysis.tables.points import METRICS, Metric
 
 BUDGETS = (500, 1000, 3000, 10000)
 NEAR = 1.25  # a point within this factor of a budget is of it

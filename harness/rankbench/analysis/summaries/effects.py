@@ -14,14 +14,14 @@ import pandas as pd
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
+from rankbench.analysis.metrics import METRICS
 from rankbench.analysis.stats.paired import holm
 from rankbench.analysis.summaries.budgets import conditions, metric_of
 from rankbench.analysis.summaries.rows import at_noise, done, several
 from rankbench.analysis.summaries.sweeps import KNOBS
-from rankbench.analysis.tables.points import METRICS
 
 TIMES = ("step_ms", "duration_s")
-NAMES = {name: metric.name for name, metric in METRICS.items()} | {
+OUTCOMES = {name: metric.name for name, metric in METRICS.items()} | {
     "duration_s": "time of a run (s)"
 }
 BETWEEN = " x "

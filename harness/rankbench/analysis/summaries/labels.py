@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import SHORT
+from rankbench.analysis.names import SHORT
 from rankbench.analysis.summaries.rows import Row, entries, family, records, text, varying, whole
 from rankbench.common.text import ratio
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import Row, entries, records, text, varying, whole
 from rankbench.training.loop import Training

@@ -6,12 +6,12 @@ import json
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.metrics import Metric
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.contrasts import by_seed, compare
 from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries.budgets import metric_of
 from rankbench.analysis.summaries.rows import done, records, several, text
-from rankbench.analysis.tables.points import Metric
 
 OWN = "own"  # the order of an input that is not permuted
 ORDERS = (OWN, "modes", "pixels")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rankbench.analysis.figures.style import LEAST_SQUARES, NAMES
+from rankbench.analysis.names import LEAST_SQUARES, NAMES
 
 Row = Mapping[str, Any]
 

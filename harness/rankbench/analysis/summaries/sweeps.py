@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import SHORT
+from rankbench.analysis.names import SHORT
 from rankbench.analysis.stats.intervals import mean_interval, wilson
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.models import beside_layer

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.exponents import CANNOT_TELL, HOLDS, LOOSER, VIOLATED
 from rankbench.analysis.summaries.complexity import (
     DIRECTIONS,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.contrasts import NOTE
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.budgets import BEST, metric_of, ranking

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES as FAMILIES
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.contrasts import LEVEL
-from rankbench.analysis.summaries.effects import NAMES, effects, has_effects
+from rankbench.analysis.summaries.effects import OUTCOMES, effects, has_effects
 from rankbench.analysis.summaries.importances import TOP, has_importances, importances
 from rankbench.analysis.summaries.rows import Row, records
 from rankbench.analysis.tables.sheet import NOTHING, Sheet
@@ -47,8 +47,8 @@ def _sheet(numbers: pd.DataFrame, title: str, line: Callable[[Row], Row], note: 
 def _facts(row: Row) -> Row:
     return {
         "of": row["part"] or NOTHING,
-        "layer": FAMILIES[row["family"]],
-        "outcome": NAMES[row["outcome"]],
+        "layer": NAMES[row["family"]],
+        "outcome": OUTCOMES[row["outcome"]],
         "term": row["term"],
         "share": f"{row['share']:.1%}",
     }

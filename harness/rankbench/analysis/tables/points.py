@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import pandas as pd
 
-from rankbench.analysis.figures.style import NAMES
+from rankbench.analysis.metrics import METRICS, Metric
+from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries import objectives as asked
 from rankbench.analysis.summaries.rows import done, records
 from rankbench.study.bounds import Bound
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A column points are judged by: its name in print and whether less is better."""
-
-    column: str
-    name: str
-    short: str
-    less_is_better: bool = True
-
-
-# In the order a study is judged by: the first one that was measured.
-METRICS: dict[str, Metric] = {
-    "rmse": Metric(column="rmse", name="RMSE of W", short="RMSE"),
-    "top_accuracy": Metric(
-        column="top_accuracy", name="top test accuracy", short="top", less_is_better=False
-    ),
-    "nelbo_nats": Metric(column="nelbo_nats", name="negative ELBO (nats)", short="nats"),
-    "cider": Metric(
-        column="cider", name="CIDEr-D of the test sentences", short="CIDEr", less_is_better=False
-    ),
-    "perplexity": Metric(column="perplexity", name="test perplexity", short="perplexity"),
-    "step_ms": Metric(column="step_ms", name="training step (ms)", short="ms"),
-    "forward_ms": Metric(column="forward_ms", name="forward pass (ms)", short="ms"),
-    "num_params": Metric(column="num_params", name="parameters", short="P"),
-}
 
 _POINT_COLUMNS = (
     "point_id",

@@ -11,7 +11,8 @@ from rankbench.bench.contenders.base import Contender
 from rankbench.bench.maps import GATES
 from rankbench.cells.modules import build_cell
 from rankbench.cells.settings import Cell
-from rankbench.layers import CompressedLinear, Layer
+from rankbench.layers import Layer
+from rankbench.layers.linear import CompressedLinear
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rankbench.data.clips import Counts
 from rankbench.data.sets import catalog as sets
-from rankbench.data.video.index import Where, matching
+from rankbench.data.where import Where, matching
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,9 +20,9 @@ from rankbench.data.video.decoders import Decoded, Job, decode_in_order
 from rankbench.data.video.discover import Found, clips_in
 from rankbench.data.video.framing import Framing
 from rankbench.data.video.hmdb51 import read_splits, sides
-from rankbench.data.video.index import Where
 from rankbench.data.video.layout import LAYOUTS
 from rankbench.data.video.parquet_clips import clips_of_parquet
+from rankbench.data.where import Where
 from rankbench.measure.machine import cpu_cores
 
 CLIP_LIMIT_S = 600.0  # a clip that decodes for longer hangs

@@ -12,8 +12,9 @@ from pandas.api.types import is_hashable
 from rankbench.data.sets.set_file import SCHEMA
 from rankbench.data.video.discover import Found
 from rankbench.data.video.frame_files import pictures
-from rankbench.data.video.index import KEYS, Where, every_frame
+from rankbench.data.video.index import KEYS, every_frame
 from rankbench.data.video.media import JpegSpans, Span
+from rankbench.data.where import Where
 
 _TAKEN = frozenset((*KEYS, "cls", "true_frame"))
 # What an index says of a clip; of these a file may know better than the pictures it holds.

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rankbench.layers.contraction.path import Indices, Path, fewest_flops, greedy
+from rankbench.layers.contraction.path import Path, fewest_flops, greedy
 from rankbench.layers.modes import product
+from rankbench.layers.network import Indices, Network
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from rankbench.layers.base import Layer
 
 
 @dataclass(frozen=True)
@@ -58,59 +57,61 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=65536)
-def plan_merge(layer: Layer, group: tuple[int, ...], output: Indices) -> Plan:
+def plan_merge(network: Network, group: tuple[int, ...], output: Indices) -> Plan:
     """Plan of merging some cores. Tensors: the cores at the places `group`; result: `output`.
 
     Raises ValueError where a step has more indices than torch.einsum has letters.
     """
-    cores = layer.cores()
+    cores = network.cores
     inputs = tuple(cores[place].indices for place in group)
-    return _plan(inputs, output, layer.sizes(), _merge_path(layer, group, frozenset(output)))
+    return _plan(inputs, output, network.sizes, _merge_path(network, group, frozenset(output)))
 
 
 @functools.lru_cache(maxsize=65536)
-def _merge_path(layer: Layer, group: tuple[int, ...], output: frozenset[str]) -> Path:
-    cores, sizes = layer.cores(), layer.sizes()
+def _merge_path(network: Network, group: tuple[int, ...], output: frozenset[str]) -> Path:
+    cores, sizes = network.cores, network.sizes
     inputs = tuple(cores[place].indices for place in group)
     kept = tuple(label for label in sizes if label in output)
-    return fewest_flops(inputs, kept, sizes, search_limit(layer))
+    return fewest_flops(inputs, kept, sizes, search_limit(network))
 
 
 @functools.lru_cache(maxsize=4096)
-def plan_dense(layer: Layer) -> Plan:
+def plan_dense(network: Network) -> Plan:
     """Plan of W with the fewest FLOPs. Tensors: the cores; result: W (j1, .., i1, ..)."""
-    return plan_merge(layer, tuple(range(len(layer.cores()))), layer.out_indices + layer.in_indices)
+    return plan_merge(
+        network, tuple(range(len(network.cores))), network.out_indices + network.in_indices
+    )
 
 
-def path_dense(layer: Layer) -> Path:
+def path_dense(network: Network) -> Path:
     """The path of `plan_dense`."""
-    everything = layer.out_indices + layer.in_indices
-    return _merge_path(layer, tuple(range(len(layer.cores()))), frozenset(everything))
+    everything = network.out_indices + network.in_indices
+    return _merge_path(network, tuple(range(len(network.cores))), frozenset(everything))
 
 
 @functools.lru_cache(maxsize=4096)
-def plan_squared_norm(layer: Layer) -> Plan:
+def plan_squared_norm(network: Network) -> Plan:
     """Plan of the squared Frobenius norm of W that never builds W.
 
     Tensors: the cores, then the cores once more, whose rank indices are their own.
     """
-    ranks = layer.rank_sizes()
-    cores = tuple(core.indices for core in layer.cores())
+    ranks = network.rank_indices
+    cores = tuple(core.indices for core in network.cores)
     twins = tuple(tuple(f"{s}'" if s in ranks else s for s in core) for core in cores)
-    sizes = layer.sizes() | {f"{label}'": size for label, size in ranks.items()}
+    sizes = network.sizes | {f"{label}'": network.sizes[label] for label in ranks}
     inputs = cores + twins
     return _plan(inputs, (), sizes, greedy(inputs, (), sizes))
 
 
-def search_limit(layer: Layer) -> int:
+def search_limit(network: Network) -> int:
     """Tensors up to which the exact search takes about a second.
 
     Its work grows with the sets of tensors that hang together: all of them where one core or
     index joins the others, few where the cores form a chain and not too many meet the input.
     """
-    cores = [set(core.indices) for core in layer.cores()]
+    cores = [set(core.indices) for core in network.cores]
     chain = all(sum(not a.isdisjoint(b) for b in cores) <= 3 for a in cores)
-    return 18 if chain and layer.core_order <= 12 else 11
+    return 18 if chain and len(network.in_indices) <= 12 else 11
 
 
 def _plan(inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], path: Path) -> Plan:

@@ -5,80 +5,79 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from rankbench.layers.contraction.einsum import search_limit
 from rankbench.layers.contraction.path import fewest_flops
 from rankbench.layers.contraction.stages import ROWS, Group, Groups, contraction
-
-if TYPE_CHECKING:
-    from rankbench.layers.base import Layer
+from rankbench.layers.network import Network
 
 # Merged runs of input modes in a candidate; more runs come mode by mode only.
 _MOST_RUNS, _MOST_OF_MANY = 4, 3
 _MANY_MODES = 6
 
 
-def paper(layer: Layer, rows: int = 1) -> Groups:
+def paper(network: Network, rows: int = 1) -> Groups:
     """One core after the other, in the order of the layer's paper."""
-    return tuple((place,) for place in range(len(layer.cores())))
+    return tuple((place,) for place in range(len(network.cores)))
 
 
-def dense(layer: Layer, rows: int = 1) -> Groups:
+def dense(network: Network, rows: int = 1) -> Groups:
     """All cores at once: the weight is materialised."""
-    return (tuple(range(len(layer.cores()))),)
+    return (tuple(range(len(network.cores))),)
 
 
-def optimal(layer: Layer, rows: int) -> Groups:
+def optimal(network: Network, rows: int) -> Groups:
     """The order with the fewest FLOPs, found by opt_einsum; the paper's where that is cheaper."""
-    cores = [core.indices for core in layer.cores()]
-    inputs = [(ROWS, *layer.in_indices), *cores]
-    sizes = {ROWS: rows, **layer.sizes()}
-    output = (ROWS, *layer.out_indices)
+    cores = [core.indices for core in network.cores]
+    inputs = [(ROWS, *network.in_indices), *cores]
+    sizes = {ROWS: rows, **network.sizes}
+    output = (ROWS, *network.out_indices)
     live: list[tuple[bool, tuple[int, ...]]] = [
         (True, ()),
         *((False, (k,)) for k in range(len(cores))),
     ]
     groups: list[Group] = []
-    for places in fewest_flops(inputs, output, sizes, search_limit(layer)):
+    for places in fewest_flops(inputs, output, sizes, search_limit(network)):
         met = [live[place] for place in sorted(places)]
         live = [item for place, item in enumerate(live) if place not in places]
         trunk = any(has_input for has_input, _ in met)
         if trunk:
             groups += [tuple(sorted(group)) for has_input, group in met if not has_input]
         live.append((trunk, () if trunk else tuple(c for _, group in met for c in group)))
-    return _cheapest([tuple(groups), paper(layer)], layer, rows)
+    return _cheapest([tuple(groups), paper(network)], network, rows)
 
 
-def sequential(layer: Layer, rows: int) -> Groups:
+def sequential(network: Network, rows: int) -> Groups:
     """The input's modes one at a time, from the last; other cores where they are cheapest."""
-    return _cheapest(_orders(layer, [(unit,) for unit in _units(layer)]), layer, rows)
+    return _cheapest(_orders(network, [(unit,) for unit in _units(network)]), network, rows)
 
 
-def halves(layer: Layer, rows: int) -> Groups:
+def halves(network: Network, rows: int) -> Groups:
     """The input's modes in two runs, the later first, at the cheapest split.
 
     Cores without an input mode are merged into one of them; a ring's output cores join last.
     """
-    units = _units(layer)
+    units = _units(network)
     splits = [[units[:k], units[k:]] for k in range(1, len(units))] or [[units]]
-    return _cheapest((groups for runs in splits for groups in _orders(layer, runs)), layer, rows)
+    return _cheapest(
+        (groups for runs in splits for groups in _orders(network, runs)), network, rows
+    )
 
 
 @functools.lru_cache(maxsize=4096)
-def candidates(layer: Layer) -> tuple[Groups, ...]:
+def candidates(network: Network) -> tuple[Groups, ...]:
     """Every grouping worth costing: runs of neighbouring modes from either end, and the rest."""
-    found = [dense(layer), paper(layer)]
-    for runs in _compositions(_units(layer)):
-        found += _orders(layer, runs)
-        found += _orders(layer, runs[::-1])
+    found = [dense(network), paper(network)]
+    for runs in _compositions(_units(network)):
+        found += _orders(network, runs)
+        found += _orders(network, runs[::-1])
     return tuple(dict.fromkeys(found))
 
 
-def _units(layer: Layer) -> list[Group]:
+def _units(network: Network) -> list[Group]:
     """The cores that carry an input mode, the last mode first; a core with several comes once."""
-    places = {label: place for place, core in enumerate(layer.cores()) for label in core.indices}
-    return [(place,) for place in dict.fromkeys(places[i] for i in reversed(layer.in_indices))]
+    places = {label: place for place, core in enumerate(network.cores) for label in core.indices}
+    return [(place,) for place in dict.fromkeys(places[i] for i in reversed(network.in_indices))]
 
 
 def _compositions(units: Sequence[Group]) -> Iterator[list[Sequence[Group]]]:
@@ -92,12 +91,12 @@ def _compositions(units: Sequence[Group]) -> Iterator[list[Sequence[Group]]]:
             yield [units[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def _orders(layer: Layer, runs: Sequence[Sequence[Group]]) -> list[Groups]:
+def _orders(network: Network, runs: Sequence[Sequence[Group]]) -> list[Groups]:
     """The runs as groups, with the cores that carry no input mode put in every sensible way."""
     groups = [tuple(sorted(core for unit in run for core in unit)) for run in runs]
     used = {core for group in groups for core in group}
-    rest = [place for place in range(len(layer.cores())) if place not in used]
-    makes = [set(layer.cores()[place].indices) & set(layer.out_indices) for place in rest]
+    rest = [place for place in range(len(network.cores)) if place not in used]
+    makes = [set(network.cores[place].indices) & set(network.out_indices) for place in rest]
     if not rest:
         return [tuple(groups)]
     if all(makes):
@@ -116,11 +115,11 @@ def _orders(layer: Layer, runs: Sequence[Sequence[Group]]) -> list[Groups]:
     return [*joined, *alone]
 
 
-def _cheapest(found: Iterable[Groups], layer: Layer, rows: int) -> Groups:
-    return min(dict.fromkeys(found), key=lambda groups: contraction(layer, groups).flops(rows))
+def _cheapest(found: Iterable[Groups], network: Network, rows: int) -> Groups:
+    return min(dict.fromkeys(found), key=lambda groups: contraction(network, groups).flops(rows))
 
 
-NAMED: dict[str, Callable[[Layer, int], Groups]] = {
+NAMED: dict[str, Callable[[Network, int], Groups]] = {
     "paper": paper,
     "optimal": optimal,
     "halves": halves,

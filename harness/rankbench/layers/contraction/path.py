@@ -10,10 +10,11 @@ from opt_einsum.path_random import RandomGreedy
 from opt_einsum.paths import DynamicProgramming
 from opt_einsum.paths import greedy as opt_einsum_greedy
 
+from rankbench.layers.network import Indices
+
 # Each entry: the places, in the list of tensors that are left, of those that meet. They leave
 # the list, their product joins at its end.
 Path = Sequence[tuple[int, ...]]
-Indices = tuple[str, ...]
 
 _OUTER_LIMIT = 7
 

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rankbench.layers.contraction.path import Indices, Path
+from rankbench.layers.contraction.path import Path
 from rankbench.layers.modes import product
+from rankbench.layers.network import Indices
 
 Matrices = Float[Tensor, "kb m n"]
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rankbench.layers.contraction.einsum import Plan, elements, plan_merge
-from rankbench.layers.contraction.path import Indices
-
-if TYPE_CHECKING:
-    from rankbench.layers.base import Layer
+from rankbench.layers.network import Indices, Network
 
 ROWS = "b"  # the label of the rows of a batch
-Group = tuple[int, ...]  # places in layer.cores()
+Group = tuple[int, ...]  # places in network.cores
 Groups = tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result."""
+
+    flops: int
+    largest_intermediate: int
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,24 @@ class Stage:
 class Contraction:
     """A layer's stages, for any number of rows; the last one leaves (b, j1, ..)."""
 
-    layer: Layer
+    network: Network
     groups: Groups
     stages: tuple[Stage, ...]
 
     def describe(self) -> str:
         """The groups as text, such as "A3+A4+G A1+A2"."""
-        names = [core.name for core in self.layer.cores()]
+        names = [core.name for core in self.network.cores]
         return " ".join("+".join(names[place] for place in group) for group in self.groups)
 
     def merges(self) -> tuple[Plan, ...]:
         """The plan of each group's merging, with indices in the order of the cores."""
         return tuple(
-            plan_merge(self.layer, s.group, s.kept + s.summed + s.made) for s in self.stages
+            plan_merge(self.network, s.group, s.kept + s.summed + s.made) for s in self.stages
         )
+
+    def cost(self, rows: int) -> Cost:
+        """Cost of a forward pass over `rows` rows."""
+        return Cost(self.flops(rows), self.largest_intermediate(rows))
 
     def flops(self, rows: int) -> int:
         """FLOPs of a forward pass, merging included: 2 per multiply-add."""
@@ -70,17 +78,17 @@ class Contraction:
 
     def stage_flops(self, rows: int) -> tuple[int, ...]:
         """FLOPs of each stage, without merging."""
-        sizes = {**self.layer.sizes(), ROWS: rows}
+        sizes = {**self.network.sizes, ROWS: rows}
         return tuple(2 * elements(s.kept + s.free + s.summed + s.made, sizes) for s in self.stages)
 
     def intermediates(self, rows: int) -> tuple[int, ...]:
         """Elements of what each stage leaves, the last one the output."""
-        sizes = {**self.layer.sizes(), ROWS: rows}
+        sizes = {**self.network.sizes, ROWS: rows}
         return tuple(elements(s.kept + s.free + s.made, sizes) for s in self.stages)
 
     def merged(self) -> tuple[int, ...]:
         """Elements of each merged group."""
-        sizes = self.layer.sizes()
+        sizes = self.network.sizes
         return tuple(elements(s.kept + s.summed + s.made, sizes) for s in self.stages)
 
     def largest_intermediate(self, rows: int) -> int:
@@ -90,24 +98,24 @@ class Contraction:
 
     def largest_gradient(self, rows: int) -> int:
         """Elements of the largest gradient: of a core, a merged group, or what a stage leaves."""
-        sizes = self.layer.sizes()
-        cores = (elements(core.indices, sizes) for core in self.layer.cores())
+        sizes = self.network.sizes
+        cores = (elements(core.indices, sizes) for core in self.network.cores)
         return max(self.largest_intermediate(rows), *self.merged(), *cores)
 
 
 @functools.lru_cache(maxsize=65536)
-def contraction(layer: Layer, groups: Groups) -> Contraction:
+def contraction(network: Network, groups: Groups) -> Contraction:
     """The contraction in which `groups`, which hold every core once, join the input in order."""
-    cores = layer.cores()
-    running: Indices = (ROWS, *layer.in_indices)
-    output = {ROWS, *layer.out_indices}
+    cores = network.cores
+    running: Indices = (ROWS, *network.in_indices)
+    output = {ROWS, *network.out_indices}
     stages = []
     for place, group in enumerate(groups):
         later = output.union(*(cores[c].indices for rest in groups[place + 1 :] for c in rest))
         stage = _stage(group, [cores[c].indices for c in group], running, later)
         running = stage.kept + stage.free + stage.made
         stages.append(stage)
-    return Contraction(layer, groups, tuple(stages))
+    return Contraction(network, groups, tuple(stages))
 
 
 def _stage(group: Group, cores: Sequence[Indices], running: Indices, later: set[str]) -> Stage:

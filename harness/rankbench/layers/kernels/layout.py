@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rankbench.layers.contraction.einsum import elements
-from rankbench.layers.contraction.path import Indices
 from rankbench.layers.contraction.stages import ROWS, Contraction, Stage
 from rankbench.layers.kernels.target import Target
+from rankbench.layers.network import Indices
 
 _BEAM = 4
 
@@ -47,10 +47,10 @@ class _State:
 @functools.lru_cache(maxsize=4096)
 def layout(contraction: Contraction, rows: int, target: Target) -> tuple[Product, ...]:
     """The products of every stage, arranged for the least estimated time."""
-    layer = contraction.layer
-    sizes = {**layer.sizes(), ROWS: rows}
-    states = [_State(0.0, (), (ROWS, *layer.in_indices))]
-    output = (ROWS, *layer.out_indices)
+    network = contraction.network
+    sizes = {**network.sizes, ROWS: rows}
+    states = [_State(0.0, (), (ROWS, *network.in_indices))]
+    output = (ROWS, *network.out_indices)
     for place, stage in enumerate(contraction.stages):
         last = place + 1 == len(contraction.stages)
         following = None if last else contraction.stages[place + 1]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankbench.layers.contraction.einsum import elements
-from rankbench.layers.contraction.path import Indices
 from rankbench.layers.contraction.stages import Contraction, Stage
+from rankbench.layers.network import Indices
 
 Offsets = NDArray[np.int32]
 TILE = 40 << 10  # numbers that a tile's tensors may take: they stay in a second-level cache
@@ -65,16 +65,16 @@ class Chain:
 @functools.lru_cache(maxsize=1024)
 def lower(contraction: Contraction) -> Chain:
     """Offsets and tiles of every stage, for any number of rows."""
-    layer, stages = contraction.layer, contraction.stages
-    sizes = layer.sizes()
+    network, stages = contraction.network, contraction.stages
+    sizes = network.sizes
     count, split = _tiling(contraction)
-    tiled = layer.in_indices[:count]
-    strides = _row_major(layer.in_indices, sizes)
+    tiled = network.in_indices[:count]
+    strides = _row_major(network.in_indices, sizes)
     tiles = _offsets(tiled, strides, sizes)
     lowered = []
     for place, stage in enumerate(stages):
         following = stages[place + 1] if place + 1 < len(stages) else None
-        made = _order_of_made(stage, following, layer.out_indices)
+        made = _order_of_made(stage, following, network.out_indices)
         free = tuple(label for label in stage.free if label in strides)
         if place < split:
             free = tuple(label for label in free if label not in tiled)
@@ -83,8 +83,8 @@ def lower(contraction: Contraction) -> Chain:
             outer = _row_major(tiled, sizes)
             strides |= {label: outer[label] * step.result for label in tiled}
         lowered.append(step)
-    keep = len(tiles) * lowered[split - 1].result <= KEEP * layer.in_features
-    out = layer.out_indices
+    keep = len(tiles) * lowered[split - 1].result <= KEEP * network.in_features
+    out = network.out_indices
     uo, yo = _offsets(out, strides, sizes), _offsets(out, _row_major(out, sizes), sizes)
     return Chain(tuple(lowered), split, tiles, uo, yo, keep and split < len(stages))
 
@@ -113,20 +113,20 @@ def _tiling(contraction: Contraction) -> tuple[int, int]:
     As few modes as keep a tile's tensors within TILE, joined after the stage whose result is the
     best to keep for the backward pass: costly to make again, and small.
     """
-    layer, stages = contraction.layer, contraction.stages
+    network, stages = contraction.network, contraction.stages
     results, flops = contraction.intermediates(1), contraction.stage_flops(1)
-    for count in range(len(layer.in_indices)):
-        tiled = layer.in_indices[:count]
+    for count in range(len(network.in_indices)):
+        tiled = network.in_indices[:count]
         end = next((p for p, s in enumerate(stages) if set(tiled) & set(s.summed)), len(stages))
         if end == 0:
             break
         best = (count, min(end, max(len(stages) - 1, 1)))
-        if sum(results[:end]) // elements(tiled, layer.sizes()) <= TILE:
+        if sum(results[:end]) // elements(tiled, network.sizes) <= TILE:
             break
     count, end = best
 
     def gain(split: int) -> float:
-        kept = results[split - 1] <= KEEP * layer.in_features
+        kept = results[split - 1] <= KEEP * network.in_features
         return flops[split - 1] - KEEPING * results[split - 1] if kept else 0.0
 
     return count, max(range(1, end + 1), key=lambda split: (gain(split), split))

@@ -26,7 +26,7 @@ def apply_native(contraction: Contraction, x: Tensor, cores: Sequence[Tensor]) -
     chain = lower(contraction)
     numbers = torch.promote_types(x.dtype, torch.float32)
     weights = [
-        _padded(plan_merge(contraction.layer, stage.group, step.weight).run(
+        _padded(plan_merge(contraction.network, stage.group, step.weight).run(
             [cores[place].to(numbers) for place in stage.group]
         ), step)
         for stage, step in zip(contraction.stages, chain.stages, strict=True)

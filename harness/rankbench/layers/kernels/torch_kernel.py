@@ -14,10 +14,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from rankbench.layers.contraction.einsum import elements, plan_merge
-from rankbench.layers.contraction.path import Indices
 from rankbench.layers.contraction.stages import ROWS, Contraction
 from rankbench.layers.kernels.layout import Product, layout
 from rankbench.layers.kernels.target import Target
+from rankbench.layers.network import Indices
 
 
 def apply_torch(
@@ -43,7 +43,7 @@ class TorchKernel:
         products = layout(contraction, min(rows, self.chunk) or 1, target)
         self.work = _Chunk(contraction, products)
         self.merges = [
-            (p.stage.group, plan_merge(contraction.layer, p.stage.group, p.weight))
+            (p.stage.group, plan_merge(contraction.network, p.stage.group, p.weight))
             for p in products
         ]
 
@@ -62,17 +62,17 @@ class _Chunk:
     """The products of a contraction over some rows, forward and backward."""
 
     def __init__(self, contraction: Contraction, products: tuple[Product, ...]) -> None:
-        self.layer = contraction.layer
+        self.network = contraction.network
         self.products = products
-        self.sizes = self.layer.sizes()
-        self.output = (ROWS, *self.layer.out_indices)
+        self.sizes = self.network.sizes
+        self.output = (ROWS, *self.network.out_indices)
 
     def forward(
         self, x: Tensor, weights: Sequence[Tensor], stages: int | None = None
     ) -> list[Tensor]:
         """x and what each of the first `stages` leaves; after all of them y (b, j1 * j2 * ..)."""
         sizes = {**self.sizes, ROWS: len(x)}
-        order: Indices = (ROWS, *self.layer.in_indices)
+        order: Indices = (ROWS, *self.network.in_indices)
         made = [x]
         T = x
         for product, weight in zip(self.products[:stages], weights, strict=False):
@@ -81,7 +81,7 @@ class _Chunk:
             made.append(T)
         if len(made) > len(self.products):
             y = _permuted(made[-1], order, self.output, sizes)
-            made[-1] = y.reshape(len(x), self.layer.out_features)
+            made[-1] = y.reshape(len(x), self.network.out_features)
         return made
 
     def backward(
@@ -91,7 +91,7 @@ class _Chunk:
         sizes = {**self.sizes, ROWS: len(x)}
         made = self.forward(x, weights, len(self.products) - 1)
         g = _permuted(gy, self.output, self.products[-1].after, sizes)
-        orders = [(ROWS, *self.layer.in_indices), *(p.after for p in self.products)]
+        orders = [(ROWS, *self.network.in_indices), *(p.after for p in self.products)]
         for place in reversed(range(len(self.products))):
             product, weight = self.products[place], weights[place]
             T = _arranged(made[place], orders[place], product, sizes)
@@ -111,7 +111,7 @@ class _Chunked(torch.autograd.Function):
     def forward(ctx: Any, work: _Chunk, chunk: int, x: Tensor, *weights: Tensor) -> Tensor:
         ctx.work, ctx.chunk = work, chunk
         ctx.save_for_backward(x, *weights)
-        y = x.new_empty(len(x), work.layer.out_features)
+        y = x.new_empty(len(x), work.network.out_features)
         for part, into in zip(x.split(chunk), y.split(chunk), strict=True):
             into.copy_(work.forward(part, weights)[-1])
         return y

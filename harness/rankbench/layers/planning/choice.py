@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import functools
 import heapq
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
+from rankbench.common.checks import positive_int
+from rankbench.layers.base import Layer
 from rankbench.layers.contraction.orders import NAMED, candidates
-from rankbench.layers.contraction.stages import Contraction, contraction
+from rankbench.layers.contraction.stages import Contraction, Cost, contraction
 from rankbench.layers.kernels.compiler import unavailable
 from rankbench.layers.kernels.target import Target
 from rankbench.layers.planning.cost_model import predict, rough_seconds
 
-if TYPE_CHECKING:
-    from rankbench.layers.base import Layer
-
-PLANS = ("auto", "tuned", *NAMED)
-KERNELS = ("auto", "torch", "native")
 _FINALISTS = 8  # contractions whose layout is looked at
 _SEARCHABLE = 7  # cores up to which the order with fewest FLOPs is found in a blink
 
@@ -44,6 +40,22 @@ class Choice:
         return f"{self.kernel}: {self.contraction.describe()}"
 
 
+def contraction_of(layer: Layer, rows: int) -> Contraction:
+    """How the layer's plan contracts `rows` rows; the same on every machine.
+
+    For `auto` and `tuned`, the choice of the model for torch on a CPU in float32.
+    """
+    positive_int("rows", rows)
+    if layer.plan in NAMED:
+        return contraction(layer.network, NAMED[layer.plan](layer.network, rows))
+    return choose(replace(layer, plan="auto", kernel="torch"), rows, Target()).contraction
+
+
+def cost(layer: Layer, rows: int) -> Cost:
+    """Cost of a forward pass over `rows` rows by `contraction_of(layer, rows)`."""
+    return contraction_of(layer, rows).cost(rows)
+
+
 def choose(layer: Layer, rows: int, target: Target) -> Choice:
     """What the layer's plan and kernel stand for with `rows` rows on `target`.
 
@@ -57,7 +69,7 @@ def choices(layer: Layer, rows: int, target: Target) -> tuple[Choice, ...]:
     """The contractions that the layer's plan admits, the one predicted to be fastest first."""
     rows, kernels = max(rows, 1), usable_kernels(layer.kernel, target)
     if layer.plan in NAMED:
-        named = contraction(layer, NAMED[layer.plan](layer, rows))
+        named = contraction(layer.network, NAMED[layer.plan](layer.network, rows))
         found = [_choice(named, kernel, rows, target) for kernel in kernels]
     else:
         found = [
@@ -85,15 +97,15 @@ def usable_kernels(kernel: str, target: Target) -> tuple[str, ...]:
 
 def _finalists(layer: Layer, kernel: str, rows: int, target: Target) -> list[Contraction]:
     """The best by a rough guess, and what the named plans stand for."""
-    few = len(layer.cores()) <= _SEARCHABLE
-    named = [NAMED[plan](layer, rows) for plan in NAMED if few or plan != "optimal"]
+    few = len(layer.network.cores) <= _SEARCHABLE
+    named = [NAMED[plan](layer.network, rows) for plan in NAMED if few or plan != "optimal"]
 
     def roughly(one: Contraction) -> float:
         return rough_seconds(one, kernel, rows, target)
 
-    found = [contraction(layer, groups) for groups in candidates(layer)]
+    found = [contraction(layer.network, groups) for groups in candidates(layer.network)]
     best = heapq.nsmallest(_FINALISTS, found, key=roughly)
-    return list(dict.fromkeys([*best, *(contraction(layer, groups) for groups in named)]))
+    return list(dict.fromkeys([*best, *(contraction(layer.network, groups) for groups in named)]))
 
 
 def _choice(one: Contraction, kernel: str, rows: int, target: Target) -> Choice:

@@ -46,8 +46,8 @@ def _torch_seconds(one: Contraction, rows: int, target: Target) -> tuple[float, 
     per_row = target.itemsize * sum(one.intermediates(1))
     chunk = max(1, min(rows, speed.chunk * target.threads // per_row))
     products = layout(one, chunk, target)
-    sizes = {**one.layer.sizes(), ROWS: chunk}
-    output = (ROWS, *one.layer.out_indices)
+    sizes = {**one.network.sizes, ROWS: chunk}
+    output = (ROWS, *one.network.out_indices)
     last = len(products) - 1
     each = [
         product_seconds(product, sizes, target, place == last and output)
@@ -87,8 +87,8 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
         redone = place < len(chain.stages) - 1 and not (chain.keep and place == chain.split - 1)
         again += apply_s if redone else 0.0
         backward += weight_s + (input_s if place else 0.0)
-    layer = one.layer
-    moved = target.itemsize * (layer.in_features + layer.out_features)
+    network = one.network
+    moved = target.itemsize * (network.in_features + network.out_features)
     kept = size * chain.joined if chain.keep else 0
     memory = (moved + kept) / speed.memory
     share = rows / min(target.threads, rows)
@@ -108,9 +108,9 @@ def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int)
 
 def rough_seconds(one: Contraction, kernel: str, rows: int, target: Target) -> float:
     """Seconds of forward and backward by FLOPs and bytes alone: what is worth a closer look."""
-    speed, layer = target.speed, one.layer
+    speed, network = target.speed, one.network
     rate = target.threads * (speed.native if kernel == "native" else speed.gemm)
-    sizes = {**layer.sizes(), ROWS: rows}
+    sizes = {**network.sizes, ROWS: rows}
     total = 0.0
     for place, stage in enumerate(one.stages):
         made = elements(stage.made, sizes)
@@ -119,6 +119,6 @@ def rough_seconds(one: Contraction, kernel: str, rows: int, target: Target) -> f
         flops = 2 * elements(stage.kept + stage.free + stage.summed, sizes) * made
         total += (3 if place else 2) * flops / (rate * efficiency)
     moved = sum(one.intermediates(rows)) * (1 if kernel == "native" else 6) + 4 * sum(one.merged())
-    merging = len(one.layer.cores()) - len(one.stages)
+    merging = len(one.network.cores) - len(one.stages)
     calls = 13 * len(one.stages) + 19 * merging
     return total + target.itemsize * moved / speed.memory + calls * speed.call_s

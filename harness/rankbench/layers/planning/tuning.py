@@ -59,14 +59,14 @@ def time_choices(
     takes many times the budget. A contender that is hopelessly slow in one is timed no further.
     """
     generator = torch.Generator().manual_seed(0)
-    dtype, layer = getattr(torch, target.dtype), contenders[0].contraction.layer
-    sizes = layer.sizes()
+    dtype, network = getattr(torch, target.dtype), contenders[0].contraction.network
+    sizes = network.sizes
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(target.device, dtype)
 
-    x, g = draw(rows, layer.in_features), draw(rows, layer.out_features)
-    cores = [draw(*(sizes[label] for label in core.indices)) for core in layer.cores()]
+    x, g = draw(rows, network.in_features), draw(rows, network.out_features)
+    cores = [draw(*(sizes[label] for label in core.indices)) for core in network.cores]
     for core in cores:
         core.requires_grad_()
     # The time of one thread alone is not disturbed by what else runs on the machine.
@@ -124,7 +124,7 @@ def _recall(path: Path, layer: Layer) -> Choice | None:
         if sorted(core for group in groups for core in group) != list(range(len(layer.cores()))):
             return None
         seconds = (float(known["forward_s"]), float(known["backward_s"]))
-        found = contraction(replace(layer, plan="auto"), groups)
+        found = contraction(layer.network, groups)
         return Choice(found, str(known["kernel"]), *seconds)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -19,7 +19,7 @@ from rankbench.tasks.caption.vocabulary import PAD, START
 from rankbench.training.dropout import WideDropout
 
 if TYPE_CHECKING:
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.base import Point
 
 _SPREAD = 0.08  # of the first embeddings, either side of 0: Vinyals et al. 2015, their code
 

@@ -13,6 +13,7 @@ import torch
 from rankbench.common.checks import one_of, positive_int, positive_ints
 from rankbench.data.images.caption_sets import KIND, CaptionSet, load_captions
 from rankbench.data.sets import catalog as sets
+from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Row, Task, Work
 from rankbench.tasks.caption.scores import missing_packages, score
 from rankbench.tasks.caption.vocabulary import Vocabulary, words
@@ -25,8 +26,8 @@ from rankbench.training.resume import Keeper
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rankbench.tasks.base import Point
     from rankbench.tasks.caption.training import CaptionLesson
-    from rankbench.tasks.point import Point
 
 # Flickr8k as published, for planning without the data.
 PUBLISHED_CAPTIONS = 30_000
@@ -97,7 +98,7 @@ class Caption(Task):
         assert point.training is not None
         batches = math.ceil(PUBLISHED_CAPTIONS / point.training.batch_size)
         return Work(
-            flops=3.0 * point.layer.cost(self.rows(point)).flops,
+            flops=3.0 * layer_cost(point.layer, self.rows(point)).flops,
             calls=CALLS_A_STEP + CALLS_A_CORE * len(point.layer.cores()),
             steps=point.training.epochs * batches,
         )

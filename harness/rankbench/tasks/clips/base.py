@@ -28,6 +28,7 @@ from rankbench.data.split import (
     sides_of_fold,
     sides_of_official,
 )
+from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Row, Task, Work
 from rankbench.tasks.clips.scores import Scores
 from rankbench.tasks.compatibility import check_cell
@@ -39,7 +40,7 @@ from rankbench.training.resume import Keeper
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.base import Point
 
 # split -> the column of what is never on both sides.
 UNITS = {"group": "group", "clip": "clip_id", "supergroup": "supergroup"}
@@ -138,7 +139,7 @@ class ClipTask(Task):
         rows, tested = self.rows(point), 1 / (self.folds - 1)  # clips, for one that is learned from
         values = rows * point.layer.in_features
         return Work(
-            flops=(3.0 + tested) * point.layer.cost(rows).flops,
+            flops=(3.0 + tested) * layer_cost(point.layer, rows).flops,
             calls=calls,
             steps=point.training.epochs * batches,
             values=round((1.0 + tested) * values),

@@ -24,7 +24,7 @@ from rankbench.training.loop import Training
 from rankbench.training.prefetch import Feed
 
 if TYPE_CHECKING:
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.base import Point
 
 EVALUATION_BATCH = 64  # clips at a time when nothing is learned
 

@@ -27,7 +27,7 @@ from rankbench.tasks.profile import Profile
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.base import Point
 
 _REACH = 0.6  # how far a disk moves in a clip, of half a picture's width
 

@@ -18,34 +18,45 @@ from rankbench.data.images.mnist import PIXELS, SIDE
 from rankbench.tasks.draw.attention import ReadAll, Reader, ReadGrid, WriteAll, WriteGrid
 
 if TYPE_CHECKING:
-    from rankbench.tasks.base import Context
-    from rankbench.tasks.draw.task import Draw
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.base import Context, Point
 
 
 class Drawer(nn.Module):
     """The network: the point's cell encodes, a dense LSTM decodes and writes on the canvas.
 
     The first canvas and the first hidden states are learned.
+
+    Args:
+        point: The encoder's cell and layer, and the type of all weights.
+        context: Seed and device.
+        glimpses: Steps in which a picture is read and drawn, T.
+        decoder_size: Hidden units of the decoder.
+        latent_size: Latents of a glimpse, z.
+        grids: Sides of the attention's reading and writing grids, None for no attention.
     """
 
-    def __init__(self, task: Draw, point: Point, context: Context) -> None:
+    def __init__(
+        self,
+        point: Point,
+        context: Context,
+        *,
+        glimpses: int,
+        decoder_size: int,
+        latent_size: int,
+        grids: tuple[int, int] | None,
+    ) -> None:
         super().__init__()
         assert point.cell is not None
         dtype: torch.dtype = getattr(torch, point.dtype)
-        hidden, latent = task.decoder_size, task.latent_size
-        self.glimpses = task.glimpses
+        hidden = decoder_size
+        self.glimpses = glimpses
         torch.manual_seed(context.seed)  # of all but the encoder, and of the noise
-        self.reader: Reader = (
-            ReadGrid(SIDE, task.read_size, hidden, dtype) if task.attention else ReadAll()
-        )
+        self.reader: Reader = ReadGrid(SIDE, grids[0], hidden, dtype) if grids else ReadAll()
         self.writer = (
-            WriteGrid(SIDE, task.write_size, hidden, dtype)
-            if task.attention
-            else WriteAll(SIDE, hidden, dtype)
+            WriteGrid(SIDE, grids[1], hidden, dtype) if grids else WriteAll(SIDE, hidden, dtype)
         )
-        self.latent = nn.Linear(point.cell.hidden_size, 2 * latent, dtype=dtype)
-        self.decoder = nn.LSTMCell(latent, hidden, dtype=dtype)
+        self.latent = nn.Linear(point.cell.hidden_size, 2 * latent_size, dtype=dtype)
+        self.decoder = nn.LSTMCell(latent_size, hidden, dtype=dtype)
         self.canvas = nn.Parameter(torch.zeros(PIXELS, dtype=dtype))
         self.first_drawn = nn.Parameter(torch.zeros(2, hidden, dtype=dtype))
         self.encoder = build_cell(

@@ -13,7 +13,8 @@ from rankbench.common.checks import one_of, positive_int, whole
 from rankbench.data.images.digits import Digits, load_digits
 from rankbench.data.images.mnist import SIDE
 from rankbench.data.sets import catalog as sets
-from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.layers.planning.choice import cost as layer_cost
+from rankbench.tasks.base import Context, Point, Row, Task, Work
 from rankbench.tasks.compatibility import check_cell
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import Execution
@@ -23,7 +24,7 @@ from rankbench.training.resume import Keeper
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rankbench.tasks.point import Point
+    from rankbench.tasks.draw.model import Drawer
 
 BINARISE = ("sample", "threshold")
 HELD_OUT = 12  # one in so many training images is validated on, 5 000 of MNIST's
@@ -122,7 +123,7 @@ class Draw(Task):
         batch, hidden, drawn = point.training.batch_size, point.cell.hidden_size, self.decoder_size
         beside = hidden * (point.cell.gates * hidden + 2 * self.latent_size)
         beside += drawn * (4 * (drawn + self.latent_size) + SIDE**2)
-        flops = 3.0 * (point.layer.cost(batch).flops + 2 * batch * beside)
+        flops = 3.0 * (layer_cost(point.layer, batch).flops + 2 * batch * beside)
         calls = CALLS_A_GLIMPSE + CALLS_A_CORE * len(point.layer.cores())
         return Work(
             flops=self.glimpses * flops,
@@ -130,15 +131,27 @@ class Draw(Task):
             steps=point.training.epochs * math.ceil(PUBLISHED_IMAGES / batch),
         )
 
+    def drawer(self, point: Point, context: Context) -> Drawer:
+        """Return the network of a point, with the weights of a context's seed."""
+        from rankbench.tasks.draw.model import Drawer  # loads torch
+
+        return Drawer(
+            point,
+            context,
+            glimpses=self.glimpses,
+            decoder_size=self.decoder_size,
+            latent_size=self.latent_size,
+            grids=(self.read_size, self.write_size) if self.attention else None,
+        )
+
     def run(self, point: Point, context: Context) -> Iterator[Row]:
-        from rankbench.tasks.draw.model import Drawer
         from rankbench.tasks.draw.pictures import pictures
         from rankbench.tasks.draw.training import DrawLesson, NatsScores  # loads torch
 
         assert point.training is not None
         digits = load_digits(self.images)
         sides = self.sides(digits)
-        model = Drawer(self, point, context)
+        model = self.drawer(point, context)
         yield (
             "runs",
             {

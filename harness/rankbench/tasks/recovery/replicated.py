@@ -5,40 +5,57 @@ Letters: k replicates, o output features, i input features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 
-from rankbench.tasks.base import Context, Replicate
 from rankbench.tasks.recovery.sample import Distances, Moments, Sample
-from rankbench.training.execution import Execution
-from rankbench.training.loop import Diverged, train_together
+from rankbench.training.loop import Diverged, Training, train_together
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rankbench.tasks.point import Point
-    from rankbench.tasks.recovery.task import Recovery
+    from rankbench.layers.stacked import StackedLinear
+
+Pair = tuple["Tensor", "Tensor"]  # x and y of one replicate
 
 
-def train_stacked(
-    task: Recovery, point: Point, contexts: Sequence[Context]
-) -> Iterator[Sequence[Replicate]]:
-    """What `task.run` yields with learner adam for each of `contexts`, which share a device."""
-    from rankbench.layers.stacked import StackedLinear  # loads torch
+def stack_samples(drawn: Iterable[Pair], dtype: torch.dtype | None) -> Distances | Sample:
+    """Return what all replicates learn from, as one stack.
 
-    assert point.training is not None
-    seeds, device = [context.seed for context in contexts], contexts[0].device
-    W = task.true_weight().to(device, getattr(torch, point.dtype))
-    model = StackedLinear(point.layer, seeds, dtype=W.dtype, device=device)
-    params = {
-        "model_params": point.layer.num_params,
-        **Execution(device=device, dtype=point.dtype).facts(),
-    }
-    yield [(place, ("runs", params)) for place in range(len(seeds))]
-    data, fresh = _samples(task, W, seeds)
+    Args:
+        drawn: x and y of each replicate, made one after the other to save memory.
+        dtype: Type of W, to keep second moments instead of the samples; None keeps the samples.
+    """
+    if dtype is None:
+        return Sample(*(torch.stack(part) for part in zip(*drawn, strict=True)))
+    moments = [Moments.of(x.double(), y.double()) for x, y in drawn]
+    return Distances.of(Moments(*(torch.stack(part) for part in zip(*moments, strict=True))), dtype)
+
+
+def second_moments(fresh: Iterable[Tensor]) -> Float[Tensor, "k i i"]:
+    """Return the mean of x x^T over the fresh samples that test each replicate."""
+    return torch.stack([x.T @ x / len(x) for x in fresh])
+
+
+def train_stack(
+    model: StackedLinear,
+    training: Training,
+    W: Float[Tensor, "o i"],
+    data: Distances | Sample,
+    fresh: Float[Tensor, "k i i"],
+) -> Iterator[list[tuple[int, dict[str, Any] | Diverged]]]:
+    """Train all replicates of `model` and yield their records, each with its place in the stack.
+
+    Args:
+        model: A stack of layers, one a replicate.
+        training: Epochs, learning rate and so on, for all of them.
+        W: The weight to recover.
+        data: What they learn from, by `stack_samples`.
+        fresh: What tests them, by `second_moments`.
+    """
 
     def backward() -> Tensor:
         V = model.weights()
@@ -48,36 +65,7 @@ def train_stacked(
 
     def evaluate() -> dict[str, Tensor]:
         D = model.to_dense() - W
-        predicted = ((D @ fresh) * D).sum((1, 2)).clamp(min=0) / task.out_features
+        predicted = ((D @ fresh) * D).sum((1, 2)).clamp(min=0) / len(W)
         return {"rmse": D.square().mean((1, 2)).sqrt(), "rmse_prediction": predicted.sqrt()}
 
-    running = set(range(len(seeds)))
-    for records in train_together(
-        model, point.training, len(seeds), backward=backward, evaluate=evaluate
-    ):
-        rows: list[Replicate] = []
-        for place, record in records:
-            if isinstance(record, Diverged):
-                running.remove(place)
-                rows.append((place, record))
-            else:
-                rows.extend((place, row) for row in task.record_rows(record))
-        yield rows
-    recovered = model.to_dense().detach()
-    for place in running:
-        yield [(place, row) for row in task.weight_rows(W, recovered[place])]
-
-
-def _samples(
-    task: Recovery, W: Float[Tensor, "o i"], seeds: Sequence[int]
-) -> tuple[Distances | Sample, Float[Tensor, "k i i"]]:
-    """What each replicate learns from, and the second moments of the fresh x that test it."""
-    drawn, fresh = [], []
-    for seed in seeds:
-        x, y = task.draw_samples(W, seed)
-        drawn.append(Moments.of(x.double(), y.double()) if task.statistics else (x, y))
-        x_fresh = task.draw_fresh(W, seed)
-        fresh.append(x_fresh.T @ x_fresh / task.fresh_samples)
-    parts = [torch.stack(part) for part in zip(*drawn, strict=True)]
-    data = Distances.of(Moments(*parts), W.dtype) if task.statistics else Sample(*parts)
-    return data, torch.stack(fresh)
+    yield from train_together(model, training, len(fresh), backward=backward, evaluate=evaluate)

@@ -15,22 +15,23 @@ from jaxtyping import Float
 
 from rankbench.common.checks import number, one_of, positive_int
 from rankbench.layers import LAYERS, Layer
+from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Context, Replicate, Row, Task, Work
 from rankbench.tasks.permuting import check_permutation, new_order, said
 from rankbench.tasks.recovery.pictures import PICTURES, draw
-from rankbench.tasks.recovery.replicated import train_stacked
+from rankbench.tasks.recovery.replicated import second_moments, stack_samples, train_stack
 from rankbench.tasks.recovery.sample import Moments
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import Compute, Execution
-from rankbench.training.loop import train
+from rankbench.training.loop import Diverged, train
 from rankbench.training.resume import Keeper
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rankbench.layers import CompressedLinear
-    from rankbench.tasks.point import Point
+    from rankbench.layers.linear import CompressedLinear
+    from rankbench.tasks.base import Point
 
 LEARNERS = ("adam", "least_squares")
 TARGETS = (*PICTURES, *LAYERS)
@@ -125,14 +126,16 @@ class Recovery(Task):
         cores = len(point.layer.cores())
         steps = point.training.epochs if point.training and self.learner == "adam" else 1
         return Work(
-            flops=3.0 * point.layer.cost(self.rows(point)).flops, calls=20 + 8 * cores, steps=steps
+            flops=3.0 * layer_cost(point.layer, self.rows(point)).flops,
+            calls=20 + 8 * cores,
+            steps=steps,
         )
 
     def rows(self, point: Point) -> int:
         return self.in_features if self.statistics else self.samples
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
-        from rankbench.layers import CompressedLinear  # loads torch
+        from rankbench.layers.linear import CompressedLinear  # loads torch
 
         dtype = getattr(torch, point.dtype)
         W = self.true_weight().to(context.device, dtype)
@@ -165,10 +168,40 @@ class Recovery(Task):
         """
         stops = point.training is not None and point.training.patience is not None
         if self.learner == "adam" and point.compute == Compute() and not stops:
-            yield from train_stacked(self, point, contexts)
+            yield from self._run_stacked(point, contexts)
         else:
             for place, context in enumerate(contexts):
                 yield [(place, row) for row in self.run(point, context)]
+
+    def _run_stacked(
+        self, point: Point, contexts: Sequence[Context]
+    ) -> Iterator[Sequence[Replicate]]:
+        """Train all seeds as one stack, on the device that their contexts share."""
+        from rankbench.layers.stacked import StackedLinear  # loads torch
+
+        assert point.training is not None
+        seeds, device = [context.seed for context in contexts], contexts[0].device
+        W = self.true_weight().to(device, getattr(torch, point.dtype))
+        model = StackedLinear(point.layer, seeds, dtype=W.dtype, device=device)
+        execution = Execution(device=device, dtype=point.dtype).facts()
+        facts = {"model_params": point.layer.num_params, **execution}
+        yield [(place, ("runs", facts)) for place in range(len(seeds))]
+        samples = (self.draw_samples(W, seed) for seed in seeds)
+        data = stack_samples(samples, W.dtype if self.statistics else None)
+        fresh = second_moments(self.draw_fresh(W, seed) for seed in seeds)
+        running = set(range(len(seeds)))
+        for records in train_stack(model, point.training, W, data, fresh):
+            rows: list[Replicate] = []
+            for place, record in records:
+                if isinstance(record, Diverged):
+                    running.remove(place)
+                    rows.append((place, record))
+                else:
+                    rows.extend((place, row) for row in self.record_rows(record))
+            yield rows
+        recovered = model.to_dense().detach()
+        for place in running:
+            yield [(place, row) for row in self.weight_rows(W, recovered[place])]
 
     @staticmethod
     def record_rows(record: dict[str, Any]) -> tuple[Row, Row]:
@@ -191,7 +224,7 @@ class Recovery(Task):
         if self.target in PICTURES:
             W = draw(self.target, self.out_features, self.in_features, generator)
         else:
-            from rankbench.layers import CompressedLinear  # loads torch
+            from rankbench.layers.linear import CompressedLinear  # loads torch
 
             layer = self._target_layer()
             W = CompressedLinear(layer, self.target_seed, dtype=torch.float64).to_dense().detach()

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rankbench.store.attempts import Catalog, Winners, combine, is_dead
-from rankbench.store.objects import Objects
+from rankbench.store.object_store.attempts import Catalog, Winners, combine, is_dead
+from rankbench.store.object_store.objects import Objects
 from rankbench.store.parquet_file import COMPACT, FRAGMENT, read_file
 from rankbench.store.reader import warn_damaged
 from rankbench.store.schema import TABLES, arrow_schema, narrowed

@@ -9,7 +9,7 @@ from typing import Any
 from rankbench.engine.queue import Row
 from rankbench.engine.runner import StudyRun
 from rankbench.study.config import Study
-from rankbench.tasks.point import Point
+from rankbench.tasks.base import Point
 
 _POLL_S = 1.0
 _GRACE_S = 30.0  # how long workers that are told to stop may take

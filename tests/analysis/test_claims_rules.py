@@ -14,7 +14,7 @@ from scipy import stats
 from rankbench.analysis.claims.arithmetic import Fact
 from rankbench.analysis.claims.evaluate import claims, counts
 from rankbench.analysis.claims.ledger import Claim, Ledger
-from rankbench.analysis.claims.measured import Measured
+from rankbench.analysis.claims.measured import ClaimEvidence
 from rankbench.analysis.claims.verdicts import Judged, judge, near
 from rankbench.analysis.names import (
     CONTRADICTED,
@@ -72,26 +72,26 @@ def test_a_number_may_be_rounded_or_cut(
 
 
 def test_formulas_decide_alone() -> None:
-    found = judge(number(721, 1), Measured(exact=722.0))
+    found = judge(number(721, 1), ClaimEvidence(exact=722.0))
     assert (found.verdict, found.why) == (CONTRADICTED, "a formula gives 722")
-    assert judge(number(722, 1), Measured(exact=722.0)).verdict == REPRODUCED
+    assert judge(number(722, 1), ClaimEvidence(exact=722.0)).verdict == REPRODUCED
     statement = claim(calc=("block_term_is_cp",))
-    assert judge(statement, Measured(exact=Fact(True, "4 of 4"))).verdict == REPRODUCED
-    found = judge(statement, Measured(exact=Fact(False, "3 of 4 cases")))
+    assert judge(statement, ClaimEvidence(exact=Fact(True, "4 of 4"))).verdict == REPRODUCED
+    found = judge(statement, ClaimEvidence(exact=Fact(False, "3 of 4 cases")))
     assert (found.verdict, found.why) == (CONTRADICTED, "3 of 4 cases")
 
 
 def test_a_formula_refutes_what_rows_also_measure() -> None:
     both = mean(0.16, unit=0.01, calc=("least_squares_rmse", 0.05, 0.5, 3200, 81))
-    found = judge(both, Measured(exact=0.00566, values=(0.0056, 0.0058)))
+    found = judge(both, ClaimEvidence(exact=0.00566, values=(0.0056, 0.0058)))
     assert found.verdict == CONTRADICTED
     assert found.ours.value == pytest.approx(0.0057)
     # A formula that agrees leaves it to the rows.
-    assert judge(both, Measured(exact=0.16, values=(0.3, 0.3001))).verdict == NOT_REPRODUCED
+    assert judge(both, ClaimEvidence(exact=0.16, values=(0.3, 0.3001))).verdict == NOT_REPRODUCED
 
 
 def test_a_mean_is_reproduced_within_its_interval() -> None:
-    seeds = Measured(values=(0.79, 0.80, 0.81))
+    seeds = ClaimEvidence(values=(0.79, 0.80, 0.81))
     assert judge(mean(0.81), seeds).verdict == REPRODUCED
     found = judge(mean(0.85), seeds)
     assert (found.verdict, found.why) == (NOT_REPRODUCED, "0.85 is outside the 95% interval")
@@ -100,36 +100,36 @@ def test_a_mean_is_reproduced_within_its_interval() -> None:
 
 
 def test_the_interval_of_an_accuracy_is_also_of_its_test_clips() -> None:
-    found = judge(mean(0.83), Measured(values=(0.8, 0.8, 0.8), clips=300))
+    found = judge(mean(0.83), ClaimEvidence(values=(0.8, 0.8, 0.8), clips=300))
     assert found.verdict == REPRODUCED
     ends = stats.binomtest(240, 300).proportion_ci(method="wilson")
     assert (found.ours.low, found.ours.high) == (pytest.approx(ends.low), pytest.approx(ends.high))
 
 
 def test_a_single_seed_has_the_interval_of_its_clips_alone() -> None:
-    found = judge(mean(0.7), Measured(values=(0.8,)))
+    found = judge(mean(0.7), ClaimEvidence(values=(0.8,)))
     assert found.verdict == NOT_REPRODUCED
     assert math.isnan(found.ours.low)
 
 
 def test_what_departs_from_the_paper_is_not_comparable() -> None:
-    found = judge(mean(0.8), Measured(values=(0.8, 0.8), departures=("5 frames", "40 epochs")))
+    found = judge(mean(0.8), ClaimEvidence(values=(0.8, 0.8), departures=("5 frames", "40 epochs")))
     assert (found.verdict, found.why) == (NOT_COMPARABLE, "5 frames; 40 epochs")
     assert found.ours.value == 0.8
     # Models that share a departure can be compared with each other.
-    shared = Measured(pairs=((0.8, 0.7), (0.81, 0.7), (0.8, 0.71)), departures=("5 frames",))
+    shared = ClaimEvidence(pairs=((0.8, 0.7), (0.81, 0.7), (0.8, 0.71)), departures=("5 frames",))
     assert judge(order(), shared, 0.01).verdict == REPRODUCED
 
 
 def test_what_is_apart_is_not_comparable_with_rows_or_without() -> None:
-    for found in (Measured(), Measured(values=(0.8, 0.8))):
+    for found in (ClaimEvidence(), ClaimEvidence(values=(0.8, 0.8))):
         verdict = judge(mean(0.8, apart="another CNN"), found)
         assert (verdict.verdict, verdict.why) == (NOT_COMPARABLE, "another CNN")
 
 
 def test_without_rows_it_says_what_to_run() -> None:
     for one in (mean(), order(), claim(sql="select true as holds"), claim()):
-        found = judge(one, Measured())
+        found = judge(one, ClaimEvidence())
         assert (found.verdict, found.why, found.ours.text) == (NOT_MEASURED, RUN, "")
 
 
@@ -137,11 +137,11 @@ def test_without_rows_it_says_what_to_run() -> None:
 
 
 def test_counts_refute_and_measurements_do_not_reproduce() -> None:
-    cases = Measured(holds={"R=1": True, "R=4": False})
+    cases = ClaimEvidence(holds={"R=1": True, "R=4": False})
     found = judge(claim(sql="select 1", exact=True), cases)
     assert (found.verdict, found.why) == (CONTRADICTED, "fails in 1 of 2 cases: R=4")
     assert judge(claim(sql="select 1"), cases).verdict == NOT_REPRODUCED
-    good = Measured(holds={"R=1": True, "R=4": True})
+    good = ClaimEvidence(holds={"R=1": True, "R=4": True})
     found = judge(claim(sql="select 1"), good)
     assert (found.verdict, found.ours.text) == (REPRODUCED, "2 of 2 cases")
 
@@ -150,13 +150,13 @@ def test_counts_refute_and_measurements_do_not_reproduce() -> None:
 
 
 def test_an_order_needs_two_pairs() -> None:
-    found = judge(order(), Measured(pairs=((0.8, 0.7),)))
+    found = judge(order(), ClaimEvidence(pairs=((0.8, 0.7),)))
     assert found.verdict == NOT_MEASURED
     assert found.why == f"one seed on both sides tests nothing; {RUN}"
 
 
 def test_an_order_is_reproduced_by_its_corrected_test_alone() -> None:
-    pairs = Measured(pairs=((0.80, 0.70), (0.82, 0.71), (0.79, 0.70)))
+    pairs = ClaimEvidence(pairs=((0.80, 0.70), (0.82, 0.71), (0.79, 0.70)))
     found = judge(order(), pairs, 0.04)
     assert found.verdict == REPRODUCED
     assert found.ours.value == pytest.approx(0.1)
@@ -168,13 +168,13 @@ def test_an_order_is_reproduced_by_its_corrected_test_alone() -> None:
 
 def test_alike_means_shown_to_be_near() -> None:
     alike = order("=", tolerance=0.05)
-    near_by = Measured(pairs=((0.80, 0.81), (0.82, 0.82), (0.81, 0.80)))
+    near_by = ClaimEvidence(pairs=((0.80, 0.81), (0.82, 0.82), (0.81, 0.80)))
     p = p_value("=", near_by.differences, 0.05)
     assert judge(alike, near_by, p).verdict == REPRODUCED
-    wide = Measured(pairs=((0.80, 0.70), (0.72, 0.82), (0.81, 0.80)))
+    wide = ClaimEvidence(pairs=((0.80, 0.70), (0.72, 0.82), (0.81, 0.80)))
     p = p_value("=", wide.differences, 0.05)
     assert judge(alike, wide, p).why == "not shown to be within 0.05"
-    far = Measured(pairs=((0.80, 0.70), (0.82, 0.71), (0.79, 0.70)))
+    far = ClaimEvidence(pairs=((0.80, 0.70), (0.82, 0.71), (0.79, 0.70)))
     assert judge(alike, far, 1.0).why == "they differ by more than 0.05"
 
 

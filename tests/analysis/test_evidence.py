@@ -12,7 +12,7 @@ import pytest
 
 from rankbench.analysis.recommend.evidence import (
     COLUMNS,
-    Measured,
+    MeasuredLayer,
     best_means,
     distances,
     doublings,
@@ -55,7 +55,7 @@ TUCKER = {"decomposition": "tucker", "tucker_rank": [2, 2]}
 DENSE = {"decomposition": "dense"}
 
 
-def pieces_of(*parts: list[dict[str, Any]]) -> list[Measured]:
+def pieces_of(*parts: list[dict[str, Any]]) -> list[MeasuredLayer]:
     return measured(pd.DataFrame([row for part in parts for row in part]), "recovery")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rankbench.analysis.recommend.evidence import Measured
+from rankbench.analysis.recommend.evidence import MeasuredLayer
 from rankbench.analysis.recommend.shortlist import (
     LEVEL,
     OPEN,
@@ -39,8 +39,8 @@ def layer(name: str, modes: tuple[int, ...] = (8, 8), **ranks: Any) -> Layer:
     return LAYERS[name](in_modes=modes, out_modes=modes, **ranks)
 
 
-def piece(one: Layer, values: list[float], condition: str = "ring") -> Measured:
-    return Measured(
+def piece(one: Layer, values: list[float], condition: str = "ring") -> MeasuredLayer:
+    return MeasuredLayer(
         layer=one,
         task="recovery",
         cell=None,

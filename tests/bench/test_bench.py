@@ -16,7 +16,7 @@ from rankbench.bench.contenders.ours import Rankbench
 from rankbench.bench.contenders.sequential import Sequential
 from rankbench.bench.contenders.tensorly_torch import TensorlyTorch
 from rankbench.bench.contenders.torch_dense import TorchDense
-from rankbench.bench.contest import Contest, Measurement, Result
+from rankbench.bench.contest import Contest, ContestMeasurement, Result
 from rankbench.bench.dense import block_weight, ring_weight, train_weight
 from rankbench.bench.floor import Rates, floor_ms, measure_rates, step_floor_ms
 from rankbench.bench.interleave import Failed, Lane, Timed, interleave
@@ -224,7 +224,7 @@ def test_rates_are_measured() -> None:
 
 
 def measured(contenders: Mapping[str, Contender], **facts: Any) -> list[dict[str, Any]]:
-    measurement = Measurement(contest(**facts), contenders)
+    measurement = ContestMeasurement(contest(**facts), contenders)
     measurement.run(0.05, lambda _: None)
     return tables(measurement, RATES)
 
@@ -333,14 +333,14 @@ def test_a_gpu_that_is_not_there_is_a_usage_error(
 def test_an_interrupt_keeps_what_is_measured(
     bench: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Measurement.run
+    whole = ContestMeasurement.run
 
-    def interrupted(self: Measurement, *arguments: Any) -> None:
+    def interrupted(self: ContestMeasurement, *arguments: Any) -> None:
         if self.contest.name == "tt":
             raise KeyboardInterrupt
         whole(self, *arguments)
 
-    monkeypatch.setattr(Measurement, "run", interrupted)
+    monkeypatch.setattr(ContestMeasurement, "run", interrupted)
     once = ["--batch", "1", "--dtype", "float32", "--contenders", OURS]
     assert main([*bench, "dense", "tt", "tr", *once]) == 1
     assert "stopped; what was measured is kept" in capsys.readouterr().out

@@ -32,14 +32,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from rankbench.engine.child import run_in_child
-from rankbench.engine.queue import Logs, Row
+from rankbench.engine.queue import InMemoryJournal, Row
 from rankbench.engine.runner import StudyRun
 from rankbench.layers.settings import LayerSettings
 from rankbench.store.parquet_file import to_arrow
 from rankbench.study.config import Search, Study
 from rankbench.study.space import Space
 from rankbench.tasks import TASKS
-from rankbench.tasks.base import Context, Point, Task, Work
+from rankbench.tasks.base import Context, Point, RunCost, Task
 from rankbench.tasks.base import Row as TaskRow
 from tests.engine.test_study import Silent
 
@@ -74,8 +74,8 @@ class Sum(Task):
     def describe(self) -> dict[str, Any]:
         return {}
 
-    def work(self, point: Point) -> Work:
-        return Work(flops=1.0, calls=1, steps=1)
+    def run_cost(self, point: Point) -> RunCost:
+        return RunCost(flops=1.0, calls=1, steps=1)
 
     def run(self, point: Point, context: Context) -> Iterator[TaskRow]:
         matrix = torch.eye(256)
@@ -92,12 +92,12 @@ class Clock(Silent):
         self.lock, self.stop = threading.Lock(), threading.Event()
         self.readings: dict[int, tuple[float, float]] = {}
 
-    def started(self, worker: int, point: Point, seed: int) -> None:
+    def on_run_started(self, worker: int, point: Point, seed: int) -> None:
         with self.lock:
             if not self.readings:
                 self.readings[0] = (cpu_s(), time.perf_counter())
 
-    def finished(self, worker: int, row: Row) -> None:
+    def on_run_finished(self, worker: int, row: Row) -> None:
         assert row["status"] in ("done", "interrupted"), row["error"]
         with self.lock:
             self.finished_runs += 1
@@ -139,7 +139,7 @@ def study_of(folder: Path, space: dict[str, Any], workers: int = 1, **task: Any)
 
 def execute(study: Study, clock: Clock) -> StudyRun:
     execution = StudyRun(study)
-    execution.ledger.stop = clock.stop
+    execution.state.stop = clock.stop
     execution.run(clock)
     return execution
 
@@ -164,7 +164,7 @@ def engine_s(finished: int) -> float:
 
 def optuna_s(sampler: BaseSampler, finished: int, trials: int) -> float:
     """CPU seconds of a trial of Optuna's own, once so many others are finished."""
-    logs = Logs()
+    logs = InMemoryJournal()
     study = optuna.create_study(storage=JournalStorage(logs), study_name="cost")
     grid = itertools.islice(itertools.product(*CHOICES.values()), finished)
     for number, values in enumerate(grid):

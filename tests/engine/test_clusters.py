@@ -13,7 +13,7 @@ import pytest
 
 from rankbench import load
 from rankbench.cli import main as cli
-from rankbench.common.address import hidden, split_password
+from rankbench.common.address import redact_password, split_password
 from rankbench.common.exit_codes import USAGE
 from rankbench.study.config import load_study
 from tests.helpers.paths import ROOT
@@ -143,8 +143,8 @@ def test_a_password_stands_before_the_host(study: Path, capsys: pytest.CaptureFi
     ["postgresql://me:hush@host/db", "postgresql://host/db?user=me&password=hush&x=1"],
 )
 def test_a_password_is_hidden(address: str) -> None:
-    assert "hush" not in hidden(f"error at {address}: no")
-    assert hidden("postgresql://me@host/db") == "postgresql://me@host/db"
+    assert "hush" not in redact_password(f"error at {address}: no")
+    assert redact_password("postgresql://me@host/db") == "postgresql://me@host/db"
 
 
 def test_a_password_is_split_from_its_address() -> None:

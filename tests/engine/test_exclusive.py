@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rankbench.engine.exclusive import machine
+from rankbench.engine.exclusive import hold_machine
 from rankbench.tasks import TASKS
 from rankbench.tasks.profile import Profile
 from tests.engine.test_study import execute, make_study, probe_task
@@ -36,7 +36,7 @@ class Visitor:
         self.thread.start()
 
     def _visit(self, alone: bool) -> None:
-        with machine(alone=alone, stop=self.stop):
+        with hold_machine(alone=alone, stop=self.stop):
             self.entered.set()
             self.leave.wait(60)
 
@@ -79,7 +79,7 @@ def test_a_stop_ends_the_wait() -> None:
 
 
 def hold(alone: bool, entered: Event) -> None:
-    with machine(alone=alone, stop=threading.Event()):
+    with hold_machine(alone=alone, stop=threading.Event()):
         entered.set()
         time.sleep(600)
 
@@ -101,9 +101,9 @@ def test_another_process_is_waited_for_until_it_is_gone(theirs: bool) -> None:
 def test_ordinary_runs_go_on_without_a_lock_and_timings_say_why(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     with ExitStack() as stack:
-        stack.enter_context(machine(alone=False, stop=threading.Event()))
+        stack.enter_context(hold_machine(alone=False, stop=threading.Event()))
         with pytest.raises(OSError, match="cache"):
-            stack.enter_context(machine(alone=True, stop=threading.Event()))
+            stack.enter_context(hold_machine(alone=True, stop=threading.Event()))
 
 
 class Timing(Probe):

@@ -158,7 +158,7 @@ class StopAt(Silent):
     def __init__(self, execution: StudyRun, epoch: int) -> None:
         self.execution, self.epoch = execution, epoch
 
-    def progressed(self, worker: int, table: str, row: Row) -> None:
+    def on_row(self, worker: int, table: str, row: Row) -> None:
         if row.get("epoch", 0) >= self.epoch:
             self.execution.stop.set()
 

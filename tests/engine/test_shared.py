@@ -132,7 +132,7 @@ def test_workers_hold_the_study_together_and_nobody_alone(server: Server, tmp_pa
     folder = tmp_path / "results" / "probing"
 
     class Asking(Silent):
-        def finished(self, worker: int, row: Row) -> None:
+        def on_run_finished(self, worker: int, row: Row) -> None:
             assert is_being_run(folder)
             join(study, again=False)
             with pytest.raises(ValueError, match=f"is being run by process {os.getpid()}"):
@@ -218,7 +218,7 @@ def test_telling_a_trial_that_was_given_away_is_harmless(server: Server, tmp_pat
     study = shared_study(server, tmp_path, points=1)
     execution = StudyRun(study)
     execution.join(None, again=True)
-    queue = execution.ledger.queue
+    queue = execution.state.queue
     assert isinstance(queue, SharedQueue)
     with queue.joined(execution.grid):
         trial = queue.claim(queue.sampler(0, 0))
@@ -235,7 +235,7 @@ def test_a_trial_that_is_stopped_waits_again(server: Server, tmp_path: Path) -> 
     study = shared_study(server, tmp_path, points=1, task={"how": "forever"})
     execution = StudyRun(study)
     execution.join(None, again=True)
-    queue = execution.ledger.queue
+    queue = execution.state.queue
     assert isinstance(queue, SharedQueue)
     with queue.joined(execution.grid):
         assert queue.claim(queue.sampler(0, 0)) is not None
@@ -252,7 +252,7 @@ def test_a_server_that_stays_away_ends_the_worker_with_one_line(
     execution = StudyRun(study)
 
     class Stopping(Silent):
-        def started(self, worker: int, point: object, seed: int) -> None:
+        def on_run_started(self, worker: int, point: object, seed: int) -> None:
             server.stop()
 
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rankbench.tasks.base import Context, Point, Row, Task, Work
+from rankbench.tasks.base import Context, Point, Row, RunCost, Task
 
 EPOCHS = 3
 
@@ -34,8 +34,8 @@ class Known(Task):
     def describe(self) -> dict[str, Any]:
         return {"noise": float(self.value)}
 
-    def work(self, point: Point) -> Work:
-        return Work(flops=1.0, calls=1, steps=1)
+    def run_cost(self, point: Point) -> RunCost:
+        return RunCost(flops=1.0, calls=1, steps=1)
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         for epoch in range(1, EPOCHS + 1):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context, Point, Replicate, Row, Task, Work
+from rankbench.tasks.base import Context, Point, Replicate, Row, RunCost, Task
 from rankbench.training.loop import Diverged
 
 
@@ -38,8 +38,8 @@ class Probe(Task):
     def describe(self) -> dict[str, Any]:
         return {"target": self.how, "noise": float(self.value)}
 
-    def work(self, point: Point) -> Work:
-        return Work(flops=1.0, calls=1, steps=1)
+    def run_cost(self, point: Point) -> RunCost:
+        return RunCost(flops=1.0, calls=1, steps=1)
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         if self.log:

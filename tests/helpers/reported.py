@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from rankbench.analysis.claims.ledger import read
-from rankbench.analysis.claims.values import Ours
+from rankbench.analysis.claims.values import MeasuredValue
 from rankbench.analysis.claims.verdicts import Judged
 from rankbench.analysis.names import VERDICTS
 from rankbench.analysis.report.build import TABLES, Made, written
@@ -42,7 +42,7 @@ def judged(count: int = 12, why: str = "because") -> list[Judged]:
         Judged(
             claim=claim,
             verdict=VERDICTS[place % len(VERDICTS)],
-            ours=Ours(value=1.0 + place, low=0.5, high=9.0, seeds=3, text=f"{1 + place}"),
+            ours=MeasuredValue(value=1.0 + place, low=0.5, high=9.0, seeds=3, text=f"{1 + place}"),
             why=why,
         )
         for place, claim in enumerate(read().claims[:count])

@@ -123,7 +123,7 @@ def test_tiles_are_used() -> None:
 
 @every_decomposition
 def test_chunks_of_rows_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = speeds.Speed(**{**vars(speeds._CPU), "chunk": 1})
+    tiny = speeds.HardwareRates(**{**vars(speeds._CPU), "chunk": 1})
     monkeypatch.setattr(speeds, "_CPU", tiny)
     layer = layer_of(name, (4, 3, 5), (2, 9, 3), 3)
     for groups in candidates(layer.network)[:12]:

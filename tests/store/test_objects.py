@@ -17,7 +17,7 @@ import pytest
 
 from rankbench.cli.main import main
 from rankbench.store.artifacts import Artifacts
-from rankbench.store.location import shown
+from rankbench.store.location import redact_url
 from rankbench.store.object_store.attempts import Catalog
 from rankbench.store.query import load, query, studies
 from rankbench.store.store import DamagedFileWarning, Store
@@ -153,7 +153,7 @@ def test_the_doctor_finds_and_moves_what_is_damaged(
     out = capsys.readouterr().out
     assert out.count("damaged object") == 3  # two and how many
     assert "secret" not in out
-    assert f"rankbench doctor {shown(root)} --mend" in out.replace("\n", "")
+    assert f"rankbench doctor {redact_url(root)} --mend" in out.replace("\n", "")
     with pytest.warns(DamagedFileWarning):
         assert doctor(root, "--mend") == 0
     assert "quarantine" in capsys.readouterr().out

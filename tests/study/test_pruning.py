@@ -49,7 +49,7 @@ class Counting(Silent):
     def __init__(self) -> None:
         self.runs = 0
 
-    def spared(self, point: Point, runs: int) -> None:
+    def on_runs_skipped(self, point: Point, runs: int) -> None:
         self.runs += runs
 
 
@@ -73,9 +73,9 @@ def make(folder: Path, values: tuple[int, ...] = (1, 1, 9, 2), **settings: Any) 
 
 
 def execute(study: Study) -> tuple[StudyRun, Counting]:
-    execution, watcher = StudyRun(study), Counting()
-    execution.run(watcher)
-    return execution, watcher
+    execution, listener = StudyRun(study), Counting()
+    execution.run(listener)
+    return execution, listener
 
 
 def statuses(folder: Path) -> dict[tuple[float, int], str]:
@@ -90,10 +90,10 @@ def journal(folder: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def test_a_point_that_falls_behind_is_ended_and_its_rows_are_kept(tmp_path: Path) -> None:
-    _, watcher = execute(make(tmp_path, (1, 2, 9, 0)))
+    _, listener = execute(make(tmp_path, (1, 2, 9, 0)))
     done = {(value, seed): "done" for value in (1.0, 2.0, 0.0) for seed in (0, 1)}
     assert statuses(tmp_path) == {**done, (9.0, 0): "pruned"}
-    assert watcher.runs == 1
+    assert listener.runs == 1
     runs = load("pruning", root=tmp_path / "results")
     pruned = runs[runs["status"] == "pruned"].iloc[0]
     assert pruned["error"] == "rmse 9 after epoch 1 is behind others'"
@@ -176,9 +176,9 @@ def test_a_run_that_is_run_again_is_judged_by_its_new_curve(tmp_path: Path, stat
 def test_without_a_pruner_every_seed_of_a_pruned_point_is_run(tmp_path: Path) -> None:
     stop_early(make(tmp_path, seeds=(1,)), 9, 1, "pruned")
     study = make(tmp_path, (9,), search={"pruner": "none"})
-    _, watcher = execute(study)
+    _, listener = execute(study)
     assert statuses(tmp_path) == {(9.0, 0): "done", (9.0, 1): "done"}
-    assert watcher.runs == 0
+    assert listener.runs == 0
     assert [trial.state for trial in journal(tmp_path)] == [TrialState.COMPLETE]
 
 
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_a_pruned_run_is_kept_once_the_pruner_is_gone(tmp_path: 
     stop_early(study, 9, 1, "pruned")
     execution = StudyRun(study)
     run_id = study.point({"task.value": 9}).run_id(0)
-    checkpoint = execution.ledger.checkpoint(run_id)
+    checkpoint = execution.state.checkpoint(run_id)
     checkpoint.write({"w": torch.zeros(1)}, {"epoch": 1})
     execution._drop_leftovers()
     assert checkpoint.path.exists()

@@ -7,7 +7,7 @@ import pytest
 from rankbench.engine.queue import enumerate_grid
 from rankbench.layers import LAYERS
 from rankbench.study.config import Study, load_study
-from rankbench.study.feasibility import beyond
+from rankbench.study.feasibility import exceeded_limits
 from rankbench.study.space import Range
 from rankbench.tasks.base import Point
 from tests.helpers.paths import STUDIES
@@ -37,7 +37,7 @@ def test_pareto_searches_every_decomposition_within_a_limit_and_a_constraint() -
     study = load_study("pareto")
     found = [smallest(study, branch) for branch in study.space.branches]
     assert {point.layer.name for point in found} == set(LAYERS)
-    assert [beyond(study, point) for point in found] == [None] * len(LAYERS)
+    assert [exceeded_limits(study, point) for point in found] == [None] * len(LAYERS)
     assert [bound.column for bound in study.search.constraints] == ["step_peak_mb"]
     assert study.missing() is None
 

@@ -28,7 +28,7 @@ from rankbench.tasks import TASKS, Context
 from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import NORMALISE, Action
 from rankbench.tasks.clips.base import UNITS
-from rankbench.tasks.clips.classifier import Classifier, Lesson
+from rankbench.tasks.clips.classifier import ClassifierTrainer, ClipClassifier
 from rankbench.training.loop import Diverged, Training
 from tests.helpers.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
 from tests.helpers.stored import write_frames
@@ -195,7 +195,9 @@ def test_top_accuracy_is_the_highest_not_the_last(
 ) -> None:
     accuracies = iter([0.25, 0.75, 0.5])
     made = {"train_accuracy": 1.0}
-    monkeypatch.setattr(Lesson, "evaluate", lambda _: {**made, "accuracy": next(accuracies)})
+    monkeypatch.setattr(
+        ClassifierTrainer, "evaluate", lambda _: {**made, "accuracy": next(accuracies)}
+    )
     facts = merged(run(point(action(file))))
     assert facts["top_accuracy"] == 0.75
     assert facts["accuracy"] == 0.5
@@ -232,9 +234,9 @@ def test_a_diverged_run_keeps_what_was_measured(
 # The model.
 
 
-def build(task: Action, **training: Any) -> tuple[Classifier, torch.Tensor, Point]:
+def build(task: Action, **training: Any) -> tuple[ClipClassifier, torch.Tensor, Point]:
     chosen = point(task, "dense", dtype="float64", **training)
-    model = Classifier(chosen, Context(seed=0), 3, NORMALISE[task.normalise])
+    model = ClipClassifier(chosen, Context(seed=0), 3, NORMALISE[task.normalise])
     generator = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (4, 3, FEATURES), generator=generator, dtype=torch.uint8)
     return model, frames, chosen
@@ -275,7 +277,7 @@ def test_the_seed_draws_every_weight() -> None:
     chosen = point(action())
 
     def weights(seed: int) -> dict[str, torch.Tensor]:
-        model = Classifier(chosen, Context(seed=seed), 3, NORMALISE["centred"])
+        model = ClipClassifier(chosen, Context(seed=seed), 3, NORMALISE["centred"])
         return model.state_dict()
 
     for name, weight in weights(0).items():
@@ -286,40 +288,40 @@ def test_the_seed_draws_every_weight() -> None:
 def test_head_l2_adds_the_squared_norm_of_the_heads_matrix() -> None:
     model, frames, chosen = build(action(), head_l2=0.3)
     labels = torch.tensor([0, 1, 2, 0])
-    lesson = lesson_of(model, frames, labels, chosen)
+    trainer = lesson_of(model, frames, labels, chosen)
     expected = F.cross_entropy(model(frames), labels) + 0.3 * model.head.weight.pow(2).sum()
-    torch.testing.assert_close(lesson.loss((frames, labels)), expected)
+    torch.testing.assert_close(trainer.loss((frames, labels)), expected)
 
 
 def lesson_of(
-    model: Classifier,
+    model: ClipClassifier,
     frames: torch.Tensor,
     labels: torch.Tensor,
     chosen: Point,
     shown: int | None = None,
-) -> Lesson:
+) -> ClassifierTrainer:
     sides = Sides(train=np.array([0, 2, 3]), test=np.array([1]), validation=np.array([], int))
     assert chosen.training is not None
     clips = FrameClips(frames=frames.numpy(), index=pd.DataFrame(), data_hash="")
     drawn = {"shown": shown or frames.shape[1], "random": shown is not None}
-    return Lesson(model, clips, labels, sides, chosen.training, Context(seed=0), **drawn)
+    return ClassifierTrainer(model, clips, labels, sides, chosen.training, Context(seed=0), **drawn)
 
 
 def test_accuracies_are_fractions_of_each_side() -> None:
     model, frames, chosen = build(action(), batch_size=2)
     labels = model(frames).argmax(1)
     labels[3] = (labels[3] + 1) % 3
-    lesson = lesson_of(model, frames, labels, chosen)
+    trainer = lesson_of(model, frames, labels, chosen)
     for _ in range(2):  # counts start afresh with every epoch
-        for batch in lesson.batches():
-            lesson.loss(batch)
-        assert lesson.evaluate() == {"train_accuracy": 2 / 3, "accuracy": 1.0}
+        for batch in trainer.batches():
+            trainer.loss(batch)
+        assert trainer.evaluate() == {"train_accuracy": 2 / 3, "accuracy": 1.0}
 
 
 def test_an_epoch_shows_every_training_clip_once_in_a_new_order() -> None:
     model, frames, chosen = build(action(), batch_size=2)
-    lesson = lesson_of(model, frames, torch.arange(4) % 3, chosen)
-    epochs = [[batch[0] for batch in lesson.batches()] for _ in range(6)]
+    trainer = lesson_of(model, frames, torch.arange(4) % 3, chosen)
+    epochs = [[batch[0] for batch in trainer.batches()] for _ in range(6)]
     assert [[len(batch) for batch in epoch] for epoch in epochs] == [[2, 1]] * 6
     firsts = [torch.cat(epoch)[:, 0, :8].tolist() for epoch in epochs]
     assert all(sorted(first) == sorted(frames[[0, 2, 3], 0, :8].tolist()) for first in firsts)
@@ -382,12 +384,12 @@ def test_validation_chooses_an_epoch_without_the_test_side(
     assert (facts["train_size"], facts["validation_size"], facts["test_size"]) == (12, 6, 6)
     seen = iter([(0.2, 0.5), (0.6, 0.25), (0.6, 0.75)])
 
-    def evaluate(_: Lesson) -> dict[str, float]:
+    def evaluate(_: ClassifierTrainer) -> dict[str, float]:
         validated, tested = next(seen)
         made = {"train_accuracy": 1.0, "validation_accuracy": validated}
         return {**made, "accuracy": tested}
 
-    monkeypatch.setattr(Lesson, "evaluate", evaluate)
+    monkeypatch.setattr(ClassifierTrainer, "evaluate", evaluate)
     facts = merged(run(point(action(file, validation=True))))
     assert facts["validation_accuracy"] == 0.6
     assert facts["selected_accuracy"] == 0.25
@@ -401,14 +403,14 @@ def test_validation_chooses_an_epoch_without_the_test_side(
 def test_random_frames_are_drawn_afresh_and_ascend() -> None:
     model, _, chosen = build(action(), batch_size=2)
     frames = torch.arange(5, dtype=torch.uint8)[None, :, None].repeat(4, 1, FEATURES)
-    lesson = lesson_of(model, frames, torch.arange(4) % 3, chosen, shown=3)
-    epochs = [torch.cat([batch[0] for batch in lesson.batches()])[:, :, 0] for _ in range(20)]
+    trainer = lesson_of(model, frames, torch.arange(4) % 3, chosen, shown=3)
+    epochs = [torch.cat([batch[0] for batch in trainer.batches()])[:, :, 0] for _ in range(20)]
     assert all(epoch.shape == (3, 3) for epoch in epochs)
     assert all((epoch.diff(dim=1).int() > 0).all() for epoch in epochs)
     assert {tuple(row) for epoch in epochs for row in epoch.tolist()} == set(
         itertools.combinations(range(5), 3)
     )
-    ((tested, _),) = lesson._load(lesson.sides["test"], 8)
+    ((tested, _),) = trainer._load(trainer.sides["test"], 8)
     assert tested[:, :, 0].tolist() == [[0, 2, 4]]
 
 
@@ -471,7 +473,7 @@ def test_planning_needs_no_data() -> None:
     )
     layer = settings.resolve(57600, 256, gates=4)
     chosen = Point(task=task, layer=layer, cell=cell, training=Training(epochs=400))
-    work = task.work(chosen)
+    work = task.run_cost(chosen)
     assert task.sizes() == (57600, None)
     assert work.steps == 400 * 80
     assert work.flops == (3 + 1 / 4) * cost(layer, 16 * 6).flops  # a fourth is tested, not learned
@@ -630,13 +632,13 @@ def test_the_frames_shown_are_those_of_the_clip(stored: Clips) -> None:
     sides = Sides(train=np.arange(24), test=np.arange(4), validation=np.array([], int))
     assert chosen.training is not None
     labels = torch.arange(24) % 3
-    lesson = Lesson(
+    trainer = ClassifierTrainer(
         model, stored, labels, sides, chosen.training, Context(seed=0), shown=3, random=True
     )
-    ((frames, _),) = lesson._load(lesson.sides["test"], 8)
+    ((frames, _),) = trainer._load(trainer.sides["test"], 8)
     assert frames[:, :, 0].tolist() == [[clip] * 3 for clip in range(4)]
     assert frames[:, :, 1].tolist() == [[0, 1, 2], [0, 1, 3], [0, 2, 4], [0, 2, 5]]
-    for shown, classes in lesson.batches():
+    for shown, classes in trainer.batches():
         assert torch.equal(shown[:, 0, 0] % 3, classes)
         assert (shown[:, :, 0] == shown[:, :1, 0]).all()
         assert (shown[:, :, 1].int().diff(dim=1) > 0).all()

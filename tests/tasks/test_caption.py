@@ -28,7 +28,7 @@ from rankbench.tasks.caption.beam_search import beam_search
 from rankbench.tasks.caption.model import Captioner
 from rankbench.tasks.caption.scores import score
 from rankbench.tasks.caption.task import Caption
-from rankbench.tasks.caption.training import CaptionLesson, Side, padded
+from rankbench.tasks.caption.training import CaptionTrainer, Side, padded
 from rankbench.tasks.caption.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, words
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.loop import Training
@@ -201,15 +201,15 @@ def test_perplexity_of_a_model_that_knows_nothing_and_of_one_that_prefers() -> N
     )
     side = Side(places=[0, 0, 0], captions=CAPTIONS)
     training = Training(batch_size=2)
-    lesson = CaptionLesson(ours, data, {"test": side}, training, Context(seed=0))
+    trainer = CaptionTrainer(ours, data, {"test": side}, training, Context(seed=0))
     with torch.no_grad():
         ours.head.weight.zero_()
         ours.head.bias.zero_()
-        assert lesson.evaluate() == {"perplexity": pytest.approx(WORDS)}
+        assert trainer.evaluate() == {"perplexity": pytest.approx(WORDS)}
         # END has half of all probability, each of the 8 others a 16th: 3 ends of 10 words.
         ours.head.bias[END] = math.log(WORDS - 1)
         wanted = math.exp((3 * math.log(2) + 7 * math.log(16)) / 10)
-        assert lesson.perplexity(side) == pytest.approx(wanted)
+        assert trainer.perplexity(side) == pytest.approx(wanted)
 
 
 def test_features_are_standardised_by_the_training_side() -> None:
@@ -231,8 +231,10 @@ def test_batches_are_the_captions_once_those_of_near_length_together() -> None:
         vectors=np.arange(23.0)[:, None].repeat(IMAGES, 1),
         images=[], sides=[], captions=[], data_hash="",
     )  # fmt: skip
-    lesson = CaptionLesson(model(), data, {"train": side}, Training(batch_size=4), Context(seed=1))
-    epochs = [list(lesson.batches()) for _ in range(2)]
+    trainer = CaptionTrainer(
+        model(), data, {"train": side}, Training(batch_size=4), Context(seed=1)
+    )
+    epochs = [list(trainer.batches()) for _ in range(2)]
     for epoch in epochs:
         seen = [int(image[0]) for images, _ in epoch for image in images]
         assert sorted(seen) == list(range(23))
@@ -243,8 +245,8 @@ def test_batches_are_the_captions_once_those_of_near_length_together() -> None:
     assert (
         len({tuple(int(one[0]) for images, _ in epoch for one in images) for epoch in epochs}) == 2
     )
-    assert lesson.step_ms is not None
-    assert lesson.step_ms > 0
+    assert trainer.step_ms is not None
+    assert trainer.step_ms > 0
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from rankbench.layers.settings import LayerSettings
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.execution import Execution
 from rankbench.training.loop import Training, train
-from rankbench.training.resume import Keeper
+from rankbench.training.resume import Checkpointer
 from tests.helpers.layer_examples import RANKS
 
 TRAINING = Training(epochs=6, learning_rate=0.1, schedule="cosine")
@@ -53,7 +53,7 @@ def records(
         loss=loss,
         evaluate=lambda: {"norm": sum(p.square().sum().item() for p in model.parameters())},
         execution=Execution(),
-        keeper=Keeper(checkpoint, data=data, draws=draws),
+        checkpointer=Checkpointer(checkpoint, data=data, draws=draws),
         monitor=("norm", "minimize"),
     )
     for record in found:
@@ -92,7 +92,7 @@ def test_every_layer_is_brought_back_exactly(
             batches=lambda: [x],
             loss=lambda x: model(x).float().square().mean(),
             evaluate=dict,
-            keeper=Keeper(kept),
+            checkpointer=Checkpointer(kept),
         )
         assert len(list(islice(found, epochs))) == epochs
         return model
@@ -129,10 +129,10 @@ def test_nothing_is_kept_before_its_time_or_without_a_checkpoint(checkpoint: Che
 def test_a_run_says_where_it_went_on(checkpoint: Checkpoint) -> None:
     list(islice(records(checkpoint), 4))
     model = CompressedLinear(LayerSettings(decomposition="cp", **RANKS["cp"]).resolve(12, 12), 0)
-    keeper = Keeper(checkpoint, draws=torch.Generator())
-    assert keeper.facts() == {}
-    reached = keeper.resume(model, Execution().adam(model.parameters(), 1.0))
-    assert keeper.facts() == {"resumed_epoch": 3}
+    checkpointer = Checkpointer(checkpoint, draws=torch.Generator())
+    assert checkpointer.facts() == {}
+    reached = checkpointer.resume(model, Execution().adam(model.parameters(), 1.0))
+    assert checkpointer.facts() == {"resumed_epoch": 3}
     assert (reached.epoch, len(reached.records)) == (3, 3)
 
 

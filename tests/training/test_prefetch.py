@@ -12,12 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.training.prefetch import Feed, ahead
+from rankbench.training.prefetch import DeviceLoader, prefetch
 
 
 @given(items=st.lists(st.integers()), depth=st.integers(1, 5))
 def test_what_is_made_ahead_is_what_was_asked_for(items: list[int], depth: int) -> None:
-    assert list(ahead(items, depth)) == items
+    assert list(prefetch(items, depth)) == items
 
 
 @given(total=st.integers(0, 8), taken=st.integers(0, 8), depth=st.integers(1, 3))
@@ -29,7 +29,7 @@ def test_no_more_than_the_depth_is_made_ahead(total: int, taken: int, depth: int
             made.append(number)
             yield number
 
-    found = ahead(source(), depth)
+    found = prefetch(source(), depth)
     got = list(itertools.islice(found, taken))
     found.close()
     assert got == list(range(min(taken, total)))
@@ -41,7 +41,7 @@ def test_batches_are_made_in_another_thread_that_ends() -> None:
         while True:
             yield threading.current_thread().name
 
-    found = ahead(source())
+    found = prefetch(source())
     name = next(found)
     assert name.startswith("ahead")
     assert name in {thread.name for thread in threading.enumerate()}
@@ -54,7 +54,7 @@ def test_a_failure_comes_in_its_place_and_ends_the_thread() -> None:
         yield 1
         raise ValueError("no such clip")
 
-    found = ahead(source())
+    found = prefetch(source())
     assert next(found) == 1
     with pytest.raises(ValueError, match="no such clip"):
         next(found)
@@ -65,7 +65,7 @@ def test_a_failure_comes_in_its_place_and_ends_the_thread() -> None:
 def test_a_feed_hands_on_batches_and_counts_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
-    feed = Feed("cpu")
+    feed = DeviceLoader("cpu")
     assert feed.wait_share is None
     batches = [(torch.tensor([k]), torch.tensor(k)) for k in range(3)]
     for got, expected in zip(feed(batches), batches, strict=True):
@@ -78,7 +78,7 @@ def test_a_feed_hands_on_batches_and_counts_the_waiting(monkeypatch: pytest.Monk
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gets_its_batches_whole() -> None:
     batches = [(torch.full((64, 57600), k, dtype=torch.uint8), torch.tensor([k])) for k in range(9)]
-    for number, (frames, label) in enumerate(Feed("cuda")(batches)):
+    for number, (frames, label) in enumerate(DeviceLoader("cuda")(batches)):
         assert frames.is_cuda
         assert label.item() == number
         assert (frames == number).all().item()

@@ -19,7 +19,7 @@ from rankbench.tasks.profile import Profile
 from rankbench.training import step as module
 from rankbench.training.execution import Compute, Execution
 from rankbench.training.loop import Training, train
-from rankbench.training.step import WARMUP, Step
+from rankbench.training.step import WARMUP, TrainingStep
 
 GRAPH = Compute(cuda_graph=True)
 COMPILE = Compute(compile=True)
@@ -44,7 +44,7 @@ class Trial:
         self.model.to(place(self.device))
         self.execution = Execution(self.compute, self.device)
         optimizer = torch.optim.Adam(self.model.parameters(), lr=0.1)
-        self.step: Step[Pair] = Step(self.loss, optimizer, self.execution)
+        self.step: TrainingStep[Pair] = TrainingStep(self.loss, optimizer, self.execution)
 
     def loss(self, batch: Pair) -> Tensor:
         x, y = batch
@@ -225,7 +225,7 @@ def test_compiled_steps_are_the_steps(kernel: str) -> None:
     def losses(compute: Compute) -> tuple[list[float], dict[str, Any]]:
         model = build_cell(cell, settings.resolve(36, 8, gates=4), 0)
         execution = Execution(compute)
-        step = Step(
+        step = TrainingStep(
             lambda x: model(x)[0].square().mean(),
             execution.adam(model.parameters(), 1e-2),
             execution,

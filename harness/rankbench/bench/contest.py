@@ -86,7 +86,7 @@ class Result:
         self.traceback = "".join(traceback.format_exception(error))
 
 
-class Measurement:
+class ContestMeasurement:
     """A contest under way; `results` says at any moment what is measured, by contender."""
 
     def __init__(self, contest: Contest, contenders: Mapping[str, Contender]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rankbench.bench.contenders import SAME
-from rankbench.bench.contest import SEED, Measurement, Result
+from rankbench.bench.contest import SEED, ContestMeasurement, Result
 from rankbench.bench.floor import Rates, floor_ms, step_floor_ms
 from rankbench.measure.machine import provenance
 from rankbench.tasks.base import digest
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
 
-def tables(measurement: Measurement, rates: Rates) -> list[Tables]:
+def tables(measurement: ContestMeasurement, rates: Rates) -> list[Tables]:
     """Per contender its row of `runs` and its samples; a repeat has the same run_id."""
     place = provenance(measurement.contest.device)
     found = []
@@ -29,7 +29,7 @@ def tables(measurement: Measurement, rates: Rates) -> list[Tables]:
     return found
 
 
-def _identity(measurement: Measurement, name: str) -> Row:
+def _identity(measurement: ContestMeasurement, name: str) -> Row:
     """What was measured."""
     contest, layer = measurement.contest, measurement.layer
     contender = measurement.contenders[name]
@@ -55,7 +55,7 @@ def _identity(measurement: Measurement, name: str) -> Row:
     }
 
 
-def _floors(measurement: Measurement, name: str, rates: Rates) -> Row:
+def _floors(measurement: ContestMeasurement, name: str, rates: Rates) -> Row:
     """The rates, and what they allow whoever computes the layer's map; our own FLOPs."""
     contest, layer = measurement.contest, measurement.layer
     row: Row = {"gemm_rate": rates.flops_s, "memory_rate": rates.bytes_s}
@@ -65,7 +65,7 @@ def _floors(measurement: Measurement, name: str, rates: Rates) -> Row:
     return row
 
 
-def _measured(measurement: Measurement, result: Result) -> Row:
+def _measured(measurement: ContestMeasurement, result: Result) -> Row:
     """How it ended, its own counts, medians of time, peak of memory."""
     params = result.num_params
     return {

@@ -45,7 +45,7 @@ class Data:
         )
 
 
-class Classifier(nn.Module):
+class LSTMClassifier(nn.Module):
     """A linear head on the last output of an LSTM."""
 
     def __init__(self, recurrent: nn.Module, hidden_size: int, dtype: torch.dtype) -> None:
@@ -76,7 +76,7 @@ class Workload:
         self.input_map = contender.build(layer, seed, dtype).to(device)
         check_output(contender, self.input_map, self.rows[:TIME_STEPS])
         recurrent = contender.recurrent(layer, self.input_map, seed, dtype)
-        self.model = Classifier(recurrent, layer.out_features // GATES, dtype).to(device)
+        self.model = LSTMClassifier(recurrent, layer.out_features // GATES, dtype).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
         self.output: Tensor | None = None
         self._make_moments()

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rankbench.layers.kernels.compiler import library, shared, unavailable
+from rankbench.layers.kernels.compiler import library, parallel_for, unavailable
 from rankbench.layers.kernels.target import multiplies_bfloat16
 
 _MOST = 1 << 26  # T 4h up to which offsets fit into 32 bits
@@ -130,7 +130,7 @@ class _Call:
         def work(first: int, end: int, share: int) -> None:
             function(self.sequence, first, end, scratch[share].data_ptr())
 
-        shared(batch, len(scratch), work)
+        parallel_for(batch, len(scratch), work)
 
     def weight(self) -> Tensor:
         """The gradient of U, shares of its rows for each thread."""
@@ -142,7 +142,7 @@ class _Call:
                 self.sequence, steps, first, end, scratch[share].data_ptr(), to_U.data_ptr()
             )
 
-        shared(len(self.matrix), len(scratch), work)
+        parallel_for(len(self.matrix), len(scratch), work)
         return to_U
 
     def _scratch(self, most: int) -> Tensor:

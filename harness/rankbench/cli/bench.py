@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from rankbench.bench.contenders import CONTENDERS, Contender
-from rankbench.bench.contest import Contest, Measurement
+from rankbench.bench.contest import Contest, ContestMeasurement
 from rankbench.bench.floor import Rates, measure_rates
 from rankbench.bench.maps import MAPS
 from rankbench.bench.report import LEGEND, remarks, table
@@ -59,7 +59,7 @@ def _measure(
         progress.begin(contest)
         if contest.dtype not in rates:
             rates[contest.dtype] = measure_rates(getattr(torch, contest.dtype), contest.device)
-        measurement = Measurement(contest, contenders)
+        measurement = ContestMeasurement(contest, contenders)
         interrupt = None
         try:
             measurement.run(budget_s, progress.told)

@@ -20,7 +20,7 @@ from rankbench.doctor.checks import check_study, is_being_run, studies_below, su
 from rankbench.doctor.findings import Finding
 from rankbench.doctor.mend import mend_study
 from rankbench.doctor.object_store_checks import check_objects, mend_objects
-from rankbench.store.location import is_remote, shown
+from rankbench.store.location import is_remote, redact_url
 from rankbench.store.query import studies
 from rankbench.store.store import Store
 
@@ -36,11 +36,13 @@ def doctor(arguments: argparse.Namespace) -> int:
         judge_folder = _mend if arguments.mend else _check
         outcomes = [judge_folder(console, one, storage) for one in studies_below(Path(root))]
     if all(outcomes):
-        console.print(f"{len(outcomes)} studies in {shown(root)}: nothing is wrong", markup=False)
+        console.print(
+            f"{len(outcomes)} studies in {redact_url(root)}: nothing is wrong", markup=False
+        )
         return DONE
     if not arguments.mend:
         line = "mend what can be mended, without losing a row: rankbench doctor"
-        console.print(f"{line} {shown(root)} --mend", markup=False, soft_wrap=True)
+        console.print(f"{line} {redact_url(root)} --mend", markup=False, soft_wrap=True)
     return FAILED
 
 

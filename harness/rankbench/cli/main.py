@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rankbench.cli.data_options import add_data
-from rankbench.common.address import hidden
+from rankbench.common.address import redact_password
 from rankbench.common.exit_codes import DONE, FAILED, USAGE
 from rankbench.common.lazy import lazily
 from rankbench.common.terminal import Screen
@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except ValueError as error:
-        print(f"rankbench: error: {plain(hidden(str(error)))}", file=sys.stderr)
+        print(f"rankbench: error: {plain(redact_password(str(error)))}", file=sys.stderr)
         return USAGE
     except OSError as error:
-        print(f"rankbench: error: {plain(hidden(str(error)))}", file=sys.stderr)
+        print(f"rankbench: error: {plain(redact_password(str(error)))}", file=sys.stderr)
         return FAILED
 
 

@@ -63,7 +63,7 @@ class StudyProgress:
     ) -> None:
         self._bars.stop()
 
-    def started(self, worker: int, point: Point, seed: int) -> None:
+    def on_run_started(self, worker: int, point: Point, seed: int) -> None:
         """A worker begins a run; until one has finished, another that it trains together."""
         with self._lock:
             weight = self._weights.get(point.point_id, 1.0)
@@ -77,7 +77,7 @@ class StudyProgress:
             seeds = f"seed {seed}" if number == 1 else f"{number} seeds"
             self._bars.reset(bar, description=f"  {name} {seeds}", note="")
 
-    def progressed(self, worker: int, table: str, row: Row) -> None:
+    def on_row(self, worker: int, table: str, row: Row) -> None:
         """A run yields a row; those of epochs say how far it is."""
         epochs = self._epochs.get(worker)
         if table != "epochs" or not epochs:
@@ -92,7 +92,7 @@ class StudyProgress:
             self._bars.update(self._worker_bars[worker], completed=share, note=note)
             self._update()
 
-    def finished(self, worker: int, row: Row) -> None:
+    def on_run_finished(self, worker: int, row: Row) -> None:
         """A run has ended and its row is stored."""
         with self._lock:
             self._done += 1
@@ -103,7 +103,7 @@ class StudyProgress:
             self._update()
             self._say(row)
 
-    def spared(self, point: Point, runs: int) -> None:
+    def on_runs_skipped(self, point: Point, runs: int) -> None:
         """So many runs of a pruned point will not be."""
         with self._lock:
             self._total -= runs

@@ -80,7 +80,7 @@ def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
     try:
         engine.place(execution, arguments.study, arguments.overrides)
     finally:
-        execution.ledger.reload()
+        execution.state.reload()
         execution.measured.extend(row for key, row in execution.rows.items() if key not in before)
 
 

@@ -17,7 +17,7 @@ from rankbench.common.exit_codes import DONE, FAILED
 from rankbench.common.text import duration
 from rankbench.layers.kernels.target import Target
 from rankbench.store.store import Store
-from rankbench.validate.measurement import Measurement, count_sweep, time_sweep
+from rankbench.validate.measurement import SweepMeasurement, count_sweep, time_sweep
 from rankbench.validate.rows import rows
 from rankbench.validate.sweeps import METHODS, Sweep, sweeps
 
@@ -34,7 +34,7 @@ def validate(arguments: argparse.Namespace) -> int:
     chosen = sweeps(arguments.only)
     store, target = Store(arguments.results, STUDY), Target(threads=1)
     torch.set_num_threads(target.threads)
-    found: list[Measurement] = []
+    found: list[SweepMeasurement] = []
     stopped = False
     try:
         guess_s = arguments.budget if arguments.measure else 0.2
@@ -54,7 +54,7 @@ def validate(arguments: argparse.Namespace) -> int:
     return FAILED if _disagree(found, console) or stopped else DONE
 
 
-def _disagree(found: Sequence[Measurement], console: Console) -> bool:
+def _disagree(found: Sequence[SweepMeasurement], console: Console) -> bool:
     """Tell how many FLOP counts of torch are the plan's, and each that is not."""
     wrong = [one for one in found if not one.agrees]
     console.print(

@@ -17,15 +17,15 @@ def check_address(address: str) -> None:
         return
     parts = urlsplit(address) if isinstance(address, str) else None
     if parts is None or parts.scheme not in _SCHEMES or not parts.path.strip("/"):
-        raise ValueError(f"{_RULE}; got {hidden(repr(address))}")
+        raise ValueError(f"{_RULE}; got {redact_password(repr(address))}")
     if "password=" in parts.query:
         raise ValueError(
             "storage must have its password as USER:PASSWORD@HOST, or in PGPASSWORD or ~/.pgpass;"
-            f" got {hidden(address)}"
+            f" got {redact_password(address)}"
         )
 
 
-def hidden(text: str) -> str:
+def redact_password(text: str) -> str:
     """`text` with *** for the password of every address in it."""
     return _QUERY_PASSWORD.sub(r"\1***", _USER_PASSWORD.sub(r"\1:***@", text))
 

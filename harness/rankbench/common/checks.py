@@ -14,7 +14,7 @@ def positive_int(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
-def whole(name: str, value: Any, least: int) -> None:
+def check_int_at_least(name: str, value: Any, least: int) -> None:
     """Raise ValueError unless `value` is an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from rankbench.common.address import hidden
+from rankbench.common.address import redact_password
 from rankbench.doctor.findings import Finding
 from rankbench.engine.postgres import TABLES_THERE, engine
 
@@ -54,7 +54,7 @@ def _trials(address: str, name: str) -> list[tuple[str, int, str, str | None, bo
                 return []
             return [tuple(row) for row in connection.execute(text(_TRIALS), asked)]
     except DBAPIError as error:
-        why = hidden(str(error.orig).strip().partition("\n")[0])
-        raise OSError(f"storage {hidden(address)} cannot be read: {why}") from None
+        why = redact_password(str(error.orig).strip().partition("\n")[0])
+        raise OSError(f"storage {redact_password(address)} cannot be read: {why}") from None
     finally:
         found.dispose()

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from rankbench.engine.execute import Outcome
-from rankbench.engine.supervisor import End, Order, serve
+from rankbench.engine.supervisor import ExitInfo, RunRequest, serve
 from rankbench.tasks.base import Context, Point
 
-# The server imports torch once; a warden is its fork, and a run a warden's, in milliseconds. The
-# first optimiser of a process imports torch._dynamo, which takes as long as all the rest.
+# A server imports torch once. Each supervisor is forked from the server and each run from a
+# supervisor, in milliseconds. The server also imports torch._dynamo, which the first optimiser of
+# a process would import otherwise: that takes as long as everything else.
 _processes = multiprocessing.get_context("forkserver")
 _PRELOAD = [
     *("rankbench.engine.supervisor", "rankbench.tasks", "scipy.stats", "torch._dynamo"),
@@ -41,7 +42,7 @@ _PRELOAD = [
 ]
 _POLL_S = 0.2
 _GRACE_S = 5.0  # for a run that has said that it is done
-_DEATH_S = 20.0  # for a warden that is to end a run
+_DEATH_S = 20.0  # for a supervisor that is to end a run
 # Where glibc reads it, a run keeps what it frees, in huge pages. The few MB of a stack's tensors,
 # given back and faulted in anew at every step, can take longer than the step's arithmetic.
 _MALLOC = ":".join(
@@ -71,20 +72,20 @@ def run_in_child(
     memory_limit_gb: float | None = None,
     environment: Mapping[str, str] | None = None,
     on_row: OnRow = lambda table, row: None,
-    verdict: Callable[[], str | None] = lambda: None,
+    prune_reason: Callable[[], str | None] = lambda: None,
 ) -> list[Outcome]:
     """Execute a run, or replicates as one program, in a child process; collect rows as they come.
 
     The child and all it started are killed at `time_limit_s` (status timeout), once they take more
     than `memory_limit_gb` (out_of_memory) or `stop` is set (interrupted), and when it ends; a
-    child that dies by itself gives killed. Where `verdict`, asked after every row, gives a reason,
-    it is killed too (pruned). That is the status of each of `contexts` that has not ended. Rows
-    that came before are in the outcomes. `environment`: variables that the child sets first.
+    child that dies by itself gives killed. It is killed too (pruned) where `prune_reason`, called
+    after every row, returns a reason. That is the status of each of `contexts` that has not ended.
+    Rows that came before are in the outcomes. `environment`: variables that the child sets first.
     """
     threads = contexts[0].threads
-    # As any child inherits them: its warden may have been started in another folder.
+    # As any child inherits them: its supervisor may have been started in another folder.
     inherited = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
-    order = Order(
+    order = RunRequest(
         program=pickle.dumps((point, contexts)),
         threads=threads,
         time_limit_s=time_limit_s,
@@ -98,33 +99,33 @@ def run_in_child(
     def reason() -> Reason | None:
         if stop.is_set():
             return "interrupted", "stopped before it was done"
-        if (why := verdict()) is not None:
+        if (why := prune_reason()) is not None:
             return "pruned", why
-        # Its warden has ended the run before, unless that is stopped itself.
+        # Its supervisor has ended the run before, unless that is stopped itself.
         late = time.monotonic() > deadline
         return ("timeout", f"did not end within time_limit_s {time_limit_s:g}") if late else None
 
-    with _lent() as warden, warden.begin(order) as rows:
-        end = _follow(warden, rows, outcomes, on_row, reason)
+    with _lent() as supervisor, supervisor.begin(order) as rows:
+        end = _follow(supervisor, rows, outcomes, on_row, reason)
     _conclude(outcomes, end)
     return outcomes
 
 
 def _follow(
-    warden: _Warden,
+    supervisor: _Supervisor,
     rows: Connection,
     outcomes: Sequence[Outcome],
     on_row: OnRow,
     reason: Callable[[], Reason | None],
-) -> End:
+) -> ExitInfo:
     """Collect rows until the process has ended; end it where there is a reason to."""
     sources, due, killed = [rows], math.inf, False
     while True:
-        ready = wait([warden.control, *sources], _POLL_S)
+        ready = wait([supervisor.control, *sources], _POLL_S)
         if rows in ready:
             sources = [rows] if _take(rows, outcomes, on_row) else []
         elif ready:
-            return warden.end()
+            return supervisor.end()
         if _running(outcomes) and (why := reason()) is not None:
             _end(outcomes, *why)
             due = time.monotonic()
@@ -132,8 +133,8 @@ def _follow(
             due = min(due, time.monotonic() + _GRACE_S)
         if time.monotonic() >= due:
             if killed:
-                return warden.abandon()
-            warden.kill()
+                return supervisor.abandon()
+            supervisor.kill()
             killed, due = True, time.monotonic() + _DEATH_S
 
 
@@ -164,7 +165,7 @@ def _end(outcomes: Sequence[Outcome], status: str, error: str) -> None:
         outcome.end(status, error)
 
 
-def _conclude(outcomes: Sequence[Outcome], end: End) -> None:
+def _conclude(outcomes: Sequence[Outcome], end: ExitInfo) -> None:
     died = f"the process ended without a result, {_exit(end.code)}"
     _end(outcomes, end.status or "killed", end.error or died)
     for outcome in outcomes:
@@ -178,7 +179,7 @@ def _exit(code: int) -> str:
     return f"by signal {-code} ({signal.Signals(-code).name}){hint}"
 
 
-class _Warden:
+class _Supervisor:
     """The study's end of a process that runs programs, see rankbench.engine.supervisor."""
 
     def __init__(self) -> None:
@@ -189,7 +190,7 @@ class _Warden:
         with theirs:
             self.process.start()
 
-    def begin(self, order: Order) -> Connection:
+    def begin(self, order: RunRequest) -> Connection:
         """Start a program; return where its rows come from."""
         rows, theirs = _processes.Pipe(duplex=False)
         with theirs:
@@ -202,20 +203,20 @@ class _Warden:
         with contextlib.suppress(OSError):
             self.control.send("kill")
 
-    def end(self) -> End:
+    def end(self) -> ExitInfo:
         """How the program ended, which `control` has ready."""
         try:
-            end: End = self.control.recv()
+            end: ExitInfo = self.control.recv()
         except (EOFError, OSError):
             return self.abandon()
         return end
 
-    def abandon(self) -> End:
-        """Kill a warden that does not answer; its run goes with it."""
+    def abandon(self) -> ExitInfo:
+        """Kill a supervisor that does not answer; its run goes with it."""
         self.process.kill()
         self.process.join()
         gone = "the process that watched the run was killed or did not answer"
-        return End(code=-signal.SIGKILL, peak_rss_mb=None, status="killed", error=gone)
+        return ExitInfo(code=-signal.SIGKILL, peak_rss_mb=None, status="killed", error=gone)
 
     def close(self) -> None:
         """Let it end its run and itself."""
@@ -223,26 +224,26 @@ class _Warden:
         self.process.join(_DEATH_S)
 
 
-_idle: list[_Warden] = []
+_idle: list[_Supervisor] = []
 os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager
-def _lent() -> Iterator[_Warden]:
-    """A warden that nobody else uses: an idle one, or a new one."""
-    warden = _idle_warden() or _Warden()
+def _lent() -> Iterator[_Supervisor]:
+    """A supervisor that nobody else uses: an idle one, or a new one."""
+    supervisor = _idle_supervisor() or _Supervisor()
     try:
-        yield warden
+        yield supervisor
     except BaseException:
-        warden.close()
+        supervisor.close()
         raise
-    if warden.process.is_alive():
-        _idle.append(warden)
+    if supervisor.process.is_alive():
+        _idle.append(supervisor)
 
 
-def _idle_warden() -> _Warden | None:
+def _idle_supervisor() -> _Supervisor | None:
     with contextlib.suppress(IndexError):  # other threads take from it too
         while True:
-            if (warden := _idle.pop()).process.is_alive():
-                return warden
+            if (supervisor := _idle.pop()).process.is_alive():
+                return supervisor
     return None

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def machine(*, alone: bool, stop: threading.Event) -> Iterator[None]:
+def hold_machine(*, alone: bool, stop: threading.Event) -> Iterator[None]:
     """Share this machine with other runs, or have it `alone`.
 
     Waits for those that have it, in the order of asking, or until `stop` is set. The lock goes

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from rankbench.common.address import hidden
+from rankbench.common.address import redact_password
 
 REPEATED = "repeated"  # user attribute of a trial whose point was begun before
 DEATHS = "deaths"  # user attribute: how many workers died at it
@@ -98,7 +98,7 @@ class Postgres:
     """
 
     def __init__(self, address: str, name: str, directions: Sequence[str], threads: int) -> None:
-        self.shown, self.name = hidden(address), name
+        self.shown, self.name = redact_password(address), name
         first = engine(address, threads)
         try:
             with first.begin() as connection:
@@ -108,7 +108,7 @@ class Postgres:
         except (DBAPIError, optuna.exceptions.StorageInternalError) as error:
             cause = error if isinstance(error, DBAPIError) else error.__cause__
             why = str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
-            raise OSError(f"storage {self.shown} cannot be used: {hidden(why)}") from None
+            raise OSError(f"storage {self.shown} cannot be used: {redact_password(why)}") from None
         finally:
             first.dispose()
 
@@ -249,7 +249,8 @@ def engine(address: str, threads: int) -> sqlalchemy.Engine:
         return sqlalchemy.create_engine(_url(address), **_options(threads))
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"storage {hidden(address)} needs {error.name}: pip install 'rankbench[postgres]'"
+            f"storage {redact_password(address)} needs {error.name}:"
+            " pip install 'rankbench[postgres]'"
         ) from error
 
 

@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from rankbench.store.schema import FINISHED, PRUNED
 from rankbench.study.config import Study
-from rankbench.study.feasibility import beyond, constraint_violations
+from rankbench.study.feasibility import constraint_violations, exceeded_limits
 from rankbench.study.pruning import Curve, add_told, build_pruner
 from rankbench.study.space import encode
 from rankbench.tasks.base import Point
@@ -64,7 +64,7 @@ def enumerate_grid(study: Study) -> Grid:
         except ValueError as reason:
             grid.skipped[str(reason)] += 1
             continue
-        outside = beyond(study, point)
+        outside = exceeded_limits(study, point)
         if outside is not None:
             grid.skipped[outside] += 1
             continue
@@ -91,16 +91,16 @@ def open_seeds(study: Study, runs: Sequence[Row]) -> list[int]:
     """Seeds that are to be run, given the rows of a point's other ones."""
     if is_pruned(study, runs):
         return []
-    ended = {row["seed"] for row in runs if row["status"] in finished(study)}
+    ended = {row["seed"] for row in runs if row["status"] in final_statuses(study)}
     return [seed for seed in study.seeds if seed not in ended]
 
 
-def settled(study: Study, rows: Iterable[Row]) -> int:
+def count_settled_runs(study: Study, rows: Iterable[Row]) -> int:
     """How many runs of the points in `rows` are not to come: ended, or spared by a pruner."""
     return sum(len(study.seeds) - len(open_seeds(study, runs)) for runs in by_point(rows))
 
 
-def finished(study: Study) -> tuple[str, ...]:
+def final_statuses(study: Study) -> tuple[str, ...]:
     """The statuses of runs that are not measured again."""
     pruning = study.search.pruner != "none"
     return FINISHED if pruning else tuple(status for status in FINISHED if status != PRUNED)
@@ -114,10 +114,10 @@ def point_rows(study: Study, point: Point, rows: Mapping[str, Row]) -> list[Row]
 
 def is_pruned(study: Study, runs: Iterable[Row]) -> bool:
     """Whether the study's pruner gave a point up; its other seeds are then not run."""
-    return PRUNED in finished(study) and any(row["status"] == PRUNED for row in runs)
+    return PRUNED in final_statuses(study) and any(row["status"] == PRUNED for row in runs)
 
 
-def told(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] | None]:
+def trial_result(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] | None]:
     """What Optuna is told of a point whose runs have ended."""
     if is_pruned(study, runs):
         return TrialState.PRUNED, None
@@ -136,7 +136,7 @@ def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
     return means if all(math.isfinite(mean) for mean in means) else None
 
 
-class Logs(BaseJournalBackend):
+class InMemoryJournal(BaseJournalBackend):
     """A journal in memory."""
 
     def __init__(self) -> None:
@@ -189,7 +189,7 @@ class TrialQueue:
 
     def _journal(self) -> JournalStorage:
         """A journal on disk of the trials in memory, written and synced at once, not one by one."""
-        logs = Logs()
+        logs = InMemoryJournal()
         self._new_study(JournalStorage(logs)).add_trials(self._create.trials)
         file = JournalFileBackend(str(self.folder / JOURNAL))
         file.append_logs(logs.logs)
@@ -240,13 +240,16 @@ class TrialQueue:
         """Whether others may have measured runs of a trial's point since the rows were read."""
         return False
 
-    def steadily(self, call: Callable[[], T]) -> T:
+    def with_retry(self, call: Callable[[], T]) -> T:
         """Do something with a trial, as long as the storage takes."""
         return call()
 
-    def sampler(self, worker: int, told: int) -> BaseSampler:
-        """A worker's sampler; `told` trials so far keep a resumed one from repeating itself."""
-        seed = hash((self.study.search.seed, worker, told)) % 2**32
+    def sampler(self, worker: int, finished: int) -> BaseSampler:
+        """Return a worker's sampler.
+
+        `finished`, the number of trials so far, keeps a resumed search from drawing the same again.
+        """
+        seed = hash((self.study.search.seed, worker, finished)) % 2**32
         match self.study.search.sampler:
             case "tpe":
                 return TPESampler(seed=seed, constant_liar=True)
@@ -297,7 +300,7 @@ class TrialQueue:
         """Tell what is known of a point; false where the space no longer offers its values."""
         first = min(runs, key=lambda row: self.study.seeds.index(row["seed"]))
         curve = self._curves.get(first["run_id"], {})
-        state, values = told(self.study, runs)
+        state, values = trial_result(self.study, runs)
         if state is TrialState.PRUNED and curve:
             values = [curve[max(curve)]]  # as Optuna itself does
         complete = state is TrialState.COMPLETE
@@ -368,7 +371,7 @@ def _is_sampled(study: Study, row: Row) -> bool:
         point = study.point(study.space.settings(branch, params))
     except (KeyError, ValueError):
         return False
-    return point.point_id == str(row["point_id"]) and beyond(study, point) is None
+    return point.point_id == str(row["point_id"]) and exceeded_limits(study, point) is None
 
 
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:

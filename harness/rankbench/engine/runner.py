@@ -18,14 +18,14 @@ from rankbench.engine.queue import (
     Grid,
     Row,
     TrialQueue,
+    count_settled_runs,
     enumerate_grid,
     point_rows,
     sampled_rows,
-    settled,
     unfinished_seeds,
 )
 from rankbench.engine.shared_queue import SharedQueue
-from rankbench.engine.worker import Ledger, Watcher, Worker, checkpoints
+from rankbench.engine.worker import ProgressListener, StudyState, Worker, checkpoints
 from rankbench.store.parquet_file import remove
 from rankbench.store.store import Store
 from rankbench.study.config import Study
@@ -47,7 +47,7 @@ class StudyRun:
         self.study, self.columns = study, columns
         self.store = Store(study.results, study.name)
         self.grid: Grid | None = enumerate_grid(study) if study.search.sampler == "grid" else None
-        self.ledger = Ledger(
+        self.state = StudyState(
             study=study,
             store=self.store,
             queue=self._queue(),
@@ -64,22 +64,22 @@ class StudyRun:
     @property
     def rows(self) -> dict[str, Row]:
         """The row of every run, stored or new, by run_id."""
-        return self.ledger.rows
+        return self.state.rows
 
     @property
     def measured(self) -> list[Row]:
         """The rows of the runs this execution measured."""
-        return self.ledger.measured
+        return self.state.measured
 
     @property
     def skipped(self) -> Counter[str]:
         """How many points were invalid, by reason."""
-        return self.ledger.skipped
+        return self.state.skipped
 
     @property
     def stop(self) -> threading.Event:
         """Set it, and nothing more is measured."""
-        return self.ledger.stop
+        return self.state.stop
 
     @property
     def folder(self) -> Path:
@@ -102,7 +102,7 @@ class StudyRun:
         """The number of runs to come; of a sampled search at most."""
         if self.study.search.trials is None or self.grid is not None:
             return len(self.pending())
-        ended = settled(self.study, self.own_rows())
+        ended = count_settled_runs(self.study, self.own_rows())
         return max(0, self.study.search.trials * len(self.study.seeds) - ended)
 
     def own_rows(self) -> list[Row]:
@@ -112,7 +112,7 @@ class StudyRun:
         points = self.grid.points.values()
         return [row for point in points for row in point_rows(self.study, point, self.rows)]
 
-    def run(self, watcher: Watcher) -> None:
+    def run(self, listener: ProgressListener) -> None:
         """Measure everything that is not finished, then compact; returns early once `stop` is set.
 
         Raises ValueError when the study is being run by another process, OSError when results
@@ -120,23 +120,23 @@ class StudyRun:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         if self.study.storage:
-            self.join(watcher, again=True)
+            self.join(listener, again=True)
             return
         with locked(self.folder):
-            self.ledger.rows = self._stored_rows()
+            self.state.rows = self._stored_rows()
             remove(checkpoints(self.study).glob(".tmp*"))  # files that a crash left half written
             self._drop_leftovers()
-            self.ledger.curves = self._stored_curves()
-            self.ledger.queue.build(self.grid, self.rows, self.ledger.curves)
-            self._run_workers(watcher)
+            self.state.curves = self._stored_curves()
+            self.state.queue.build(self.grid, self.rows, self.state.curves)
+            self._run_workers(listener)
             self._compact()
-        if self.ledger.failure is not None:
-            raise self.ledger.failure
+        if self.state.failure is not None:
+            raise self.state.failure
 
-    def join(self, watcher: Watcher | None, *, again: bool) -> None:
+    def join(self, listener: ProgressListener | None, *, again: bool) -> None:
         """Add what the shared storage misses, then measure with others until nothing is left.
 
-        `watcher`: None to measure nothing; `again`: failed points are measured again, too.
+        `listener`: None to measure nothing; `again`: failed points are measured again, too.
 
         Raises ValueError for a storage or results that others do not share, OSError where the
         server is gone or results cannot be written; what was measured before is stored.
@@ -145,20 +145,20 @@ class StudyRun:
         queue = self.check_shared()
         queue.stop = self.stop
         with locked(self.folder, shared=True), queue.joined(self.grid):
-            queue.steadily(lambda: queue.sync(self.grid, self._read_known, again=again))
-            if watcher is not None:
-                self._run_workers(watcher)
-        self.ledger.reload()
+            queue.with_retry(lambda: queue.sync(self.grid, self._read_known, again=again))
+            if listener is not None:
+                self._run_workers(listener)
+        self.state.reload()
         self._drop_leftovers()
-        if watcher is not None:
+        if listener is not None:
             self._compact()
-        if self.ledger.failure is not None:
-            raise self.ledger.failure
+        if self.state.failure is not None:
+            raise self.state.failure
 
     def check_shared(self) -> SharedQueue:
         """The queue that others may join; raises ValueError for a journal."""
-        if isinstance(self.ledger.queue, SharedQueue):
-            return self.ledger.queue
+        if isinstance(self.state.queue, SharedQueue):
+            return self.state.queue
         raise ValueError(
             "work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
             f" {self.study.name} has a journal, which `rankbench run` alone may use"
@@ -166,18 +166,18 @@ class StudyRun:
 
     def _read_known(self) -> tuple[dict[str, Row], dict[str, Curve]]:
         """The rows and curves there are now."""
-        self.ledger.rows = self._stored_rows()
-        self.ledger.curves = self._stored_curves()
-        return self.rows, self.ledger.curves
+        self.state.rows = self._stored_rows()
+        self.state.curves = self._stored_curves()
+        return self.rows, self.state.curves
 
     def _compact(self) -> None:
         if self.store.tables.fragments() > _COMPACT_FROM:
             self.store.compact()
 
-    def _run_workers(self, watcher: Watcher) -> None:
+    def _run_workers(self, listener: ProgressListener) -> None:
         workers = [
             threading.Thread(
-                target=Worker(number, self.ledger, watcher).work, name=f"worker-{number}"
+                target=Worker(number, self.state, listener).work, name=f"worker-{number}"
             )
             for number in range(worker_count(self.study))
         ]
@@ -198,13 +198,13 @@ class StudyRun:
         if monitor is None:
             return {}
         rows = self.store.read("epochs", ["run_id", "epoch", monitor[0]]).to_pylist()
-        return curves((row for row in rows if self.ledger.has_ended(row["run_id"])), monitor[0])
+        return curves((row for row in rows if self.state.has_ended(row["run_id"])), monitor[0])
 
     def _drop_leftovers(self) -> None:
         """Delete the checkpoints of finished runs, which a crash left."""
         for path in checkpoints(self.study).glob("*.json"):
-            if self.ledger.has_ended(path.stem):
-                self.ledger.checkpoint(path.stem).drop()
+            if self.state.has_ended(path.stem):
+                self.state.checkpoint(path.stem).drop()
 
     def _stored_rows(self) -> dict[str, Row]:
         rows = self.store.read("runs", self.columns).to_pylist()

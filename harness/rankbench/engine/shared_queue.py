@@ -22,7 +22,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from rankbench.common.address import hidden
+from rankbench.common.address import redact_password
 from rankbench.engine.postgres import REPEATED, Postgres, Stored, is_lost
 from rankbench.engine.queue import Grid, Row, T, TrialQueue, waiting_trial
 from rankbench.engine.shared_folder import check_reach
@@ -120,11 +120,11 @@ class SharedQueue(TrialQueue):
         """Take a waiting trial; wait while others run some, None once none is left or `stop`."""
         wait = _FIRST_WAIT_S
         while not self.stop.is_set():
-            trial_id = self.steadily(self._postgres.claim)
+            trial_id = self.with_retry(self._postgres.claim)
             if trial_id is not None:
                 self._mine.add(trial_id)
                 return self._trial(trial_id, sampler)
-            if not self.steadily(self._postgres.is_open):
+            if not self.with_retry(self._postgres.is_open):
                 return None
             self.stop.wait(wait * random.uniform(0.5, 1.5))  # so that workers do not ask in step
             wait = min(2 * wait, _LONGEST_WAIT_S)
@@ -137,7 +137,7 @@ class SharedQueue(TrialQueue):
             with suppress(UpdateFinishedTrialError):
                 trial.study.tell(trial, values, state, skip_if_finished=True)
 
-        self.steadily(tell)
+        self.with_retry(tell)
         self._mine.discard(trial._trial_id)
 
     def identify(self, trial: Trial, point_id: str) -> None:
@@ -148,13 +148,13 @@ class SharedQueue(TrialQueue):
                 trial.set_user_attr("point_id", point_id)
 
         if trial.user_attrs.get("point_id") != point_id:
-            self.steadily(identify)
+            self.with_retry(identify)
 
     def is_repeated(self, trial: Trial) -> bool:
         """Whether others may have measured runs of a trial's point since the rows were read."""
         return bool(trial.user_attrs.get(REPEATED))
 
-    def steadily(self, call: Callable[[], T]) -> T:
+    def with_retry(self, call: Callable[[], T]) -> T:
         """Call, again and again for a minute while the server is gone. Then raises OSError."""
         start, wait = time.monotonic(), _FIRST_WAIT_S
         while True:
@@ -165,15 +165,15 @@ class SharedQueue(TrialQueue):
                     raise
                 if self.stop.is_set() or time.monotonic() - start > PATIENCE_S:
                     raise OSError(
-                        f"storage {hidden(self.study.storage)} is gone; what was measured is"
-                        " stored, and the study goes on once it is back"
+                        f"storage {redact_password(self.study.storage)} is gone; what was measured"
+                        " is stored, and the study goes on once it is back"
                     ) from error
             self.stop.wait(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
-    def sampler(self, worker: int, told: int) -> BaseSampler:
+    def sampler(self, worker: int, finished: int) -> BaseSampler:
         """A worker's sampler, of a seed that no worker of another process has."""
-        return super().sampler(secrets.randbits(32), told)
+        return super().sampler(secrets.randbits(32), finished)
 
     def _check_reach(self, free: bool) -> None:
         if "://" not in self.study.results:  # every machine reaches an object store by its name
@@ -186,7 +186,7 @@ class SharedQueue(TrialQueue):
                 study.get_trials(deepcopy=False)  # Optuna sets parameters of trials it has read
             return SharedTrial(study, trial_id)
 
-        return self.steadily(load)
+        return self.with_retry(load)
 
     def _study(self, sampler: BaseSampler) -> optuna.Study:
         """Optuna's study of a worker; it keeps the trials it has read."""

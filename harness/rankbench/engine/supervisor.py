@@ -41,7 +41,7 @@ _GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class RunRequest:
     """A program to run: `program` is a pickled (point, contexts), which only its process opens.
 
     `threads`: of its libraries; `memory_limit_gb`: of its process and all that it starts;
@@ -57,10 +57,10 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
+class ExitInfo:
     """How a program's process ended: exit code (negative: a signal), peak of its memory.
 
-    `status` and `error`: why its warden killed it, None where it did not.
+    `status` and `error`: why its supervisor killed it, None where it did not.
     """
 
     code: int
@@ -84,7 +84,7 @@ def serve(control: Connection) -> None:
     try:
         while True:
             order = control.recv()
-            if isinstance(order, Order):
+            if isinstance(order, RunRequest):
                 control.send(_serve_one(order, control))
     except (EOFError, OSError):
         pass  # the study is gone
@@ -92,14 +92,14 @@ def serve(control: Connection) -> None:
         _end_all()
 
 
-def _serve_one(order: Order, control: Connection) -> End:
+def _serve_one(order: RunRequest, control: Connection) -> ExitInfo:
     rows = Connection(recv_handle(control), readable=False)
     _set_threads(order.threads)
-    warden = os.getpid()
+    supervisor = os.getpid()
     pid = os.fork()
     if pid == 0:
         control.close()
-        _run(order, rows, warden)
+        _run(order, rows, supervisor)
     rows.close()
     try:
         verdict = _watch(pid, control, order)
@@ -108,10 +108,10 @@ def _serve_one(order: Order, control: Connection) -> End:
         _, status, usage = os.wait4(pid, 0)
         _end_all()
     peak = usage.ru_maxrss * 1024 / 10**6
-    return End(code=os.waitstatus_to_exitcode(status), peak_rss_mb=peak, **verdict)
+    return ExitInfo(code=os.waitstatus_to_exitcode(status), peak_rss_mb=peak, **verdict)
 
 
-def _watch(pid: int, control: Connection, order: Order) -> dict[str, str]:
+def _watch(pid: int, control: Connection, order: RunRequest) -> dict[str, str]:
     """Return once the process has ended or has to: the status and error of a limit it crossed."""
     deadline, pause = time.monotonic() + order.time_limit_s, _POLL_S
     ended = os.pidfd_open(pid)
@@ -178,11 +178,11 @@ def _has_children() -> bool:
     return True
 
 
-def _run(order: Order, rows: Connection, warden: int) -> None:
+def _run(order: RunRequest, rows: Connection, supervisor: int) -> None:
     """What the forked process does; it never returns."""
     code = 1
     try:
-        _set_up(order, warden)
+        _set_up(order, supervisor)
         point, contexts = pickle.loads(order.program)
         torch.set_num_interop_threads(1)
         for sent in _execute(point, contexts):
@@ -198,11 +198,11 @@ def _run(order: Order, rows: Connection, warden: int) -> None:
         os._exit(code)
 
 
-def _set_up(order: Order, warden: int) -> None:
+def _set_up(order: RunRequest, supervisor: int) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != warden:  # it died before it was asked to take this process along
+    if os.getppid() != supervisor:  # it died before it was asked to take this process along
         os._exit(1)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")  # the kernel takes it before the study

@@ -22,7 +22,7 @@ from rankbench.engine.queue import (
     open_seeds,
     point_rows,
     sampled_rows,
-    told,
+    trial_result,
 )
 from rankbench.engine.runner import StudyRun
 from rankbench.store.schema import FAILED
@@ -138,7 +138,7 @@ def _trial(
 
 def _state(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] | None]:
     if runs and not open_seeds(study, runs):
-        return told(study, runs)
+        return trial_result(study, runs)
     failed = any(row["status"] in FAILED for row in runs)
     return (TrialState.FAIL if failed else TrialState.WAITING), None
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from optuna.trial import Trial, TrialState
 
 from rankbench.engine.child import run_in_child
-from rankbench.engine.exclusive import machine
+from rankbench.engine.exclusive import hold_machine
 from rankbench.engine.execute import Outcome
 from rankbench.engine.placement import place
 from rankbench.engine.queue import (
@@ -25,11 +25,11 @@ from rankbench.engine.queue import (
     TrialQueue,
     branch_distribution,
     branch_of,
-    finished,
+    final_statuses,
     is_pruned,
     point_rows,
     suggest,
-    told,
+    trial_result,
     unfinished_seeds,
 )
 from rankbench.measure.machine import provenance
@@ -38,8 +38,13 @@ from rankbench.store.location import study_folder
 from rankbench.store.schema import FINISHED, RETRIED
 from rankbench.store.store import Store
 from rankbench.study.config import Study
-from rankbench.study.feasibility import beyond, constrain, constraint_violations, limit_violations
-from rankbench.study.pruning import Curve, Judge
+from rankbench.study.feasibility import (
+    constrain,
+    constraint_violations,
+    exceeded_limits,
+    limit_violations,
+)
+from rankbench.study.pruning import Curve, PruningMonitor
 from rankbench.tasks.base import Context, Point
 from rankbench.tasks.facts import point_facts
 from rankbench.training.checkpoint import Checkpoint
@@ -47,17 +52,17 @@ from rankbench.training.checkpoint import Checkpoint
 MOST_REJECTED = 500  # draws beyond the limits in a row that cost nothing
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Is told what happens; called from worker threads."""
 
-    def started(self, worker: int, point: Point, seed: int) -> None: ...
-    def progressed(self, worker: int, table: str, row: Row) -> None: ...
-    def finished(self, worker: int, row: Row) -> None: ...
-    def spared(self, point: Point, runs: int) -> None: ...
+    def on_run_started(self, worker: int, point: Point, seed: int) -> None: ...
+    def on_row(self, worker: int, table: str, row: Row) -> None: ...
+    def on_run_finished(self, worker: int, row: Row) -> None: ...
+    def on_runs_skipped(self, point: Point, runs: int) -> None: ...
 
 
 @dataclass(kw_only=True)
-class Ledger:
+class StudyState:
     """What the workers of one process share.
 
     `rows`: run_id -> row of every run, stored or new; `measured`: the new ones; `skipped`: reason
@@ -80,7 +85,7 @@ class Ledger:
 
     def has_ended(self, run_id: str) -> bool:
         """Whether a run is not to be measured again."""
-        return self.rows.get(run_id, {}).get("status") in finished(self.study)
+        return self.rows.get(run_id, {}).get("status") in final_statuses(self.study)
 
     def reload(self) -> None:
         """Learn what others have measured."""
@@ -95,62 +100,62 @@ class Ledger:
 class Worker:
     """The worker loop: claim, run, write, tell; until the queue is empty or `stop` is set."""
 
-    def __init__(self, number: int, ledger: Ledger, watcher: Watcher) -> None:
-        self.number, self.ledger, self.watcher = number, ledger, watcher
+    def __init__(self, number: int, ledger: StudyState, listener: ProgressListener) -> None:
+        self.number, self.state, self.listener = number, ledger, listener
         self.study = ledger.study
         self.place = place(self.study, number)
 
     def work(self) -> None:
         """Take trials until none waits; a failure stops every worker and is kept in the ledger."""
-        queue = self.ledger.queue
-        sampler = queue.sampler(self.number, len(self.ledger.rows))
+        queue = self.state.queue
+        sampler = queue.sampler(self.number, len(self.state.rows))
         try:
-            while not self.ledger.stop.is_set():
+            while not self.state.stop.is_set():
                 trial = queue.claim(sampler)
                 if trial is None:
                     return
                 self._run_trial(trial)
         except BaseException as failure:
             # A worker that cannot go on (results that cannot be written) stops the study.
-            self.ledger.failure = failure
-            self.ledger.stop.set()
+            self.state.failure = failure
+            self.state.stop.set()
 
     def _run_trial(self, trial: Trial) -> None:
-        queue = self.ledger.queue
+        queue = self.state.queue
         try:
-            point = queue.steadily(lambda: self._point(trial))
+            point = queue.with_retry(lambda: self._point(trial))
         except ValueError as reason:
-            self.ledger.skipped[str(reason)] += 1
+            self.state.skipped[str(reason)] += 1
             queue.tell(trial, None, TrialState.FAIL)
             return
-        outside = beyond(self.study, point)
+        outside = exceeded_limits(self.study, point)
         if outside is not None:
             self._reject(trial, point, outside)
             return
-        self.ledger.rejected = 0
+        self.state.rejected = 0
         queue.identify(trial, point.point_id)
         if queue.is_repeated(trial):
-            self.ledger.reload()
+            self.state.reload()
         if not self._measure(trial, point):
             return
-        runs = point_rows(self.study, point, self.ledger.rows)
-        state, values = told(self.study, runs)
+        runs = point_rows(self.study, point, self.state.rows)
+        state, values = trial_result(self.study, runs)
         if state is TrialState.COMPLETE:
-            queue.steadily(lambda: constrain(trial, constraint_violations(self.study, runs)))
+            queue.with_retry(lambda: constrain(trial, constraint_violations(self.study, runs)))
         queue.tell(trial, values, state)
 
     def _measure(self, trial: Trial, point: Point) -> bool:
         """Run the seeds of a point that are missing; false where that was stopped."""
-        seeds = unfinished_seeds(self.study, point, self.ledger.rows)
-        judge = self._judge(trial, point)
+        seeds = unfinished_seeds(self.study, point, self.state.rows)
+        monitor = self._pruning_monitor(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
-            if self.ledger.stop.is_set():
+            if self.state.stop.is_set():
                 return False
             group = seeds[first : first + self.study.replicates]
-            judged = judge if self.study.seeds[0] in group else None
-            self._run_seeds(point, group, trial.params, judged)
-            if is_pruned(self.study, point_rows(self.study, point, self.ledger.rows)):
-                self.watcher.spared(point, len(seeds) - first - len(group))
+            monitored = monitor if self.study.seeds[0] in group else None
+            self._run_seeds(point, group, trial.params, monitored)
+            if is_pruned(self.study, point_rows(self.study, point, self.state.rows)):
+                self.listener.on_runs_skipped(point, len(seeds) - first - len(group))
                 break
         return True
 
@@ -160,42 +165,46 @@ class Worker:
         Nothing is measured: its objectives are the worst there are, its violations say why. After
         so many in a row a draw uses its trial up, for there may be no point within the limits.
         """
-        self.ledger.skipped[reason] += 1
-        self.ledger.rejected += 1
-        queue = self.ledger.queue
-        if self.ledger.rejected <= MOST_REJECTED:
-            queue.steadily(lambda: trial.study.enqueue_trial({}))
-        queue.steadily(lambda: constrain(trial, limit_violations(self.study, point)))
+        self.state.skipped[reason] += 1
+        self.state.rejected += 1
+        queue = self.state.queue
+        if self.state.rejected <= MOST_REJECTED:
+            queue.with_retry(lambda: trial.study.enqueue_trial({}))
+        queue.with_retry(lambda: constrain(trial, limit_violations(self.study, point)))
         queue.identify(trial, point.point_id)
         signs = {"minimize": math.inf, "maximize": -math.inf}
         worst = [signs[way] for _, way in self.study.search.objectives]
         queue.tell(trial, worst, TrialState.COMPLETE)
 
-    def _judge(self, trial: Trial, point: Point) -> Judge | None:
+    def _pruning_monitor(self, trial: Trial, point: Point) -> PruningMonitor | None:
         """What judges the run of the first seed; told its curve where that is not run again."""
-        monitor = point.task.monitor()
-        if self.study.search.pruner == "none" or monitor is None or point.training is None:
+        metric = point.task.monitor()
+        if self.study.search.pruner == "none" or metric is None or point.training is None:
             return None
-        judge = Judge(trial, monitor, point.training.epochs)
-        judge.report(self.ledger.curves.get(point.run_id(self.study.seeds[0]), {}))
-        return judge
+        monitor = PruningMonitor(trial, metric, point.training.epochs)
+        monitor.report(self.state.curves.get(point.run_id(self.study.seeds[0]), {}))
+        return monitor
 
     def _run_seeds(
-        self, point: Point, seeds: Sequence[int], params: dict[str, Any], judge: Judge | None
+        self,
+        point: Point,
+        seeds: Sequence[int],
+        params: dict[str, Any],
+        monitor: PruningMonitor | None,
     ) -> None:
         """Execute one seed, or several as one program, and write a row for each.
 
         Those that fail are tried again; only the last try is written.
         """
         for seed in seeds:
-            self.watcher.started(self.number, point, seed)
+            self.listener.on_run_started(self.number, point, seed)
         left = list(seeds)
         for attempt in range(1, self.study.retries + 2):
             again = attempt <= self.study.retries
-            measured = self._attempt(point, left, judge)
+            measured = self._attempt(point, left, monitor)
             left = []
             for row, outcome in measured:
-                if again and row["status"] in RETRIED and not self.ledger.stop.is_set():
+                if again and row["status"] in RETRIED and not self.state.stop.is_set():
                     left.append(row["seed"])
                     continue
                 row |= {
@@ -204,21 +213,21 @@ class Worker:
                     "attempts": attempt,
                 }
                 self._write(row, outcome)
-                self.watcher.finished(self.number, row)
+                self.listener.on_run_finished(self.number, row)
             if not left:
                 return
 
     def _attempt(
-        self, point: Point, seeds: Sequence[int], judge: Judge | None
+        self, point: Point, seeds: Sequence[int], monitor: PruningMonitor | None
     ) -> list[tuple[Row, Outcome]]:
         """Execute seeds as one program; return what each came to, with its row."""
 
         def on_row(table: str, row: Row) -> None:
-            self.watcher.progressed(self.number, table, row)
-            if judge is not None:
-                judge.hear(table, row)
+            self.listener.on_row(self.number, table, row)
+            if monitor is not None:
+                monitor.on_row(table, row)
 
-        with machine(alone=self._is_alone(point), stop=self.ledger.stop):
+        with hold_machine(alone=self._is_alone(point), stop=self.state.stop):
             facts = {**self._provenance(), "replicates": len(seeds)}
             began = time.monotonic()
             outcomes = run_in_child(
@@ -227,9 +236,9 @@ class Worker:
                 time_limit_s=self.study.time_limit_s,
                 memory_limit_gb=self.study.memory_limit_gb,
                 environment=self.place.environment,
-                stop=self.ledger.stop,
+                stop=self.state.stop,
                 on_row=on_row,
-                verdict=lambda: judge.verdict if judge is not None else None,
+                prune_reason=lambda: monitor.prune_reason if monitor is not None else None,
             )
         facts["duration_s"] = (time.monotonic() - began) / len(seeds)
         pairs = zip(seeds, outcomes, strict=True)
@@ -254,7 +263,7 @@ class Worker:
             seed=seed,
             device=self.place.device,
             threads=self.place.threads,
-            checkpoint=self.ledger.checkpoint(point.run_id(seed)) if kept else None,
+            checkpoint=self.state.checkpoint(point.run_id(seed)) if kept else None,
         )
 
     def _row(self, point: Point, seed: int, outcome: Outcome) -> Row:
@@ -271,23 +280,23 @@ class Worker:
 
     def _write(self, row: Row, outcome: Outcome) -> None:
         if row["status"] not in FINISHED and self.study.storage:
-            self.ledger.reload()
-            if self.ledger.has_ended(row["run_id"]):
+            self.state.reload()
+            if self.state.has_ended(row["run_id"]):
                 return  # the trial was given to another worker, who has done it
         if row["status"] == "done":  # before its row, which says that all of it is there
             files = Artifacts(self.study.results, self.study.name)
             files.write(row["run_id"], outcome.files)
-        self.ledger.store.write_run({**outcome.tables, "runs": [row]})
-        self.ledger.rows[row["run_id"]] = row
-        self.ledger.measured.append(row)
+        self.state.store.write_run({**outcome.tables, "runs": [row]})
+        self.state.rows[row["run_id"]] = row
+        self.state.measured.append(row)
         if row["status"] in FINISHED:
-            self.ledger.checkpoint(row["run_id"]).drop()
+            self.state.checkpoint(row["run_id"]).drop()
 
     def _point(self, trial: Trial) -> Point:
         space = self.study.space
-        if self.ledger.grid is not None:
+        if self.state.grid is not None:
             point_id = trial.user_attrs["point_id"]
-            return self.ledger.grid.points[point_id]
+            return self.state.grid.points[point_id]
         branch = branch_of(self.study, suggest(trial, branch_distribution(self.study)))
         params = suggest(trial, space.narrow(branch))
         return self.study.point(space.settings(branch, params))

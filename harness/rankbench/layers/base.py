@@ -134,7 +134,7 @@ def tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def one_each(name: str, value: Any, length: int) -> tuple[int, ...]:
+def broadcast_ranks(name: str, value: Any, length: int) -> tuple[int, ...]:
     """A rank for each of `length` indices from one number for all, or from a full list.
 
     Raises ValueError for ranks that are not positive integers or a list of another length.

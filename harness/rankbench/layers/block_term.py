@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rankbench.common.checks import positive_int
-from rankbench.layers.base import Layer, one_each
+from rankbench.layers.base import Layer, broadcast_ranks
 from rankbench.layers.network import Core
 
 
@@ -28,7 +28,7 @@ class BlockTerm(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ranks = one_each("tucker_rank", self.tucker_rank, self.core_order)
+        ranks = broadcast_ranks("tucker_rank", self.tucker_rank, self.core_order)
         self._normalise("tucker_rank", ranks)
         positive_int("cp_rank", self.cp_rank)
 

@@ -16,7 +16,7 @@ from rankbench.layers.contraction.einsum import Plan, plan_dense
 from rankbench.layers.init import initial_cores
 from rankbench.layers.kernels.target import Target
 from rankbench.layers.modes import product
-from rankbench.layers.planning.apply import Apply, ready
+from rankbench.layers.planning.apply import Apply, prepare
 from rankbench.layers.planning.choice import Choice, choose
 from rankbench.layers.planning.tuning import tuned
 
@@ -101,5 +101,5 @@ class CompressedLinear(nn.Module):
         return Target.of(core.new_empty(0, dtype=self.precision))
 
     def _make_ready(self, rows: int) -> Apply:
-        self._ready[rows] = ready(self.choice(rows), rows, self._target())
+        self._ready[rows] = prepare(self.choice(rows), rows, self._target())
         return self._ready[rows]

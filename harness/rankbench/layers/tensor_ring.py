@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rankbench.layers.base import Layer, one_each
+from rankbench.layers.base import Layer, broadcast_ranks
 from rankbench.layers.network import Core
 
 
@@ -27,7 +27,7 @@ class TensorRing(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         cores = len(self.in_modes) + len(self.out_modes)
-        self._normalise("tr_ranks", one_each("tr_ranks", self.tr_ranks, cores))
+        self._normalise("tr_ranks", broadcast_ranks("tr_ranks", self.tr_ranks, cores))
 
     def cores(self) -> tuple[Core, ...]:
         left = tuple(self.rank_sizes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rankbench.layers.base import Layer, one_each, tupled
+from rankbench.layers.base import Layer, broadcast_ranks, tupled
 from rankbench.layers.network import Core
 
 
@@ -41,8 +41,8 @@ class TensorTrain(Layer):
 def _chain(value: Any, d: int) -> tuple[int, ...]:
     """R_0 .. R_d from a number or a full tuple; raises ValueError unless the border is 1."""
     if not isinstance(tupled(value), tuple):
-        return (1, *one_each("tt_ranks", value, d - 1), 1)
-    ranks = one_each("tt_ranks", value, d + 1)
+        return (1, *broadcast_ranks("tt_ranks", value, d - 1), 1)
+    ranks = broadcast_ranks("tt_ranks", value, d + 1)
     if ranks[0] != 1 or ranks[-1] != 1:
         raise ValueError(f"tt_ranks must begin and end with 1, got {list(ranks)}")
     return ranks

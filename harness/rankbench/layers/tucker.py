@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rankbench.layers.base import Layer, one_each
+from rankbench.layers.base import Layer, broadcast_ranks
 from rankbench.layers.network import Core
 
 
@@ -25,7 +25,7 @@ class Tucker(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ranks = one_each("tucker_rank", self.tucker_rank, self.core_order)
+        ranks = broadcast_ranks("tucker_rank", self.tucker_rank, self.core_order)
         self._normalise("tucker_rank", ranks)
 
     def cores(self) -> tuple[Core, ...]:

@@ -44,11 +44,11 @@ def study_folder(root: Path | str, study: str) -> Path:
     """The local folder of a study: among its results, or in the cache where these are remote."""
     if not is_remote(root):
         return Path(root) / study
-    key = hashlib.sha256(shown(root).rstrip("/").encode()).hexdigest()[:16]
+    key = hashlib.sha256(redact_url(root).rstrip("/").encode()).hexdigest()[:16]
     return cache_folder() / "studies" / key / study
 
 
-def shown(root: Path | str) -> str:
+def redact_url(root: Path | str) -> str:
     """`root` as it may be printed: without the keys and options that a URL can carry."""
     if not is_remote(root):
         return str(root)
@@ -68,10 +68,10 @@ def connect(root: str) -> tuple[FileSystem, str]:
         files, path = FileSystem.from_uri(root)
     except ArrowInvalid as error:
         raise ValueError(
-            f"results must be a folder or a URL, got {shown(root)!r}: {error}"
+            f"results must be a folder or a URL, got {redact_url(root)!r}: {error}"
         ) from None
     except OSError as error:
-        raise failure("reached", shown(root), error) from error
+        raise failure("reached", redact_url(root), error) from error
     return files, path.rstrip("/")
 
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 from pyarrow.fs import FileType
 
 from rankbench.common.checks import one_of
-from rankbench.store.location import is_remote, shown
+from rankbench.store.location import is_remote, redact_url
 from rankbench.store.object_store.objects import listed
 from rankbench.store.schema import TABLES, arrow_schema
-from rankbench.store.sources import Sources, together
+from rankbench.store.sources import Sources, union_tables
 from rankbench.store.store import Store
 
 _DTYPES = {
@@ -63,7 +63,7 @@ def load(
     """
     found = studies(root)
     if not found:
-        raise ValueError(f"study {study!r} has no results: there are none in {shown(root)}")
+        raise ValueError(f"study {study!r} has no results: there are none in {redact_url(root)}")
     one_of("study", study, found)
     rows = Store(root, study).read(table, columns)
     frame: pd.DataFrame = rows.to_pandas(types_mapper=_DTYPES.get)
@@ -85,14 +85,14 @@ def query(sql: str, root: Path | str = "results") -> pa.Table:
     """
     found = studies(root)
     if not found:
-        raise ValueError(f"there are no results in {shown(root)}")
+        raise ValueError(f"there are no results in {redact_url(root)}")
     used = [table for table in TABLES if re.search(rf"\b{table}\b", sql, re.IGNORECASE)]
     stores = [Store(root, name) for name in found]
     try:
-        return _answer(sql, {table: together(table, stores) for table in used})
+        return _answer(sql, {table: union_tables(table, stores) for table in used})
     except _Unread:
         # A compaction took a file away, or it is damaged: what can be read, with its warnings.
-        return _answer(sql, {table: together(table, stores, lazily=False) for table in used})
+        return _answer(sql, {table: union_tables(table, stores, lazily=False) for table in used})
 
 
 class _Unread(Exception):

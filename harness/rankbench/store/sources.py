@@ -23,7 +23,7 @@ class Sources:
     rows: pa.Table
 
 
-def together(table: str, stores: Iterable[Store], lazily: bool = True) -> Sources:
+def union_tables(table: str, stores: Iterable[Store], lazily: bool = True) -> Sources:
     """The rows of `table` in all `stores`; without `lazily` all of them are read now."""
     schema = arrow_schema(table)
     files: list[ParquetFileFragment] = []

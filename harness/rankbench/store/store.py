@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from rankbench.common.checks import one_of
 from rankbench.store.local import LocalTables
-from rankbench.store.location import is_remote, shown, study_folder
+from rankbench.store.location import is_remote, redact_url, study_folder
 from rankbench.store.object_store.remote import RemoteTables
 from rankbench.store.parquet_file import check_name, to_arrow
 from rankbench.store.reader import DamagedFileWarning
@@ -47,7 +47,7 @@ class Store:
     @property
     def place(self) -> str:
         """Where the results are, as a person is told."""
-        return f"{shown(self.root)}/{self.study}"
+        return f"{redact_url(self.root)}/{self.study}"
 
     def write_run(self, tables: Rows) -> None:
         """Write all rows of one run: a single row of `runs`, any number of the other tables.

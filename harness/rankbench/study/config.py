@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from rankbench.cells.settings import CELLS, Cell
 from rankbench.common.address import check_address
-from rankbench.common.checks import number, one_of, positive_int, whole
+from rankbench.common.checks import check_int_at_least, number, one_of, positive_int
 from rankbench.layers import LAYERS
 from rankbench.layers.settings import LayerSettings
 from rankbench.study.bounds import Bound
@@ -99,7 +99,7 @@ class Study:
             positive_int("workers_per_device", self.workers_per_device)
         if self.memory_limit_gb is not None:
             number("memory_limit_gb", self.memory_limit_gb, 0.0, math.inf, open_low=True)
-        whole("retries", self.retries, 0)
+        check_int_at_least("retries", self.retries, 0)
         one_of("alone", self.alone, ("auto", True, False))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")

@@ -18,7 +18,7 @@ _VALUES = 2**20  # of a batch of video frames
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speed:
+class RuntimeModel:
     """What a CPU does in a second.
 
     FLOPs in a matrix product, and the seconds of a small tensor operation, of normalising a value
@@ -35,7 +35,7 @@ class Speed:
 
         Runs trained `together` share their calls and the start of their process.
         """
-        work = point.task.work(point)
+        work = point.task.run_cost(point)
         calls = work.steps * work.calls * self.seconds_per_call
         step = work.flops / self.flops_per_s
         step += work.values * self.seconds_per_value + work.masked * self.seconds_per_mask
@@ -44,11 +44,11 @@ class Speed:
 
 def estimate(points: Iterable[Point], threads: int, together: int = 1) -> dict[str, float]:
     """Estimated seconds of one run of each point on this machine, by point id."""
-    speed = measure_speed(threads)
+    speed = measure_runtime(threads)
     return {point.point_id: speed.seconds(point, together) for point in points}
 
 
-def measure_speed(threads: int) -> Speed:
+def measure_runtime(threads: int) -> RuntimeModel:
     """Time a skinny matrix product, a small addition and the input of a step on this CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -60,7 +60,7 @@ def measure_speed(threads: int) -> Speed:
     value = _median_s(lambda: frames.float().sub_(1.0).div_(2.0), 5) / _VALUES
     mask = _median_s(lambda: dropout(normalised), 5) / _VALUES
     torch.set_num_threads(before)
-    return Speed(
+    return RuntimeModel(
         flops_per_s=2 * _ROWS * _IN * _OUT / product,
         # A call of a training step carries its share of autograd and the optimiser.
         seconds_per_call=10 * call,

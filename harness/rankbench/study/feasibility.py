@@ -27,7 +27,7 @@ def limit_violations(study: Study, point: Point) -> dict[str, float]:
     return found
 
 
-def beyond(study: Study, point: Point) -> str | None:
+def exceeded_limits(study: Study, point: Point) -> str | None:
     """Which limits a point is beyond, None where it is within all."""
     violations = limit_violations(study, point)
     broken = [b for b in study.search.limits if violations.get(b.column, 0.0) > 0]

@@ -55,7 +55,7 @@ def add_told(study: Study, trial: FrozenTrial) -> None:
     study.tell(again, values, trial.state)
 
 
-class Judge:
+class PruningMonitor:
     """Reports the validation curve of one run to its trial, and asks whether to go on.
 
     `epochs`: of the whole training; a run that has them all is not pruned. `verdict`: why the run
@@ -65,11 +65,11 @@ class Judge:
     def __init__(self, trial: Trial, monitor: Monitor, epochs: int) -> None:
         self.trial, self.epochs = trial, epochs
         self.name, _ = monitor
-        self.verdict: str | None = None
+        self.prune_reason: str | None = None
         self._latest: tuple[int, float] | None = None
         self._reported: set[int] = set()  # a run that is tried again repeats what it told
 
-    def hear(self, table: str, row: Mapping[str, Any]) -> None:
+    def on_row(self, table: str, row: Mapping[str, Any]) -> None:
         """A row of the run. That of `epochs` comes first, and what `runs` keeps of it next."""
         if table == "epochs":
             self._latest = (row["epoch"], row[self.name])
@@ -77,7 +77,9 @@ class Judge:
             (epoch, value), self._latest = self._latest, None
             self.report({epoch: value})
             if epoch < self.epochs and self.trial.should_prune():
-                self.verdict = f"{self.name} {metric(value)} after epoch {epoch} is behind others'"
+                self.prune_reason = (
+                    f"{self.name} {metric(value)} after epoch {epoch} is behind others'"
+                )
 
     def report(self, curve: Curve) -> None:
         """Tell the trial a curve, or a point of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from rankbench.common.checks import one_of, positive_int, whole
+from rankbench.common.checks import check_int_at_least, one_of, positive_int
 from rankbench.store.schema import RUNS
 from rankbench.study.bounds import Bound
 from rankbench.tasks.facts import KNOWN
@@ -63,9 +63,9 @@ class Search:
     def _check_pruner(self) -> None:
         one_of("search.pruner", self.pruner, PRUNERS)
         for name in ("startup_trials", "warmup_epochs"):
-            whole(f"search.{name}", getattr(self, name), 0)
+            check_int_at_least(f"search.{name}", getattr(self, name), 0)
         positive_int("search.min_epochs", self.min_epochs)
-        whole("search.reduction_factor", self.reduction_factor, 2)
+        check_int_at_least("search.reduction_factor", self.reduction_factor, 2)
         if self.pruner != "none" and len(self.objectives) > 1:
             names = ", ".join(column for column, _ in self.objectives)
             raise ValueError(

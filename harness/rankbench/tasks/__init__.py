@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.caption.task import Caption
 from rankbench.tasks.clips.action import Action
 from rankbench.tasks.clips.features import Features
@@ -21,4 +21,4 @@ TASKS: dict[str, type[Task]] = {
     "caption": Caption,
 }
 
-__all__ = ["TASKS", "Context", "Row", "Task", "Work"]
+__all__ = ["TASKS", "Context", "Row", "RunCost", "Task"]

@@ -35,7 +35,7 @@ class Context:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class RunCost:
     """What a run will execute, for an estimate of its time.
 
     `flops` and `calls` of one step (forward and backward, FLOPs and tensor operations), the
@@ -72,7 +72,7 @@ class Task(ABC):
         """The `runs` columns that say which task this is."""
 
     @abstractmethod
-    def work(self, point: Point) -> Work:
+    def run_cost(self, point: Point) -> RunCost:
         """The size of a run, known without any data."""
 
     def rows(self, point: Point) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Int64
 
-from rankbench.common.checks import one_of, whole
+from rankbench.common.checks import check_int_at_least, one_of
 from rankbench.layers.modes import factorise
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PERMUTATIONS = ("none", "pixels", "modes")
 def check_permutation(permute: str, permute_seed: int) -> None:
     """Raise ValueError for an unknown permutation, and for a seed where nothing is permuted."""
     one_of("task.permute", permute, PERMUTATIONS)
-    whole("task.permute_seed", permute_seed, 0)
+    check_int_at_least("task.permute_seed", permute_seed, 0)
     if permute == "none" and permute_seed:
         raise ValueError(
             f"task.permute_seed draws a permutation; it must be 0 with task.permute none, "

@@ -11,9 +11,9 @@ import torch
 
 from rankbench.common.checks import number, positive_int
 from rankbench.layers.planning.choice import cost as layer_cost
-from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.training.execution import Execution
-from rankbench.training.step import Step
+from rankbench.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,10 +69,10 @@ class Profile(Task):
     def describe(self) -> dict[str, Any]:
         return {}
 
-    def work(self, point: Point) -> Work:
+    def run_cost(self, point: Point) -> RunCost:
         cores = len(point.layer.cores())
         flops = 3.0 * layer_cost(point.layer, self.rows(point)).flops
-        return Work(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
+        return RunCost(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
 
     def times(self) -> bool:
         return self.timing
@@ -107,7 +107,7 @@ class Profile(Task):
             output = model(x)
             return (output if isinstance(output, torch.Tensor) else output[0]).square().mean()
 
-        step = Step(loss, optimizer, execution)
+        step = TrainingStep(loss, optimizer, execution)
         step.settle(x)
         yield "runs", execution.facts()
         with execution.scope():

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from rankbench.common.checks import number, one_of, positive_int
 from rankbench.training.early_stopping import Monitor, Patience
 from rankbench.training.execution import Execution
-from rankbench.training.resume import Keeper
-from rankbench.training.step import Step, set_learning_rate
+from rankbench.training.resume import Checkpointer
+from rankbench.training.step import TrainingStep, set_learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,24 +71,24 @@ def train(
     loss: Callable[[Batch], Tensor],
     evaluate: Callable[[], dict[str, Any]],
     execution: Execution | None = None,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
     monitor: Monitor | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Train `model`, yielding a record `{epoch, train_loss, seconds, **evaluate()}`.
 
     `batches()` is one epoch's data, `loss(batch)` a scalar that is minimised, `evaluate()` the
     metrics after an epoch. A record is yielded every `evaluate_every` epochs and after the last.
-    `execution`: how steps are computed, in the type of the weights if None. `keeper`: brings back
-    what an earlier attempt kept, whose records are yielded again before training goes on.
+    `execution`: how steps are computed, in the type of the weights if None. `checkpointer`: brings
+    back what an earlier attempt kept, whose records are yielded again before training goes on.
     `monitor`: the metric that `training.patience` is about.
 
     Raises Diverged when a loss is not finite.
     """
     execution = execution or Execution()
     optimizer = execution.adam(model.parameters(), training.learning_rate)
-    step = Step(loss, optimizer, execution)
-    keeper = keeper or Keeper()
-    reached = keeper.resume(model, optimizer)
+    step = TrainingStep(loss, optimizer, execution)
+    checkpointer = checkpointer or Checkpointer()
+    reached = checkpointer.resume(model, optimizer)
     patience = Patience(training.patience, monitor)
     for record in reached.records:
         patience.ends_with(record)  # it did not, or nothing would have been kept after it
@@ -113,7 +113,7 @@ def train(
                 return
         if epoch < training.epochs:
             reached.epoch, reached.seconds = epoch, time.perf_counter() - start
-            keeper.keep(model, optimizer, reached)
+            checkpointer.keep(model, optimizer, reached)
 
 
 def train_together(

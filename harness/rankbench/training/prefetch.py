@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 DEPTH = 2  # batches that are ready or being made
 
 
-def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
+def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
     """Yield `items` in their order, up to `depth` of them made beforehand in one other thread.
 
     What making one raises is raised in its place. The thread ends with the last item, or when
@@ -34,7 +34,7 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
                 future.cancel()
 
 
-class Feed:
+class DeviceLoader:
     """Brings batches from the host's memory to a device, and counts the seconds of waiting.
 
     To a GPU they go from pinned memory, beside what it computes. There the host runs ahead, so
@@ -55,7 +55,7 @@ class Feed:
         What is drawn at random would come earlier than what a training step draws.
         """
         start = time.perf_counter()
-        ready = ahead(map(self._pinned, batches))
+        ready = prefetch(map(self._pinned, batches))
         try:
             while (batch := self._next(ready)) is not None:
                 yield tuple(tensor.to(self.device, non_blocking=True) for tensor in batch)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
-class Reached:
+class TrainingState:
     """How far a training is: `epoch`s done, `seconds` they took, the records yielded so far."""
 
     epoch: int = 0
@@ -31,7 +31,7 @@ class Reached:
     records: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the state of one training in a checkpoint, if there is one, and brings it back.
 
     `generators`: those the task draws from while it trains, by name; torch's own are kept anyway.
@@ -50,26 +50,30 @@ class Keeper:
         """The `runs` columns that say where the run went on, empty for one that did not."""
         return {} if self.resumed_epoch is None else {"resumed_epoch": self.resumed_epoch}
 
-    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Reached:
+    def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Bring the model, the optimiser and every generator to where the checkpoint was written.
 
         Comes before the first step, so that a step is compiled or captured with what it brings.
         One that is damaged or does not fit is left alone, with a line in the log.
         """
         if self.checkpoint is None or not self.checkpoint.path.exists():
-            return Reached()
+            return TrainingState()
         try:
             tensors, facts = self.checkpoint.read()
-            reached = Reached(**{name: facts[name] for name in ("epoch", "seconds", "records")})
+            reached = TrainingState(
+                **{name: facts[name] for name in ("epoch", "seconds", "records")}
+            )
             self._check(tensors, facts, model, optimizer)
         except _UNUSABLE as error:
             log.warning("checkpoint %s is not used: %s", self.checkpoint.path, error)
-            return Reached()
+            return TrainingState()
         self._bring_back(tensors, facts["learning_rates"], model, optimizer)
         self.resumed_epoch = reached.epoch
         return reached
 
-    def keep(self, model: nn.Module, optimizer: torch.optim.Optimizer, reached: Reached) -> None:
+    def keep(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, reached: TrainingState
+    ) -> None:
         """Write a checkpoint if the last one is `every_s` seconds old.
 
         One that cannot be written costs a line in the log, not the run.

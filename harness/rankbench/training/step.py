@@ -20,7 +20,7 @@ Batch = TypeVar("Batch")
 WARMUP = 3  # steps before a capture: allocations, plans, compilation and Adam's state
 
 
-class Step(Generic[Batch]):
+class TrainingStep(Generic[Batch]):
     """Clear the gradients, forward, backward, the optimiser's update; returns the loss.
 
     `loss` maps a batch, tensors in any nest of tuples, to a scalar. The first batch runs as

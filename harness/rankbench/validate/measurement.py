@@ -25,7 +25,7 @@ PHASES = ("forward", "backward")
 
 
 @dataclass(kw_only=True)
-class Measurement:
+class SweepMeasurement:
     """What is known of a point: FLOPs by torch's counter; by phase times and peak memory, if any.
 
     `choice`: the contraction and the kernel. `peak_mb`: tensors, as in `rankbench.measure.timing`.
@@ -68,18 +68,18 @@ def is_small(point: SweepPoint) -> bool:
     return largest <= LARGEST and features <= LONGEST
 
 
-def count_sweep(sweep: Sweep, target: Target) -> list[Measurement]:
+def count_sweep(sweep: Sweep, target: Target) -> list[SweepMeasurement]:
     """Plan every point and count its FLOPs; nothing is computed."""
     found = []
     for point in sweep.points:
         layer = point.layer if is_small(point) else replace(point.layer, kernel="torch")
         choice = choose(layer, point.rows, target)
         counted = count(choice.contraction, point.rows)
-        found.append(Measurement(point=point, choice=choice, counted=counted))
+        found.append(SweepMeasurement(point=point, choice=choice, counted=counted))
     return found
 
 
-def time_sweep(measurements: Sequence[Measurement], budget_s: float) -> None:
+def time_sweep(measurements: Sequence[SweepMeasurement], budget_s: float) -> None:
     """Time forward and backward of what can be timed, in turns, and take peaks of memory.
 
     Raises what a pass raises.

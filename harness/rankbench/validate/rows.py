@@ -10,14 +10,14 @@ from rankbench.layers.kernels.target import Target
 from rankbench.measure.machine import provenance
 from rankbench.tasks.base import digest
 from rankbench.tasks.facts import layer_facts
-from rankbench.validate.measurement import Measurement
+from rankbench.validate.measurement import SweepMeasurement
 from rankbench.validate.sweeps import Sweep
 
 Row = dict[str, Any]
 
 
 def rows(
-    sweep: Sweep, measurements: Sequence[Measurement], target: Target
+    sweep: Sweep, measurements: Sequence[SweepMeasurement], target: Target
 ) -> Iterator[dict[str, list[Row]]]:
     """Per point its row of `runs` and its samples; a repeat has the same run_id.
 
@@ -30,7 +30,7 @@ def rows(
         yield {"runs": [row], "samples": _samples(one)}
 
 
-def _identity(sweep: Sweep, one: Measurement) -> Row:
+def _identity(sweep: Sweep, one: SweepMeasurement) -> Row:
     point = one.point
     config = {
         "task": {"name": "validate", "method": sweep.method, "rows": point.rows},
@@ -55,7 +55,7 @@ def _identity(sweep: Sweep, one: Measurement) -> Row:
     }
 
 
-def _counts(one: Measurement) -> Row:
+def _counts(one: SweepMeasurement) -> Row:
     found, count = one.choice.contraction, one.point.rows
     forward, backward = one.planned
     return {
@@ -72,12 +72,12 @@ def _counts(one: Measurement) -> Row:
     }
 
 
-def _measured(one: Measurement) -> Row:
+def _measured(one: SweepMeasurement) -> Row:
     times = {f"{phase}_ms": one.median_ms(phase) for phase in one.timed}
     return times | {f"{phase}_peak_mb": peak for phase, peak in one.peak_mb.items()}
 
 
-def _samples(one: Measurement) -> list[Row]:
+def _samples(one: SweepMeasurement) -> list[Row]:
     return [
         {"phase": phase, "sample": index, "ms": sample.ms, "cpu_ms": sample.cpu_ms}
         for phase, timed in one.timed.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from rankbench.analysis.claims.ledger import PAPERS, Claim, Ledger, read
-from rankbench.analysis.claims.measured import Measured, Results, measure
+from rankbench.analysis.claims.measured import ClaimEvidence, Results, measure
 from rankbench.analysis.claims.verdicts import Judged, judge
 from rankbench.analysis.names import VERDICTS
 from rankbench.analysis.stats.paired import holm, p_value
@@ -35,7 +35,7 @@ def claims(root: Path | str, only: str | None = None, ledger: Ledger | None = No
     return [one for one in judged if only in (None, one.claim.id, one.claim.paper)]
 
 
-def _corrected(known: Sequence[Claim], found: Sequence[Measured]) -> list[float]:
+def _corrected(known: Sequence[Claim], found: Sequence[ClaimEvidence]) -> list[float]:
     """The p of every order by Holm's method, the tests of one place in a paper together."""
     raw = [
         p_value(claim.sides[1], one.differences, claim.tolerance) if claim.order else math.nan

@@ -19,7 +19,7 @@ from rankbench.analysis.stats.exponents import CANNOT_TELL, VIOLATED
 from rankbench.analysis.summaries.accuracy import test_clips
 from rankbench.analysis.summaries.comparisons import differences, published_data
 from rankbench.analysis.summaries.complexity import METHODS, TASK, exponents
-from rankbench.analysis.summaries.rows import records, whole
+from rankbench.analysis.summaries.rows import integer, records
 from rankbench.store.query import load, query, studies
 from rankbench.store.schema import arrow_schema
 
@@ -29,7 +29,7 @@ _VALUE = "claimed_of"  # the claim's value beside all columns of runs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class ClaimEvidence:
     """What was found on a claim; a part that was not asked for, or is not there, is empty.
 
     `exact`: by a function of CALCS. `values`: one a seed; `pairs`: both sides of an order, a
@@ -104,7 +104,7 @@ def _empty(table: str) -> pa.Table:
     return arrow_schema(table).empty_table()
 
 
-def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> Measured:
+def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> ClaimEvidence:
     """What `results` hold on `claim`, whose sets of rows are conditions in `rows`.
 
     Raises ValueError for SQL that is refused, and for columns a claim needs and does not get.
@@ -125,7 +125,7 @@ def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> Measured
             _by_seed(_rows(claim, rows[name], results, "seed, epochs")) for name in (left, right)
         )
         found["pairs"] = tuple((a[seed], b[seed]) for seed in sorted(a.keys() & b.keys()))
-    return Measured(**found)
+    return ClaimEvidence(**found)
 
 
 def _answer(claim: Claim, frame: pd.DataFrame) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def departures(rows: pd.DataFrame) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for row in records(rows):
         protocol = PROTOCOLS.get(published_data(row))
-        trained = whole(row, "epochs")
+        trained = integer(row, "epochs")
         found |= dict.fromkeys(differences(row))
         if protocol and protocol.epochs not in (None, trained):
             found[f"{trained} epochs, not {protocol.epochs}"] = None

@@ -9,7 +9,7 @@ import numpy as np
 
 from rankbench.analysis.claims.arithmetic import Fact
 from rankbench.analysis.claims.ledger import Claim
-from rankbench.analysis.claims.measured import Measured
+from rankbench.analysis.claims.measured import ClaimEvidence
 from rankbench.analysis.stats.intervals import mean_interval, wilson
 from rankbench.analysis.summaries import labels
 
@@ -17,7 +17,7 @@ _NAN = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ours:
+class MeasuredValue:
     """What we have beside a published value: a number with its interval, and as a text.
 
     Of an order it is the mean of left less right over seeds, with `effect` (that over its
@@ -33,7 +33,7 @@ class Ours:
     text: str = ""
 
 
-def summary(claim: Claim, found: Measured, p: float) -> Ours:
+def summary(claim: Claim, found: ClaimEvidence, p: float) -> MeasuredValue:
     """Our number beside the published one, with its interval."""
     if found.pairs:
         return _order(claim, found, p)
@@ -41,10 +41,14 @@ def summary(claim: Claim, found: Measured, p: float) -> Ours:
         return _values(found, counted=bool(claim.of) or "seed" in claim.sql)
     if found.holds:
         good = sum(found.holds.values())
-        return Ours(text=f"{good} of {len(found.holds)} cases")
+        return MeasuredValue(text=f"{good} of {len(found.holds)} cases")
     if isinstance(found.exact, Fact):
-        return Ours(text=found.exact.says)
-    return Ours() if found.exact is None else Ours(value=found.exact, text=exactly(found.exact))
+        return MeasuredValue(text=found.exact.says)
+    return (
+        MeasuredValue()
+        if found.exact is None
+        else MeasuredValue(value=found.exact, text=exactly(found.exact))
+    )
 
 
 def exactly(number: float) -> str:
@@ -52,7 +56,7 @@ def exactly(number: float) -> str:
     return f"{number:.0f}" if number == round(number) else labels.value(number)
 
 
-def _values(found: Measured, *, counted: bool) -> Ours:
+def _values(found: ClaimEvidence, *, counted: bool) -> MeasuredValue:
     """Mean over seeds; the interval holds Student's of the mean and Wilson's over test clips."""
     over = mean_interval(found.values)
     ends = list(wilson(over.mean, found.clips)) if found.clips else []
@@ -60,21 +64,21 @@ def _values(found: Measured, *, counted: bool) -> Ours:
     low, high = (min(ends), max(ends)) if ends else (_NAN, _NAN)
     span = f" {_span(low, high)}" if ends else ""
     text = f"{labels.value(over.mean)}{span}" + (f", {_seeds(over.count)}" if counted else "")
-    return Ours(value=over.mean, low=low, high=high, seeds=over.count, text=text)
+    return MeasuredValue(value=over.mean, low=low, high=high, seeds=over.count, text=text)
 
 
-def _order(claim: Claim, found: Measured, p: float) -> Ours:
+def _order(claim: Claim, found: ClaimEvidence, p: float) -> MeasuredValue:
     over = mean_interval(found.differences)
     left, right = (float(np.mean(side)) for side in zip(*found.pairs, strict=True))
     text = f"{labels.value(left)} against {labels.value(right)}, {_seeds(over.count)}"
     if over.count == 1:
-        return Ours(value=over.mean, seeds=1, text=text)
+        return MeasuredValue(value=over.mean, seeds=1, text=text)
     effect = (
         over.mean / over.sd if over.sd else math.copysign(math.inf, over.mean) * bool(over.mean)
     )
     span = f"difference {labels.value(over.mean)} {_span(over.low, over.high)}"
     tested = f"d={effect:.1f}" + ("" if math.isnan(p) else f", p={p:.2g}")
-    return Ours(
+    return MeasuredValue(
         value=over.mean,
         low=over.low,
         high=over.high,

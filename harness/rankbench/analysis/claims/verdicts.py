@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from rankbench.analysis.claims.arithmetic import Fact
 from rankbench.analysis.claims.ledger import Claim
-from rankbench.analysis.claims.measured import Measured
-from rankbench.analysis.claims.values import Ours, exactly, summary
+from rankbench.analysis.claims.measured import ClaimEvidence
+from rankbench.analysis.claims.values import MeasuredValue, exactly, summary
 from rankbench.analysis.names import (
     CONTRADICTED,
     NOT_COMPARABLE,
@@ -30,11 +30,11 @@ class Judged:
 
     claim: Claim
     verdict: str
-    ours: Ours
+    ours: MeasuredValue
     why: str
 
 
-def judge(claim: Claim, found: Measured, p: float = _NAN) -> Judged:
+def judge(claim: Claim, found: ClaimEvidence, p: float = _NAN) -> Judged:
     """The verdict on `claim`; `p` is of its order, corrected for the tests beside it."""
     ours = summary(claim, found, p)
     for verdict, why in (
@@ -49,7 +49,7 @@ def judge(claim: Claim, found: Measured, p: float = _NAN) -> Judged:
     return Judged(claim=claim, verdict=verdict, ours=ours, why=why)
 
 
-def _arithmetic(claim: Claim, found: Measured) -> tuple[str, str]:
+def _arithmetic(claim: Claim, found: ClaimEvidence) -> tuple[str, str]:
     """A verdict where a formula or counts decide; a number that agrees leaves rows to decide."""
     if claim.exact and found.holds:
         failing = [name for name, holds in found.holds.items() if not holds]
@@ -68,7 +68,7 @@ def _arithmetic(claim: Claim, found: Measured) -> tuple[str, str]:
     return ("", "") if claim.of or claim.order or claim.sql else (REPRODUCED, "")
 
 
-def _comparable(claim: Claim, found: Measured) -> tuple[str, str]:
+def _comparable(claim: Claim, found: ClaimEvidence) -> tuple[str, str]:
     if claim.apart:
         return NOT_COMPARABLE, claim.apart
     if found.departures and claim.published is not None:
@@ -76,14 +76,14 @@ def _comparable(claim: Claim, found: Measured) -> tuple[str, str]:
     return "", ""
 
 
-def _present(claim: Claim, found: Measured) -> tuple[str, str]:
+def _present(claim: Claim, found: ClaimEvidence) -> tuple[str, str]:
     if claim.order and len(found.pairs) == 1:
         return NOT_MEASURED, f"one seed on both sides tests nothing; {claim.run}"
     nothing = not (found.values or found.pairs or found.holds)
     return (NOT_MEASURED, claim.run) if nothing else ("", "")
 
 
-def _holds(claim: Claim, found: Measured, ours: Ours) -> tuple[bool, str]:
+def _holds(claim: Claim, found: ClaimEvidence, ours: MeasuredValue) -> tuple[bool, str]:
     if claim.order:
         good = ours.p <= LEVEL
         return good, "" if good else _not_seen(claim, found, ours)
@@ -101,7 +101,7 @@ def _but(failing: Sequence[str], cases: int) -> str:
     return f"fails in {len(failing)} of {cases} cases: {shown}"
 
 
-def _not_seen(claim: Claim, found: Measured, ours: Ours) -> str:
+def _not_seen(claim: Claim, found: ClaimEvidence, ours: MeasuredValue) -> str:
     sign = claim.sides[1]
     if sign == "=":
         apart = ours.low > claim.tolerance or ours.high < -claim.tolerance

@@ -21,11 +21,11 @@ from rankbench.analysis.summaries.rows import (
     condition,
     done,
     evenly,
+    integer,
     left_out,
     one_condition,
     records,
     several,
-    whole,
 )
 from rankbench.analysis.tables import points as tables
 
@@ -153,7 +153,9 @@ def _picture(ax: Axes, values: Matrix, under: str, scale: tuple[float, float]) -
 def _under(row: Row) -> str:
     """What a picture is: 'BT d=2', 'R=4 N=2', 'P=528  RMSE 0.012' on lines of their own."""
     ranks = labels.ranks(row)
-    order = f"d={whole(row, 'core_order')} " if ranks and row["decomposition"] != "low_rank" else ""
+    order = (
+        f"d={integer(row, 'core_order')} " if ranks and row["decomposition"] != "low_rank" else ""
+    )
     lines = [NAMES[str(row["family"])], f"{order}{ranks}"]
     lines.append(f"P={labels.count(row['num_params'])}  RMSE {labels.value(row['rmse'])}")
     return "\n".join(line for line in lines if line)

@@ -29,7 +29,7 @@ COLUMNS = (*_CONDITION, "seed", "status", "learner", "config")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MeasuredLayer:
     """A layer and its training under one condition: `value` over the seeds and folds of `runs`.
 
     `shown`: the condition in words; `diverged`: runs that did, which have no value;
@@ -58,7 +58,7 @@ def doublings(sizes: tuple[int, int], others: tuple[int, int]) -> float:
     return sum(abs(math.log2(a / b)) for a, b in zip(sizes, others, strict=True))
 
 
-def measured(runs: pd.DataFrame, task: str) -> list[Measured]:
+def measured(runs: pd.DataFrame, task: str) -> list[MeasuredLayer]:
     """The layers that `runs` (with COLUMNS and the task's metric) have trained on `task`.
 
     Exact least squares is no training of a layer, and left out.
@@ -81,12 +81,12 @@ def measured(runs: pd.DataFrame, task: str) -> list[Measured]:
 
 def _one(
     config: dict[str, Any], condition: tuple[Any, ...], rows: pd.DataFrame, values: pd.Series[float]
-) -> Measured:
+) -> MeasuredLayer:
     first = rows.iloc[0]
     words = [str(first[column]) for column in _SHOWN if pd.notna(first[column])]
     words += [f"noise {first['noise']:g}"] if pd.notna(first["noise"]) else []
     words += [f"{condition[-1]} epochs"] if condition[-1] else []
-    return Measured(
+    return MeasuredLayer(
         layer=layer_of(config["layer"]),
         task=str(first["task"]),
         cell=None if pd.isna(first["cell"]) else str(first["cell"]),
@@ -115,9 +115,11 @@ def layer_of(settings: Mapping[str, Any]) -> Layer:
     return kind(**{name: tupled(settings[name]) for name in names})
 
 
-def leaders(pieces: Iterable[Measured], max_params: int) -> dict[tuple[Any, ...], Measured]:
+def leaders(
+    pieces: Iterable[MeasuredLayer], max_params: int
+) -> dict[tuple[Any, ...], MeasuredLayer]:
     """The best mean of each condition among layers of at most `max_params` with an interval."""
-    best: dict[tuple[Any, ...], Measured] = {}
+    best: dict[tuple[Any, ...], MeasuredLayer] = {}
     for piece in pieces:
         if piece.value.count > 1 and not piece.diverged and piece.layer.num_params <= max_params:
             other = best.setdefault(piece.condition, piece)
@@ -126,7 +128,7 @@ def leaders(pieces: Iterable[Measured], max_params: int) -> dict[tuple[Any, ...]
     return best
 
 
-def best_means(pieces: Iterable[Measured], max_params: int) -> dict[tuple[Any, ...], float]:
+def best_means(pieces: Iterable[MeasuredLayer], max_params: int) -> dict[tuple[Any, ...], float]:
     """The best mean of each condition, single runs too, of layers of at most `max_params`.
 
     Where none is so small, of all.
@@ -140,7 +142,7 @@ def best_means(pieces: Iterable[Measured], max_params: int) -> dict[tuple[Any, .
     return {condition: mean for condition, (_, mean) in found.items()}
 
 
-def told_worse(piece: Measured, best: Measured) -> bool:
+def told_worse(piece: MeasuredLayer, best: MeasuredLayer) -> bool:
     """Whether the interval of `piece` lies wholly on the wrong side of the best's, or it diverged.
 
     Each is Student's 95% interval: where two overlap nothing is said.
@@ -150,7 +152,7 @@ def told_worse(piece: Measured, best: Measured) -> bool:
     return bool(apart) or piece.diverged > 0
 
 
-def level_with(piece: Measured, best: Measured) -> bool:
+def level_with(piece: MeasuredLayer, best: MeasuredLayer) -> bool:
     """Whether the mean of `piece` lies within the best's interval, and no run of it diverged."""
     return best.value.low <= piece.value.mean <= best.value.high and not piece.diverged
 
@@ -174,7 +176,7 @@ def kind_of(layer: Layer) -> tuple[str, tuple[int, ...]]:
     return layer.name, tuple(largest)
 
 
-def distances(layers: Sequence[Layer], cell: str | None, pieces: Sequence[Measured]) -> Steps:
+def distances(layers: Sequence[Layer], cell: str | None, pieces: Sequence[MeasuredLayer]) -> Steps:
     """Steps from each of `layers`, in a cell, to each piece; infinite to another decomposition.
 
     A step is a doubling of the parameters, of a largest rank, of the input or of the output; a

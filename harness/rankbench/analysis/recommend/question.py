@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from rankbench.analysis.metrics import TASK_METRICS
-from rankbench.analysis.recommend.evidence import COLUMNS, Measured, doublings, measured
+from rankbench.analysis.recommend.evidence import COLUMNS, MeasuredLayer, doublings, measured
 from rankbench.analysis.recommend.shortlist import Question
 from rankbench.cells.settings import CELLS
 from rankbench.common.checks import number, one_of, positive_int
@@ -18,7 +18,7 @@ from rankbench.tasks import TASKS
 BARE = "none"  # a map without a cell
 
 
-def evidence(root: Path | str, task: str) -> list[Measured]:
+def evidence(root: Path | str, task: str) -> list[MeasuredLayer]:
     """What the results in `root` have measured on `task`; nothing where there are none."""
     if task not in TASK_METRICS or not studies(root):
         return []
@@ -27,7 +27,7 @@ def evidence(root: Path | str, task: str) -> list[Measured]:
     return measured(runs, task)
 
 
-def question_of(arguments: argparse.Namespace) -> tuple[Question, list[Measured]]:
+def question_of(arguments: argparse.Namespace) -> tuple[Question, list[MeasuredLayer]]:
     """The question, and what was measured on its task.
 
     Without a task it is the one whose measured map is nearest in size, `profile` where there are

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from rankbench.analysis.recommend.evidence import (
-    Measured,
+    MeasuredLayer,
     best_means,
     distances,
     doublings,
@@ -85,7 +85,7 @@ class Entry:
     layer: Layer
     grade: int
     steps: float = np.inf
-    evidence: tuple[Measured, ...] = ()
+    evidence: tuple[MeasuredLayer, ...] = ()
     good: int = 0
     told: int = 0
     rivals: int = 0
@@ -102,14 +102,14 @@ class Answer:
     """
 
     question: Question
-    protocol: Measured | None
+    protocol: MeasuredLayer | None
     entries: tuple[Entry, ...]
     candidates: int
     measured: int
     worse: int
 
 
-def recommend(question: Question, pieces: Sequence[Measured]) -> Answer:
+def recommend(question: Question, pieces: Sequence[MeasuredLayer]) -> Answer:
     """The shortlist of at most `question.top` layers by the rule above.
 
     Raises ValueError where nothing is within the parameters, or nothing within the time.
@@ -135,7 +135,7 @@ def recommend(question: Question, pieces: Sequence[Measured]) -> Answer:
     )
 
 
-def _candidates(question: Question, pieces: Sequence[Measured]) -> list[Layer]:
+def _candidates(question: Question, pieces: Sequence[MeasuredLayer]) -> list[Layer]:
     sizes = question.sizes
     same = [
         piece.layer
@@ -147,7 +147,9 @@ def _candidates(question: Question, pieces: Sequence[Measured]) -> list[Layer]:
     return list(dict.fromkeys([*same, *admissible(sizes, question.max_params)]))
 
 
-def _graded(question: Question, layers: Sequence[Layer], pieces: Sequence[Measured]) -> list[Entry]:
+def _graded(
+    question: Question, layers: Sequence[Layer], pieces: Sequence[MeasuredLayer]
+) -> list[Entry]:
     """Candidates with what is known of them: one for each evidence, and all without any."""
     best = leaders(pieces, question.max_params)
     tops = best_means(pieces, question.max_params)
@@ -173,8 +175,8 @@ def _graded(question: Question, layers: Sequence[Layer], pieces: Sequence[Measur
 
 def _judged(
     entry: Entry,
-    own: Sequence[Measured],
-    best: Mapping[tuple[Any, ...], Measured],
+    own: Sequence[MeasuredLayer],
+    best: Mapping[tuple[Any, ...], MeasuredLayer],
     beside: Mapping[tuple[Any, ...], int],
     tops: Mapping[tuple[Any, ...], float],
 ) -> Entry:
@@ -200,7 +202,7 @@ def _grade(told: int, good: int, worse: int) -> int:
     return WORSE if told and 2 * worse >= told else OPEN
 
 
-def _compared(piece: Measured) -> bool:
+def _compared(piece: MeasuredLayer) -> bool:
     return piece.value.count > 1 or piece.diverged > 0
 
 
@@ -289,8 +291,8 @@ def _varied(entries: Iterable[Entry], most: int) -> list[Entry]:
 
 
 def _protocol(
-    question: Question, entries: Iterable[Entry], pieces: Sequence[Measured]
-) -> Measured | None:
+    question: Question, entries: Iterable[Entry], pieces: Sequence[MeasuredLayer]
+) -> MeasuredLayer | None:
     """One under the condition in which most of the shortlist was measured, else of a near map."""
     own = [piece for entry in entries for piece in entry.evidence]
     counts = Counter(piece.condition for piece in own)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rankbench.analysis.metrics import TASK_METRICS
-from rankbench.analysis.recommend.evidence import Measured
+from rankbench.analysis.recommend.evidence import MeasuredLayer
 from rankbench.analysis.recommend.shortlist import Answer, Question
 from rankbench.layers import Layer
 from rankbench.layers.base import tupled
@@ -158,7 +158,7 @@ _SIZED: dict[str, Callable[[Question], dict[str, Any] | None]] = {
 }
 
 
-def _protocol(question: Question, piece: Measured) -> dict[str, Any]:
+def _protocol(question: Question, piece: MeasuredLayer) -> dict[str, Any]:
     """What the task of a measurement differs in from its defaults, its sizes and data apart.
 
     A target of other sizes is left out too: its modes would not fit.
@@ -173,7 +173,7 @@ def _protocol(question: Question, piece: Measured) -> dict[str, Any]:
     return found
 
 
-def _training(piece: Measured | None) -> dict[str, Any]:
+def _training(piece: MeasuredLayer | None) -> dict[str, Any]:
     if piece is None or not piece.config.get("training"):
         return {"epochs": Training().epochs}
     given = piece.config["training"]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rankbench.analysis.metrics import TASK_METRICS
-from rankbench.analysis.recommend.evidence import Measured
+from rankbench.analysis.recommend.evidence import MeasuredLayer
 from rankbench.analysis.recommend.question import question_of
 from rankbench.analysis.recommend.shortlist import (
     GRADES,
@@ -170,7 +170,7 @@ def told(entry: Entry) -> str:
     return "; ".join(words)
 
 
-def value(piece: Measured) -> str:
+def value(piece: MeasuredLayer) -> str:
     """'top_accuracy 0.795 [0.782, 0.808], 3 runs'; one run has no interval."""
     name, one = TASK_METRICS[piece.task][0], piece.value
     if one.count == 1:

@@ -25,7 +25,7 @@ from rankbench.analysis.report.summary import provenance, summarised
 from rankbench.analysis.report.sweeps import sweep_charts
 from rankbench.common.text import plain
 from rankbench.measure.machine import provenance as here
-from rankbench.store.location import shown
+from rankbench.store.location import redact_url
 from rankbench.store.query import load
 
 TABLES = ("runs", "epochs", "samples")
@@ -111,7 +111,7 @@ def _made(root: Path | str) -> Made:
     facts = here("cpu")
     return Made(
         at=datetime.datetime.now(datetime.UTC),
-        root=shown(root),
+        root=redact_url(root),
         version=str(facts["rankbench_version"]),
         commit=str(facts["git_commit"] or ""),
         dirty=bool(facts["git_dirty"]),

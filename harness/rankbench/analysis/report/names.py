@@ -10,7 +10,7 @@ from rankbench.analysis.figures import style
 from rankbench.analysis.metrics import METRICS
 from rankbench.analysis.report.chart import Axis
 from rankbench.analysis.summaries import labels
-from rankbench.analysis.summaries.rows import entries, whole
+from rankbench.analysis.summaries.rows import entries, integer
 from rankbench.common.text import count, ratio
 from rankbench.store.schema import RUNS
 
@@ -38,7 +38,7 @@ def facts(row: dict[str, Any], name: str) -> list[str]:
     """What is shown of a point: d, R, N, every rank, modes and size."""
     ranks, inner = labels.ranks(row), entries(row, "ranks")
     modes = [" × ".join(map(str, entries(row, side))) for side in ("in_modes", "out_modes")]
-    number = whole(row, "core_order")
+    number = integer(row, "core_order")
     parts = [f"d={number}" if number else "", ranks]
     return [
         name,

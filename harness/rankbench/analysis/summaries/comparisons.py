@@ -11,7 +11,7 @@ from rankbench.analysis.published import (
     PublishedResult,
 )
 from rankbench.analysis.summaries.models import configuration
-from rankbench.analysis.summaries.rows import Row, entries, text, whole
+from rankbench.analysis.summaries.rows import Row, entries, integer, text
 
 # The data of a run whose file does not name them; 21 classes of HMDB51 are J-HMDB.
 DATA_OF_CLASSES = {11: "ucf11", 21: "jhmdb", 51: "hmdb51"}
@@ -34,7 +34,7 @@ def published_model(row: Row) -> str:
     """The model of a paper that a run repeats, empty for none."""
     if published_data(row).endswith("-features"):
         return _FEATURE_MODELS.get(text(row, "decomposition"), "")
-    here = (text(row, "decomposition"), entries(row, "in_modes"), whole(row, "num_params"))
+    here = (text(row, "decomposition"), entries(row, "in_modes"), integer(row, "num_params"))
     same = [p.model for p in PUBLISHED if (p.layer.name, p.layer.in_modes, p.count) == here]
     return same[0] if same else ""
 
@@ -73,14 +73,14 @@ def _other_data(row: Row, protocol: Protocol) -> list[str]:
         found.append(f"{data}, not {name}")
     elif classes and name == "HMDB51" and classes != 51:
         found.append(f"{classes} classes, not the 51 of {name}")
-    if whole(row, "in_features") not in (None, protocol.in_features):
-        found.append(f"{whole(row, 'in_features')} inputs, not {protocol.input}")
+    if integer(row, "in_features") not in (None, protocol.in_features):
+        found.append(f"{integer(row, 'in_features')} inputs, not {protocol.input}")
     return found
 
 
 def _other_frames(row: Row, protocol: Protocol) -> list[str]:
     found = []
-    steps, sampling = whole(row, "time_steps"), text(row, "sampling")
+    steps, sampling = integer(row, "time_steps"), text(row, "sampling")
     if steps and protocol.time_steps not in (None, steps):
         found.append(f"{steps} frames a clip, not {protocol.time_steps}")
     if sampling and protocol.sampling not in (None, sampling):

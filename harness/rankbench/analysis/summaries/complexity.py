@@ -15,7 +15,7 @@ from sympy.parsing import sympy_parser
 
 from rankbench.analysis.published import PUBLISHED_COMPLEXITY, PublishedComplexity
 from rankbench.analysis.stats.exponents import LEAST, Fit, asymptotic_start, fit, verdict
-from rankbench.analysis.summaries.rows import Row, done, entries, records, whole
+from rankbench.analysis.summaries.rows import Row, done, entries, integer, records
 
 TASK = "validate"
 DIRECTIONS = ("forward", "backward")
@@ -92,14 +92,14 @@ def claimed(text: str, row: Row) -> float:
     Gates are fused into J and its first mode; where a decomposition has no R or N it is 1.
     """
     inputs, outputs = entries(row, "in_modes"), entries(row, "out_modes")
-    ranks = [whole(row, name) for name in _RANKS]
+    ranks = [integer(row, name) for name in _RANKS]
     values = {
         "I": math.prod(inputs),
         "J": math.prod(outputs),
         "I_max": max(inputs),
         "J_max": max(outputs),
         "R": next((rank for rank in ranks if rank is not None), 1),
-        "N": whole(row, "cp_rank") or 1,
+        "N": integer(row, "cp_rank") or 1,
         "d": len(inputs),
         "n": len(inputs),
         "m": len(outputs),

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rankbench.analysis.names import SHORT
-from rankbench.analysis.summaries.rows import Row, entries, family, records, text, varying, whole
+from rankbench.analysis.summaries.rows import Row, entries, family, integer, records, text, varying
 from rankbench.common.text import ratio
 
 # Beyond decomposition and ranks: column -> how its value is written behind a name.
@@ -40,18 +40,18 @@ def ranks(row: Row) -> str:
     """The ranks of a run as papers write them: R=4 N=2; a range where they differ."""
     kind = text(row, "decomposition")
     if kind == "low_rank":
-        return f"R={whole(row, 'rank')}"
+        return f"R={integer(row, 'rank')}"
     if kind == "cp":
-        return f"N={whole(row, 'cp_rank')}"
+        return f"N={integer(row, 'cp_rank')}"
     if kind == "tucker":
-        return f"R={_span(entries(row, 'ranks'), whole(row, 'tucker_rank'))}"
+        return f"R={_span(entries(row, 'ranks'), integer(row, 'tucker_rank'))}"
     if kind == "block_term":
         own = entries(row, "ranks")[:-1]  # the last one is N
-        return f"R={_span(own, whole(row, 'tucker_rank'))} N={whole(row, 'cp_rank')}"
+        return f"R={_span(own, integer(row, 'tucker_rank'))} N={integer(row, 'cp_rank')}"
     if kind == "tensor_train":
-        return f"R={_span(entries(row, 'ranks')[1:-1], whole(row, 'tt_rank'))}"
+        return f"R={_span(entries(row, 'ranks')[1:-1], integer(row, 'tt_rank'))}"
     if kind == "tensor_ring":
-        return f"R={_span(entries(row, 'ranks'), whole(row, 'tr_rank'))}"
+        return f"R={_span(entries(row, 'ranks'), integer(row, 'tr_rank'))}"
     return ""
 
 

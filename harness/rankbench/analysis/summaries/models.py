@@ -11,7 +11,7 @@ import pandas as pd
 
 from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries import labels
-from rankbench.analysis.summaries.rows import Row, entries, records, text, varying, whole
+from rankbench.analysis.summaries.rows import Row, entries, integer, records, text, varying
 from rankbench.training.loop import Training
 
 TASKS = ("action", "features")
@@ -64,7 +64,7 @@ def _settings(row: Row) -> dict[str, Any]:
     """What makes the model of a run: its layer, its cell, how it is trained and on what scale."""
     modes = [entries(row, "in_modes"), entries(row, "out_modes")]
     ranks = [entries(row, "ranks"), labels.ranks(row)]
-    layer = [text(row, "decomposition"), *modes, *ranks, whole(row, "core_order")]
+    layer = [text(row, "decomposition"), *modes, *ranks, integer(row, "core_order")]
     return {"map": layer, **beside_layer(row)}
 
 
@@ -72,7 +72,7 @@ def beside_layer(row: Row) -> dict[str, Any]:
     """What makes the model of a run beside its layer: cell, training, scale of the input."""
     config = configuration(row)
     return {
-        "hidden": [text(row, "cell"), whole(row, "hidden_size")],
+        "hidden": [text(row, "cell"), integer(row, "hidden_size")],
         "training": {**_TRAINING, **(config.get("training") or {})},
         "normalise": config.get("task", {}).get("normalise"),
     }

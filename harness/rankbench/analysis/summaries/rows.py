@@ -75,7 +75,7 @@ def text(row: Row, column: str) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)
 
 
-def whole(row: Row, column: str) -> int | None:
+def integer(row: Row, column: str) -> int | None:
     """An integer entry of a row, None where it is null or the column is not there."""
     value = row.get(column)
     return None if value is None or pd.isna(value) else int(value)

@@ -13,11 +13,11 @@ from rankbench.analysis.names import SHORT
 from rankbench.analysis.stats.intervals import mean_interval, wilson
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.models import beside_layer
-from rankbench.analysis.summaries.rows import Row, entries, records, several, whole
+from rankbench.analysis.summaries.rows import Row, entries, integer, records, several
 
 
 @dataclass(frozen=True)
-class Knob:
+class Hyperparameter:
     """A hyperparameter: its name on an axis, its letter, the decompositions that have it."""
 
     name: str
@@ -26,13 +26,13 @@ class Knob:
 
 
 _TENSORS = ("cp", "tucker", "block_term", "tensor_train", "tensor_ring")
-KNOBS: dict[str, Knob] = {
-    "core_order": Knob("core order d", "d", _TENSORS),
-    "tucker_rank": Knob("Tucker-rank R", "R", ("tucker", "block_term")),
-    "cp_rank": Knob("CP-rank N", "N", ("cp", "block_term")),
-    "tt_rank": Knob("largest TT-rank", "R", ("tensor_train",)),
-    "tr_rank": Knob("largest TR-rank", "R", ("tensor_ring",)),
-    "rank": Knob("rank R", "R", ("low_rank",)),
+KNOBS: dict[str, Hyperparameter] = {
+    "core_order": Hyperparameter("core order d", "d", _TENSORS),
+    "tucker_rank": Hyperparameter("Tucker-rank R", "R", ("tucker", "block_term")),
+    "cp_rank": Hyperparameter("CP-rank N", "N", ("cp", "block_term")),
+    "tt_rank": Hyperparameter("largest TT-rank", "R", ("tensor_train",)),
+    "tr_rank": Hyperparameter("largest TR-rank", "R", ("tensor_ring",)),
+    "rank": Hyperparameter("rank R", "R", ("low_rank",)),
 }
 _READ = ("family", "num_params", "seed", "test_size", *KNOBS)  # of the runs of a point
 
@@ -77,7 +77,7 @@ def means_of(lines: pd.DataFrame) -> pd.DataFrame:
 
 def _others(row: Row, column: str) -> str:
     """What is the same along a line: everything but `column` and what follows from it."""
-    own = [whole(row, name) for name in KNOBS if name != column]
+    own = [integer(row, name) for name in KNOBS if name != column]
     modes = [entries(row, name) for name in ("in_modes", "out_modes")]
     layer = [row["family"], own, _pattern(row), [] if column == "core_order" else modes]
     return json.dumps([layer, beside_layer(row)], sort_keys=True)
@@ -92,7 +92,7 @@ def _pattern(row: Row) -> list[float] | None:
 def _point(group: pd.DataFrame, column: str, metric: str) -> dict[str, Any]:
     first = records(group)[0]
     found = asdict(mean_interval(group[metric].astype(float)))
-    clips = whole(first, "test_size")
+    clips = integer(first, "test_size")
     if found["count"] == 1 and metric.endswith("accuracy") and clips:
         found["low"], found["high"] = wilson(found["mean"], clips)
     return {
@@ -103,7 +103,7 @@ def _point(group: pd.DataFrame, column: str, metric: str) -> dict[str, Any]:
         **found,
         "num_params": float(group["num_params"].astype(float).mean()),
         "by_seed": group[metric].astype(float).groupby(group["seed"]).mean().to_dict(),
-        **{name: whole(first, name) for name in KNOBS},
+        **{name: integer(first, name) for name in KNOBS},
     }
 
 
@@ -116,7 +116,7 @@ def _names(points: pd.DataFrame, column: str) -> dict[str, str]:
         differing = [name for name in KNOBS if name != column and several(own[name])]
         for row in records(own):
             words = [SHORT[str(family)]] if mixed or not differing else []
-            words += [f"{KNOBS[name].letter}={whole(row, name)}" for name in differing]
+            words += [f"{KNOBS[name].letter}={integer(row, name)}" for name in differing]
             name = " ".join(words)
             same = sum(other == name or other.startswith(f"{name} (") for other in names.values())
             names[row["key"]] = f"{name} ({same + 1})" if same else name

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rankbench.data.sets.catalog import SetSpec, SetWriter
-from rankbench.data.sets.progress import Watch, unwatched
+from rankbench.data.sets.progress import StorageProgress, unwatched
 from rankbench.data.sets.set_file import Row, short_hash
 
 FEATURES = "feat"
@@ -134,7 +134,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         return {name: held[name] for name in held.files}
 
 
-def import_features(path: Path, name: str, watch: Watch | None = None) -> Path:
+def import_features(path: Path, name: str, watch: StorageProgress | None = None) -> Path:
     """Store the features of a .npz file as the set `name`; the set's folder.
 
     Arrays: feat (n, f), and of every row clip_id, label, group, slot and what else is the same

@@ -26,7 +26,7 @@ from rankbench.data.sets.catalog import (
     open_set,
     set_folder,
 )
-from rankbench.data.sets.progress import Watch, unwatched
+from rankbench.data.sets.progress import StorageProgress, unwatched
 from rankbench.data.sets.set_file import Row, short_hash
 
 DTYPE = "float16"
@@ -69,7 +69,7 @@ def extract(
     weights: Path | None = None,
     batch: int = 16,
     device: str = "auto",
-    watch: Watch | None = None,
+    watch: StorageProgress | None = None,
 ) -> Path:
     """Write the features of every frame of the set `name`; the folder of the new set.
 
@@ -120,7 +120,9 @@ def open_frames(name: str) -> Frames:
     return frames
 
 
-def _write(writer: SetWriter, frames: Frames, rows: list[Row], net: Net, watch: Watch) -> None:
+def _write(
+    writer: SetWriter, frames: Frames, rows: list[Row], net: Net, watch: StorageProgress
+) -> None:
     total, done = len(frames.pixels), sum(row["frames"] for row in writer.rows)
     watch(done, total)
     there = len(writer.entries)

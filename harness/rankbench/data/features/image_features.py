@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from rankbench.common.checks import one_of
 from rankbench.data.features.extractors import EXTRACTORS
 from rankbench.data.features.net import Net
-from rankbench.data.sets.progress import Watch, unwatched
+from rankbench.data.sets.progress import StorageProgress, unwatched
 
 VECTORS = ("features", "vectors", "feat")  # names that the array of vectors may have in a .npz
 DTYPES = ("float16", "float32")
@@ -88,7 +88,7 @@ def extract_images(
     weights: Path | None = None,
     batch: int = 16,
     device: str = "auto",
-    watch: Watch | None = None,
+    watch: StorageProgress | None = None,
 ) -> ImageFeatures:
     """Features of the images `names` in `folder`, in float16.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Watch(Protocol):
+class StorageProgress(Protocol):
     """Called once at the start, with what is there already, and after every clip."""
 
     def __call__(self, done: int, total: int, /) -> None:

@@ -24,7 +24,7 @@ Place = tuple[str, ...]  # the parts of a path below what was given, the name of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class DiscoveredClip:
     """A clip that is there to be decoded.
 
     `source`: its path below what the user gave; `ordered`: whether its pictures are in the order
@@ -53,7 +53,7 @@ class Found:
         return {**known, **self.extras, "source_hash": source_hash}
 
 
-def clips_in(roots: Iterable[Path], layout: Layout) -> list[Found]:
+def clips_in(roots: Iterable[Path], layout: Layout) -> list[DiscoveredClip]:
     """Every clip below `roots`, sorted by clip_id.
 
     A clip is a video file or a folder of JPEG files. Its id is its name; where two share a name,
@@ -75,10 +75,10 @@ def clips_in(roots: Iterable[Path], layout: Layout) -> list[Found]:
     return sorted(clips, key=lambda clip: clip.clip_id)
 
 
-def _once(clips: list[Found]) -> list[Found]:
+def _once(clips: list[DiscoveredClip]) -> list[DiscoveredClip]:
     """The first of those that have the same class, group, name and bytes."""
     names = [(clip.cls, clip.group, clip.clip_id) for clip in clips]
-    copies, kept = Counter(names), dict[tuple[Any, ...], Found]()
+    copies, kept = Counter(names), dict[tuple[Any, ...], DiscoveredClip]()
     for name, clip in zip(names, clips, strict=True):
         kept.setdefault((*name, _content(clip.media) if copies[name] > 1 else ""), clip)
     source, count = Counter(clip.source for clip in kept.values()).most_common(1)[0]
@@ -126,7 +126,7 @@ def _natural(name: str) -> tuple[Any, ...]:
     return (*((int(part), part) if part.isdecimal() else part for part in parts),)
 
 
-def _found(place: Place, media: Media, layout: Layout) -> Found:
+def _found(place: Place, media: Media, layout: Layout) -> DiscoveredClip:
     place = tuple(_printable(name) for name in place)
     source = "/".join(place[1:])
     clip = Path(place[-1]).stem if isinstance(media, VideoFile) else place[-1]
@@ -141,7 +141,9 @@ def _found(place: Place, media: Media, layout: Layout) -> Found:
             f"{source} is in the folder {cls!r}, which is no class: they are {known};"
             " `rankbench data frames NAME PATH` takes any classes"
         )
-    return Found(clip_id=clip, cls=cls, label=label, group=group, source=source, media=media)
+    return DiscoveredClip(
+        clip_id=clip, cls=cls, label=label, group=group, source=source, media=media
+    )
 
 
 def _printable(name: str) -> str:

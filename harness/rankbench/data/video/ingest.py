@@ -17,7 +17,7 @@ from rankbench.data.sets.set_writer import SetWriter
 from rankbench.data.sets.sources import ORIGINS
 from rankbench.data.video.archives import ARCHIVES, is_archive, roots_of
 from rankbench.data.video.decoders import Decoded, Job, decode_in_order
-from rankbench.data.video.discover import Found, clips_in
+from rankbench.data.video.discover import DiscoveredClip, clips_in
 from rankbench.data.video.framing import Framing
 from rankbench.data.video.hmdb51 import read_splits, sides
 from rankbench.data.video.layout import LAYOUTS
@@ -67,7 +67,7 @@ class Source:
         return self.path.is_file() and self.path.suffix.lower() == ".parquet"
 
 
-class Watch(Protocol):
+class IngestProgress(Protocol):
     """Is told how far it is."""
 
     def unpacking(self, archive: Path) -> None:
@@ -93,7 +93,7 @@ def ingest(
     name: str,
     source: Source,
     framing: Framing,
-    watch: Watch,
+    watch: IngestProgress,
     *,
     workers: int | None = None,
     time_limit_s: float = CLIP_LIMIT_S,
@@ -122,7 +122,7 @@ def ingest(
     return Ingested(folder=sets.set_folder(name), index=index, skipped=sets.skipped(index))
 
 
-def _clips(source: Source, scratch: Path, watch: Watch) -> list[Found]:
+def _clips(source: Source, scratch: Path, watch: IngestProgress) -> list[DiscoveredClip]:
     if source.is_parquet:
         return clips_of_parquet(source.path, scratch, source.where)
     if source.where:
@@ -142,7 +142,7 @@ def _clips(source: Source, scratch: Path, watch: Watch) -> list[Found]:
     return [replace(clip, extras=sides(splits, clip.cls, clip.name)) for clip in clips]
 
 
-def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:
+def _is_stored(spec: SetSpec, clips: Sequence[DiscoveredClip]) -> bool:
     """Whether the set is there, undamaged, of these settings and clips."""
     if spec.name not in sets.names():
         return False
@@ -159,14 +159,14 @@ def _is_stored(spec: SetSpec, clips: Sequence[Found]) -> bool:
     return same and not sets.altered(array, index)  # the array is read last: it may be large
 
 
-def _is_of(entry: Mapping[str, Any], clip: Found) -> bool:
+def _is_of(entry: Mapping[str, Any], clip: DiscoveredClip) -> bool:
     """Whether a stored row, or one of a skipped clip, is of this clip as it is now."""
     told = clip.row(_digest(clip))
     names = ("clip_id", "source_hash") if "reason" in entry else told
     return all(entry.get(name) == told[name] for name in names)
 
 
-def _still_there(writer: SetWriter, clips: Sequence[Found]) -> int:
+def _still_there(writer: SetWriter, clips: Sequence[DiscoveredClip]) -> int:
     """How many entries, from the first, are of the clips that are there now."""
     pairs = enumerate(zip(writer.entries, clips, strict=False))
     changed = (at for at, (entry, clip) in pairs if not _is_of(entry, clip))
@@ -175,9 +175,9 @@ def _still_there(writer: SetWriter, clips: Sequence[Found]) -> int:
 
 def _store(
     writer: SetWriter,
-    clips: Sequence[Found],
+    clips: Sequence[DiscoveredClip],
     framing: Framing,
-    watch: Watch,
+    watch: IngestProgress,
     workers: int,
     time_limit_s: float,
 ) -> None:
@@ -192,7 +192,7 @@ def _store(
         watch.clip(clip.clip_id, decoded.frames, decoded.problem)
 
 
-def _note(writer: SetWriter, clip: Found, job: Job, decoded: Decoded) -> None:
+def _note(writer: SetWriter, clip: DiscoveredClip, job: Job, decoded: Decoded) -> None:
     if decoded.full:
         free = shutil.disk_usage(writer.folder).free / 1e9
         raise OSError(
@@ -209,7 +209,7 @@ def _note(writer: SetWriter, clip: Found, job: Job, decoded: Decoded) -> None:
     writer.append({"clip_len": decoded.clip_len, **row}, frames)
 
 
-def _digest(clip: Found) -> str:
+def _digest(clip: DiscoveredClip) -> str:
     """Of the source's bytes; nothing for one that cannot be read, which decoding will tell."""
     try:
         return clip.media.digest()

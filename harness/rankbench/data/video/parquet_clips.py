@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import is_hashable
 
 from rankbench.data.sets.set_file import SCHEMA
-from rankbench.data.video.discover import Found
+from rankbench.data.video.discover import DiscoveredClip
 from rankbench.data.video.frame_files import pictures
 from rankbench.data.video.index import KEYS, every_frame
 from rankbench.data.video.media import JpegSpans, Span
@@ -21,7 +21,7 @@ _TAKEN = frozenset((*KEYS, "cls", "true_frame"))
 _OWN, _TOLD = frozenset((*SCHEMA, "reason")), {"source": str, "clip_len": int}
 
 
-def clips_of_parquet(path: Path, scratch: Path, where: Where = ()) -> list[Found]:
+def clips_of_parquet(path: Path, scratch: Path, where: Where = ()) -> list[DiscoveredClip]:
     """Every clip of the file, sorted by clip_id; its pictures are copied into `scratch`.
 
     Columns that are the same throughout each clip (supergroup, official splits) are kept; one of
@@ -76,11 +76,11 @@ def _constant(index: pd.DataFrame) -> list[str]:
     return [name for name in others if values[name] == 1]
 
 
-def _found(clip: str, rows: pd.DataFrame, media: JpegSpans, kept: list[str]) -> Found:
+def _found(clip: str, rows: pd.DataFrame, media: JpegSpans, kept: list[str]) -> DiscoveredClip:
     first = rows.iloc[0]
     label = int(first["label"])
     told = {name: _plain(first[name]) for name in kept}
-    return Found(
+    return DiscoveredClip(
         clip_id=clip,
         cls=str(label) if pd.isna(first.get("cls")) else str(first["cls"]),
         label=label,

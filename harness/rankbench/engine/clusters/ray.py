@@ -18,16 +18,16 @@ _GRACE_S = 30.0  # how long workers that are told to stop may take
 class Unwatched:
     """Watches a worker whose screen nobody sees."""
 
-    def started(self, worker: int, point: Point, seed: int) -> None:
+    def on_run_started(self, worker: int, point: Point, seed: int) -> None:
         """A worker begins a run."""
 
-    def progressed(self, worker: int, table: str, row: Row) -> None:
+    def on_row(self, worker: int, table: str, row: Row) -> None:
         """A run yields a row."""
 
-    def finished(self, worker: int, row: Row) -> None:
+    def on_run_finished(self, worker: int, row: Row) -> None:
         """A run has ended."""
 
-    def spared(self, point: Point, runs: int) -> None:
+    def on_runs_skipped(self, point: Point, runs: int) -> None:
         """So many runs of a pruned point will not be."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Step:
+class EinsumStep:
     """One einsum over one or two of the tensors at hand; its result joins them at the end.
 
     `positions` are ascending places in the list of tensors, which leave it. The letters of
@@ -40,7 +40,7 @@ class Step:
 class Plan:
     """Steps, their FLOPs, and the elements of the largest tensor that a step produces."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[EinsumStep, ...]
     flops: int
     largest_intermediate: int
 
@@ -124,7 +124,7 @@ def _plan(inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], 
         joined = dict.fromkeys(label for indices in operands for label in indices)
         all_of_them, left = elements(joined, sizes), elements(result, sizes)
         flops = 2 * all_of_them if len(operands) == 2 else 0
-        steps.append(Step(positions, _equation(operands, result), flops, all_of_them // left))
+        steps.append(EinsumStep(positions, _equation(operands, result), flops, all_of_them // left))
         largest = max(largest, left)
     return Plan(tuple(steps), sum(step.flops for step in steps), largest)
 

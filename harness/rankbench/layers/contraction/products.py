@@ -25,7 +25,7 @@ Matrices = Float[Tensor, "kb m n"]
 
 
 @dataclass(frozen=True)
-class Placing:
+class Unfolding:
     """How a tensor becomes a stack of matrices: its axes in another order, then merged."""
 
     axes: tuple[int, ...]
@@ -35,10 +35,10 @@ class Placing:
     @staticmethod
     def of(
         indices: Indices, kept: Indices, rows: Indices, columns: Indices, sizes: Mapping[str, int]
-    ) -> Placing:
+    ) -> Unfolding:
         """From a tensor of `indices`, the replicates in front, to matrices for each of `kept`."""
         moved = (*kept, *rows, *columns)
-        return Placing(
+        return Unfolding(
             axes=(0, *(1 + indices.index(label) for label in moved)),
             sizes=tuple(sizes[label] for label in moved),
             matrix=(_size(rows, sizes), _size(columns, sizes)),
@@ -55,21 +55,21 @@ class Placing:
 
 
 @dataclass(frozen=True)
-class Product:
+class BatchedProduct:
     """One step: the tensors at two places leave the list, their product joins it at the end."""
 
     places: tuple[int, int]
-    left: Placing  # matrices (l, s)
-    right: Placing  # matrices (s, r)
-    result: Placing  # matrices (l, r)
+    left: Unfolding  # matrices (l, s)
+    right: Unfolding  # matrices (s, r)
+    result: Unfolding  # matrices (l, r)
 
 
 @dataclass(frozen=True)
 class Network:
     """The products of a path, and how the axes of the last one become those of the output."""
 
-    products: tuple[Product, ...]
-    output: Placing
+    products: tuple[BatchedProduct, ...]
+    output: Unfolding
 
     def run(self, tensors: Sequence[Tensor]) -> Tensor:
         """Contract `tensors` (k, ..), differentiable once; the result is a strided view."""
@@ -134,15 +134,15 @@ def network_of(
         )
         result = (*kept, *rows, *columns)
         products.append(
-            Product(
+            BatchedProduct(
                 (places[0], places[1]),
-                Placing.of(left, kept, rows, summed, sizes),
-                Placing.of(right, kept, summed, columns, sizes),
-                Placing.of(result, kept, rows, columns, sizes),
+                Unfolding.of(left, kept, rows, summed, sizes),
+                Unfolding.of(right, kept, summed, columns, sizes),
+                Unfolding.of(result, kept, rows, columns, sizes),
             )
         )
         live.append(result)
-    return Network(tuple(products), Placing.of(live[0], (), output, (), sizes))
+    return Network(tuple(products), Unfolding.of(live[0], (), output, (), sizes))
 
 
 def _first(indices: Indices, rank: Mapping[str, int]) -> int:

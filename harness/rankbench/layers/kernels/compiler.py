@@ -45,7 +45,7 @@ def library(dtype: str) -> ctypes.CDLL:
     return found
 
 
-def shared(count: int, threads: int, work: Callable[[int, int, int], None]) -> None:
+def parallel_for(count: int, threads: int, work: Callable[[int, int, int], None]) -> None:
     """Call work(first, end, share) for shares of 0 .. count - 1, one a thread."""
     threads = max(1, min(threads, count))
     if threads == 1:

@@ -21,7 +21,7 @@ _BEAM = 4
 
 
 @dataclass(frozen=True)
-class Product:
+class StageProduct:
     """One stage as a product: how T is arranged, W's order of indices, and U's.
 
     `parts`: T's indices in three blocks, (kept, free, summed) of a right product or (outer,
@@ -40,12 +40,12 @@ class Product:
 @dataclass(order=True)
 class _State:
     seconds: float
-    products: tuple[Product, ...] = field(compare=False)
+    products: tuple[StageProduct, ...] = field(compare=False)
     order: Indices = field(compare=False)
 
 
 @functools.lru_cache(maxsize=4096)
-def layout(contraction: Contraction, rows: int, target: Target) -> tuple[Product, ...]:
+def layout(contraction: Contraction, rows: int, target: Target) -> tuple[StageProduct, ...]:
     """The products of every stage, arranged for the least estimated time."""
     network = contraction.network
     sizes = {**network.sizes, ROWS: rows}
@@ -73,7 +73,7 @@ def _products(
     following: Stage | None,
     output: Indices,
     sizes: Mapping[str, int],
-) -> Iterator[Product]:
+) -> Iterator[StageProduct]:
     kept, free, summed = (
         tuple(label for label in order if label in part)
         for part in (stage.kept, stage.free, stage.summed)
@@ -82,12 +82,12 @@ def _products(
         right = (kept, free, summed)
         weight = (*kept, *summed, *made) if kept else (*made, *summed)
         copies = not _viewable(right, order, sizes)
-        yield Product(stage, "right", right, weight, (*kept, *free, *made), copies)
+        yield StageProduct(stage, "right", right, weight, (*kept, *free, *made), copies)
         if summed and not kept:
             for left in _left(order, free, summed):
                 after = (*left[0], *made, *left[2])
                 copies = not _viewable(left, order, sizes)
-                yield Product(stage, "left", left, (*made, *summed), after, copies)
+                yield StageProduct(stage, "left", left, (*made, *summed), after, copies)
 
 
 def _left(
@@ -135,7 +135,7 @@ def _viewable(
 
 
 def product_seconds(
-    product: Product, sizes: Mapping[str, int], target: Target, output: Indices | bool = False
+    product: StageProduct, sizes: Mapping[str, int], target: Target, output: Indices | bool = False
 ) -> float:
     """Estimated seconds of one forward of `product`; `output` is the order it must end in."""
     speed, stage = target.speed, product.stage

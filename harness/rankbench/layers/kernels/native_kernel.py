@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from rankbench.layers.contraction.einsum import plan_merge
 from rankbench.layers.contraction.stages import Contraction
-from rankbench.layers.kernels.compiler import shared
+from rankbench.layers.kernels.compiler import parallel_for
 from rankbench.layers.kernels.lowering import Chain, Lowered, Offsets, lower
 from rankbench.layers.kernels.native_types import NativeProgram, NativeStage, kernel
 
@@ -119,7 +119,7 @@ class _Call:
         def part(first: int, end: int, share: int) -> None:
             work(first, end, scratch[share].data_ptr())
 
-        shared(len(self.x), threads, part)
+        parallel_for(len(self.x), threads, part)
 
 
 def _address(array: Offsets) -> int:

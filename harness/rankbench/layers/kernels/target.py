@@ -35,7 +35,7 @@ class Target:
         return int(getattr(torch, self.dtype).itemsize)
 
     @property
-    def speed(self) -> Speed:
+    def speed(self) -> HardwareRates:
         """Typical rates here."""
         if self.device == "cuda":
             return _CUDA
@@ -46,7 +46,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Speed:
+class HardwareRates:
     """Rates of one thread, or of a whole GPU.
 
     `gemm`: FLOP/s of a large float32 product in torch; `native`: of the native kernel; `memory`:
@@ -66,9 +66,11 @@ class Speed:
 
 # AMD EPYC (Zen 2 and 4), one thread, torch 2.13 with MKL: `rankbench bench` prints gemm and memory
 # anew, `rankbench plans` shows whether the others lead to good choices.
-_CPU = Speed(gemm=67e9, native=86e9, memory=15e9, call_s=6e-6, small=8.0, uneven=0.6, chunk=4 * _MB)
+_CPU = HardwareRates(
+    gemm=67e9, native=86e9, memory=15e9, call_s=6e-6, small=8.0, uneven=0.6, chunk=4 * _MB
+)
 # Order of magnitude of an H100 in float32; not measured.
-_CUDA = Speed(
+_CUDA = HardwareRates(
     gemm=40e12, native=0.0, memory=2e12, call_s=6e-6, small=64.0, uneven=0.8, chunk=512 * _MB
 )
 
@@ -81,6 +83,6 @@ def multiplies_bfloat16() -> bool:
     return able.get("avx512_bf16", False) or able.get("amx_bf16", False)
 
 
-def _fast_bfloat16() -> Speed:
+def _fast_bfloat16() -> HardwareRates:
     """Of Zen 4: `rankbench plans --dtype bfloat16`."""
     return replace(_CPU, gemm=134e9, memory=10e9, call_s=7e-6, small=10.0, uneven=0.8)

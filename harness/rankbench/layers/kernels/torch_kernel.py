@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from rankbench.layers.contraction.einsum import elements, plan_merge
 from rankbench.layers.contraction.stages import ROWS, Contraction
-from rankbench.layers.kernels.layout import Product, layout
+from rankbench.layers.kernels.layout import StageProduct, layout
 from rankbench.layers.kernels.target import Target
 from rankbench.layers.network import Indices
 
@@ -61,7 +61,7 @@ class TorchKernel:
 class _Chunk:
     """The products of a contraction over some rows, forward and backward."""
 
-    def __init__(self, contraction: Contraction, products: tuple[Product, ...]) -> None:
+    def __init__(self, contraction: Contraction, products: tuple[StageProduct, ...]) -> None:
         self.network = contraction.network
         self.products = products
         self.sizes = self.network.sizes
@@ -138,7 +138,7 @@ def _sum_type(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _arranged(T: Tensor, order: Indices, product: Product, sizes: dict[str, int]) -> Tensor:
+def _arranged(T: Tensor, order: Indices, product: StageProduct, sizes: dict[str, int]) -> Tensor:
     """T as the three blocks of `product`."""
     blocks = [elements(part, sizes) for part in product.parts]
     wanted = tuple(label for part in product.parts for label in part)
@@ -152,7 +152,7 @@ def _permuted(T: Tensor, order: Indices, wanted: Indices, sizes: dict[str, int])
     return full.permute([order.index(label) for label in wanted])
 
 
-def _multiply(T: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]) -> Tensor:
+def _multiply(T: Tensor, weight: Tensor, product: StageProduct, sizes: dict[str, int]) -> Tensor:
     made = elements(product.stage.made, sizes)
     if product.side == "left":
         o, k, _ = T.shape
@@ -164,13 +164,13 @@ def _multiply(T: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]
     return F.linear(T, weight.reshape(made, k))
 
 
-def _result_shape(T: Tensor, product: Product, sizes: dict[str, int]) -> tuple[int, int, int]:
+def _result_shape(T: Tensor, product: StageProduct, sizes: dict[str, int]) -> tuple[int, int, int]:
     made = elements(product.stage.made, sizes)
     one, two, three = T.shape
     return (one, made, three) if product.side == "left" else (one, two, made)
 
 
-def _add_weight_gradient(T: Tensor, g: Tensor, product: Product, total: Tensor) -> None:
+def _add_weight_gradient(T: Tensor, g: Tensor, product: StageProduct, total: Tensor) -> None:
     if product.side == "left":
         found = torch.einsum("omn,okn->mk", g, T)
     elif product.stage.kept:
@@ -180,7 +180,9 @@ def _add_weight_gradient(T: Tensor, g: Tensor, product: Product, total: Tensor) 
     total += found.reshape(total.shape)
 
 
-def _input_gradient(g: Tensor, weight: Tensor, product: Product, sizes: dict[str, int]) -> Tensor:
+def _input_gradient(
+    g: Tensor, weight: Tensor, product: StageProduct, sizes: dict[str, int]
+) -> Tensor:
     made = elements(product.stage.made, sizes)
     if product.side == "left":
         matrix = weight.reshape(made, -1).mT

@@ -23,7 +23,7 @@ def apply(choice: Choice, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
     return apply_torch(choice.contraction, x, cores, Target.of(x))
 
 
-def ready(choice: Choice, rows: int, target: Target) -> Apply:
+def prepare(choice: Choice, rows: int, target: Target) -> Apply:
     """`apply` for that many rows, planned beforehand: a compiler can trace what is left."""
     if choice.kernel == "native":
         run: Apply = torch.compiler.disable(functools.partial(apply_native, choice.contraction))

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from rankbench.store.location import connect, failure, shown
+from rankbench.store.location import connect, failure, redact_url
 
 _WHOLE = 4_000_000  # bytes of an object up to which one request is cheaper than several
 
@@ -20,7 +20,7 @@ class Objects:
 
     def url(self, name: str = "") -> str:
         """The address of an object as a person is told."""
-        return "/".join(part for part in (shown(self.root), self.study, name) if part)
+        return "/".join(part for part in (redact_url(self.root), self.study, name) if part)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of every object of a folder by name; empty for one that is not there.
@@ -116,5 +116,5 @@ def listed(root: str, folder: str, kind: FileType = FileType.File) -> list[tuple
             if files.get_file_info(bucket).type == FileType.NotFound:
                 raise FileNotFoundError("NO_SUCH_BUCKET")
     except OSError as error:
-        raise failure("read", shown(root), error) from error
+        raise failure("read", redact_url(root), error) from error
     return [(info.base_name, info.size or 0) for info in found if info.type == kind]

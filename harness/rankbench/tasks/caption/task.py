@@ -14,20 +14,20 @@ from rankbench.common.checks import one_of, positive_int, positive_ints
 from rankbench.data.images.caption_sets import KIND, CaptionSet, load_captions
 from rankbench.data.sets import catalog as sets
 from rankbench.layers.planning.choice import cost as layer_cost
-from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.caption.scores import missing_packages, score
 from rankbench.tasks.caption.vocabulary import Vocabulary, words
 from rankbench.tasks.compatibility import check_cell
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import Execution
 from rankbench.training.loop import train
-from rankbench.training.resume import Keeper
+from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from rankbench.tasks.base import Point
-    from rankbench.tasks.caption.training import CaptionLesson
+    from rankbench.tasks.caption.training import CaptionTrainer
 
 # Flickr8k as published, for planning without the data.
 PUBLISHED_CAPTIONS = 30_000
@@ -93,11 +93,11 @@ class Caption(Task):
         assert point.training is not None
         return point.training.batch_size * (PUBLISHED_WORDS + 2)
 
-    def work(self, point: Point) -> Work:
+    def run_cost(self, point: Point) -> RunCost:
         """As if the data were Flickr8k as published, since it is not read for planning."""
         assert point.training is not None
         batches = math.ceil(PUBLISHED_CAPTIONS / point.training.batch_size)
-        return Work(
+        return RunCost(
             flops=3.0 * layer_cost(point.layer, self.rows(point)).flops,
             calls=CALLS_A_STEP + CALLS_A_CORE * len(point.layer.cores()),
             steps=point.training.epochs * batches,
@@ -116,7 +116,7 @@ class Caption(Task):
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         assert point.training is not None
         from rankbench.tasks.caption.model import Captioner
-        from rankbench.tasks.caption.training import CaptionLesson, side_of  # loads torch
+        from rankbench.tasks.caption.training import CaptionTrainer, side_of  # loads torch
 
         missing = self.missing()
         if missing:
@@ -126,26 +126,26 @@ class Caption(Task):
         vocabulary = Vocabulary(told, self.min_count)
         sides = {name: side_of(data, name, vocabulary) for name in self._sides()}
         model = Captioner(point, context, self.scaling(data), len(vocabulary))
-        lesson = CaptionLesson(model, data, sides, point.training, context)
-        yield "runs", {**self._facts(data, lesson), "vocabulary": len(vocabulary)}
+        trainer = CaptionTrainer(model, data, sides, point.training, context)
+        yield "runs", {**self._facts(data, trainer), "vocabulary": len(vocabulary)}
         yield "runs", model.cell.input_map.facts(self.rows(point))
         execution = Execution(point.compute, context.device, point.dtype)
-        keeper = Keeper(context.checkpoint, data=data.data_hash, order=lesson.order)
+        checkpointer = Checkpointer(context.checkpoint, data=data.data_hash, order=trainer.order)
         for record in train(
             model,
             point.training,
-            batches=lesson.batches,
-            loss=lesson.loss,
-            evaluate=lesson.evaluate,
+            batches=trainer.batches,
+            loss=trainer.loss,
+            evaluate=trainer.evaluate,
             execution=execution,
-            keeper=keeper,
+            checkpointer=checkpointer,
             monitor=self.monitor(),
         ):
             yield "epochs", record
             kept = {key: value for key, value in record.items() if key not in ("epoch", "seconds")}
-            kept |= {"epochs": record["epoch"], "step_ms": lesson.step_ms}
-            yield "runs", {**kept, **execution.facts(), **keeper.facts()}
-        yield from self._written(data, lesson, vocabulary)
+            kept |= {"epochs": record["epoch"], "step_ms": trainer.step_ms}
+            yield "runs", {**kept, **execution.facts(), **checkpointer.facts()}
+        yield from self._written(data, trainer, vocabulary)
 
     def scaling(self, data: CaptionSet) -> tuple[Tensor, Tensor]:
         """Shift and scale of every feature, from the training images alone.
@@ -161,12 +161,12 @@ class Caption(Task):
     def _sides(self) -> tuple[str, ...]:
         return ("train", *(["validation"] if self.validation else []), "test")
 
-    def _facts(self, data: CaptionSet, lesson: CaptionLesson) -> dict[str, Any]:
+    def _facts(self, data: CaptionSet, trainer: CaptionTrainer) -> dict[str, Any]:
         """Sizes; ValueError where there is nothing to validate on."""
-        if self.validation and not len(lesson.sides["validation"]):
+        if self.validation and not len(trainer.sides["validation"]):
             raise ValueError(f"task.validation: the set {self.data} has no validation side")
-        sizes = {f"{name}_size": len(side) for name, side in lesson.sides.items()}
-        model_params = sum(parameter.numel() for parameter in lesson.model.parameters())
+        sizes = {f"{name}_size": len(side) for name, side in trainer.sides.items()}
+        model_params = sum(parameter.numel() for parameter in trainer.model.parameters())
         return {
             **self.describe(),
             **sizes,
@@ -175,13 +175,13 @@ class Caption(Task):
         }
 
     def _written(
-        self, data: CaptionSet, lesson: CaptionLesson, vocabulary: Vocabulary
+        self, data: CaptionSet, trainer: CaptionTrainer, vocabulary: Vocabulary
     ) -> Iterator[Row]:
         """The sentences of every width, their scores, and those of the first for `runs`."""
         places = data.on("test")
         references = [[" ".join(words(one)) for one in data.captions[place]] for place in places]
         for width in self.beams:
-            said = lesson.sentences(places, vocabulary, width, self.max_length)
+            said = trainer.sentences(places, vocabulary, width, self.max_length)
             scores = score([sentence for sentence, _ in said], references)
             yield "beams", {"beam": width, **scores}
             if width == self.beams[0]:

@@ -54,7 +54,7 @@ def padded(captions: Sequence[Sequence[int]]) -> Int64[Tensor, "b T"]:
     return torch.tensor([[*one, *[PAD] * (longest - len(one))] for one in captions])
 
 
-class CaptionLesson:
+class CaptionTrainer:
     """Batches of captions of about one length, their loss, and perplexities of the other sides."""
 
     def __init__(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from rankbench.common.checks import one_of, positive_int, whole
+from rankbench.common.checks import check_int_at_least, one_of, positive_int
 from rankbench.data.clips import Clips
 from rankbench.data.split import (
     OFFICIAL_SPLITS,
@@ -29,13 +29,13 @@ from rankbench.data.split import (
     sides_of_official,
 )
 from rankbench.layers.planning.choice import cost as layer_cost
-from rankbench.tasks.base import Context, Row, Task, Work
+from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.clips.scores import Scores
 from rankbench.tasks.compatibility import check_cell
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import Execution
 from rankbench.training.loop import train
-from rankbench.training.resume import Keeper
+from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,7 +129,7 @@ class ClipTask(Task):
         column = f":{self.split_column}" if self.split == "column" else ""
         return {"split": self.split + column}
 
-    def work(self, point: Point) -> Work:
+    def run_cost(self, point: Point) -> RunCost:
         """As if the data were UCF11 as published, since it is not read for planning."""
         assert point.cell is not None
         assert point.training is not None
@@ -138,7 +138,7 @@ class ClipTask(Task):
         calls = CALLS_A_STEP + CALLS_A_TIME_STEP * steps + CALLS_A_CORE * len(point.layer.cores())
         rows, tested = self.rows(point), 1 / (self.folds - 1)  # clips, for one that is learned from
         values = rows * point.layer.in_features
-        return Work(
+        return RunCost(
             flops=(3.0 + tested) * layer_cost(point.layer, rows).flops,
             calls=calls,
             steps=point.training.epochs * batches,
@@ -151,17 +151,20 @@ class ClipTask(Task):
         return point.training.batch_size * (self.time_steps or PUBLISHED_TIME_STEPS)
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
-        from rankbench.tasks.clips.classifier import Classifier, Lesson  # loads torch
+        from rankbench.tasks.clips.classifier import (  # loads torch
+            ClassifierTrainer,
+            ClipClassifier,
+        )
 
         assert point.training is not None
         clips = self.clips()
         labels, sides = self.labels(clips), self.sides(clips)
-        model = Classifier(point, context, self.classes, self.scaling())
+        model = ClipClassifier(point, context, self.classes, self.scaling())
         model_params = sum(parameter.numel() for parameter in model.parameters())
         steps = self._shown(clips)
         input_map = model.cell.input_map.facts(point.training.batch_size * steps)
         yield "runs", {**self._facts(clips, sides), **input_map, "model_params": model_params}
-        lesson = Lesson(
+        trainer = ClassifierTrainer(
             model,
             clips,
             labels,
@@ -172,21 +175,21 @@ class ClipTask(Task):
             random=self.sampling == "random",
         )
         execution = Execution(point.compute, context.device, point.dtype)
-        keeper = Keeper(context.checkpoint, data=clips.data_hash, order=lesson.order)
+        checkpointer = Checkpointer(context.checkpoint, data=clips.data_hash, order=trainer.order)
         scores = Scores(len(sides.test))
         for record in train(
             model,
             point.training,
-            batches=lesson.batches,
-            loss=lesson.loss,
-            evaluate=lesson.evaluate,
+            batches=trainer.batches,
+            loss=trainer.loss,
+            evaluate=trainer.evaluate,
             execution=execution,
-            keeper=keeper,
+            checkpointer=checkpointer,
             monitor=self.monitor(),
         ):
             yield "epochs", record
-            kept = {**scores.add(record), "data_wait_share": lesson.feed.wait_share}
-            yield "runs", {**kept, **execution.facts(), **keeper.facts()}
+            kept = {**scores.add(record), "data_wait_share": trainer.loader.wait_share}
+            yield "runs", {**kept, **execution.facts(), **checkpointer.facts()}
 
     def labels(self, clips: Clips) -> Int64[Tensor, " c"]:
         """The class of every clip.
@@ -246,9 +249,9 @@ class ClipTask(Task):
         return self.time_steps
 
     def _check_folds(self) -> None:
-        whole("task.folds", self.folds, 2)
-        whole("task.split_seed", self.split_seed, 0)
-        whole("task.fold", self.fold, 0)
+        check_int_at_least("task.folds", self.folds, 2)
+        check_int_at_least("task.split_seed", self.split_seed, 0)
+        check_int_at_least("task.fold", self.fold, 0)
         if self.split == "official":
             one_of("task.fold (with split official)", self.fold, tuple(range(OFFICIAL_SPLITS)))
         elif self.split != "leave_one_group_out" and self.fold >= self.folds:

@@ -21,7 +21,7 @@ from rankbench.tasks.base import Context
 from rankbench.tasks.clips.sampling import drawn, spread
 from rankbench.training.dropout import WideDropout
 from rankbench.training.loop import Training
-from rankbench.training.prefetch import Feed
+from rankbench.training.prefetch import DeviceLoader
 
 if TYPE_CHECKING:
     from rankbench.tasks.base import Point
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 64  # clips at a time when nothing is learned
 
 
-class Classifier(nn.Module):
+class ClipClassifier(nn.Module):
     """Frames normalised, dropped out, through a cell; a linear head on its last hidden state.
 
     A value p enters as (p - shift) / scale, `normalise` being (shift, scale).
@@ -65,7 +65,7 @@ class Classifier(nn.Module):
         return logits if self.dtype == torch.float64 else logits.float()
 
 
-class Lesson:
+class ClassifierTrainer:
     """What the training loop asks for: batches of one side, the loss, accuracy on the other.
 
     Frames stay as they are stored until they are on the device, a batch at a time. Of each clip
@@ -75,7 +75,7 @@ class Lesson:
 
     def __init__(
         self,
-        model: Classifier,
+        model: ClipClassifier,
         clips: Clips,
         labels: Int64[Tensor, " c"],
         sides: Sides,
@@ -91,7 +91,7 @@ class Lesson:
         self.sides = {name: torch.from_numpy(side) for name, side in vars(sides).items()}
         self.training, self.device = training, context.device
         self.order = torch.Generator().manual_seed(context.seed)
-        self.feed = Feed(context.device)
+        self.loader = DeviceLoader(context.device)
         self.right = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def batches(self) -> Iterator[tuple[Tensor, ...]]:
@@ -128,7 +128,7 @@ class Lesson:
         """Batches of clips; `steps` (clips, shown) of each, or evenly spread ones."""
         if steps is None:
             steps = spread(self.shown, self.count[side])
-        return self.feed(self._gather(side, size, steps))
+        return self.loader(self._gather(side, size, steps))
 
     def _gather(self, side: Tensor, size: int, steps: Tensor) -> Iterator[tuple[Tensor, ...]]:
         places = self.first[side, None] + steps

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from rankbench.common.checks import number, positive_int, whole
+from rankbench.common.checks import check_int_at_least, number, positive_int
 from rankbench.data.clips import Counts
 from rankbench.tasks.base import Context, Row
 from rankbench.tasks.clips.base import ClipTask
@@ -63,7 +63,7 @@ class Motion(ClipTask):
         for name in ("size", "clips_a_class", "time_steps"):
             positive_int(f"task.{name}", getattr(self, name))
         number("task.noise", self.noise, 0.0, math.inf)
-        whole("task.data_seed", self.data_seed, 0)
+        check_int_at_least("task.data_seed", self.data_seed, 0)
         check_permutation(self.permute, self.permute_seed)
         number("task.budget_s", self.budget_s, 0.0, 3600.0, open_low=True)
         super().__post_init__()

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from rankbench.common.checks import one_of, positive_int, whole
+from rankbench.common.checks import check_int_at_least, one_of, positive_int
 from rankbench.data.images.digits import Digits, load_digits
 from rankbench.data.images.mnist import SIDE
 from rankbench.data.sets import catalog as sets
 from rankbench.layers.planning.choice import cost as layer_cost
-from rankbench.tasks.base import Context, Point, Row, Task, Work
+from rankbench.tasks.base import Context, Point, Row, RunCost, Task
 from rankbench.tasks.compatibility import check_cell
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import Execution
 from rankbench.training.loop import train
-from rankbench.training.resume import Keeper
+from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,13 +74,13 @@ class Draw(Task):
         if not isinstance(self.images, str):
             raise ValueError(f"task.images must be the name of a set, got {self.images!r}")
         one_of("task.binarise", self.binarise, BINARISE)
-        whole("task.data_seed", self.data_seed, 0)
+        check_int_at_least("task.data_seed", self.data_seed, 0)
         for name in ("validation", "attention"):
             one_of(f"task.{name}", getattr(self, name), (True, False))
         for name in ("glimpses", "latent_size", "decoder_size"):
             positive_int(f"task.{name}", getattr(self, name))
         for name in ("read_size", "write_size"):  # the stride of a grid is of two filters
-            whole(f"task.{name}", getattr(self, name), 2)
+            check_int_at_least(f"task.{name}", getattr(self, name), 2)
 
     def sizes(self) -> tuple[int, None]:
         side = self.read_size if self.attention else SIDE
@@ -116,7 +116,7 @@ class Draw(Task):
         assert point.training is not None
         return point.training.batch_size
 
-    def work(self, point: Point) -> Work:
+    def run_cost(self, point: Point) -> RunCost:
         """As if the images were MNIST's, since they are not read for planning."""
         assert point.cell is not None
         assert point.training is not None
@@ -125,7 +125,7 @@ class Draw(Task):
         beside += drawn * (4 * (drawn + self.latent_size) + SIDE**2)
         flops = 3.0 * (layer_cost(point.layer, batch).flops + 2 * batch * beside)
         calls = CALLS_A_GLIMPSE + CALLS_A_CORE * len(point.layer.cores())
-        return Work(
+        return RunCost(
             flops=self.glimpses * flops,
             calls=CALLS_A_STEP + self.glimpses * calls,
             steps=point.training.epochs * math.ceil(PUBLISHED_IMAGES / batch),
@@ -146,7 +146,7 @@ class Draw(Task):
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         from rankbench.tasks.draw.pictures import pictures
-        from rankbench.tasks.draw.training import DrawLesson, NatsScores  # loads torch
+        from rankbench.tasks.draw.training import DrawTrainer, NatsScores  # loads torch
 
         assert point.training is not None
         digits = load_digits(self.images)
@@ -162,24 +162,24 @@ class Draw(Task):
                 "data_hash": digits.data_hash,
             },
         )
-        lesson = DrawLesson(model, sides, point.training.batch_size, context.seed, context.device)
+        trainer = DrawTrainer(model, sides, point.training.batch_size, context.seed, context.device)
         execution = Execution(point.compute, context.device, point.dtype)
-        keeper = Keeper(context.checkpoint, data=digits.data_hash, order=lesson.order)
+        checkpointer = Checkpointer(context.checkpoint, data=digits.data_hash, order=trainer.order)
         scores = NatsScores()
         for record in train(
             model,
             point.training,
-            batches=lesson.batches,
-            loss=lesson.loss,
-            evaluate=lesson.evaluate,
+            batches=trainer.batches,
+            loss=trainer.loss,
+            evaluate=trainer.evaluate,
             execution=execution,
-            keeper=keeper,
+            checkpointer=checkpointer,
             monitor=self.monitor(),
         ):
             yield "epochs", record
-            row = {**scores.add(record), **lesson.interval, "step_ms": lesson.step_ms()}
-            yield "runs", {**row, **execution.facts(), **keeper.facts()}
-        for name, content in pictures(model, lesson.sides["test"], self.data_seed).items():
+            row = {**scores.add(record), **trainer.interval, "step_ms": trainer.step_ms()}
+            yield "runs", {**row, **execution.facts(), **checkpointer.facts()}
+        for name, content in pictures(model, trainer.sides["test"], self.data_seed).items():
             yield "artifacts", {"name": name, "content": content}
 
     def sides(self, digits: Digits) -> dict[str, Tensor]:

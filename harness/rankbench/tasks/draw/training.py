@@ -34,7 +34,7 @@ def binarised(pixels: Bytes, how: str, generator: torch.Generator) -> UInt8[Tens
     return torch.cat([(torch.rand(c.shape, generator=generator) < c / 255).byte() for c in chunks])
 
 
-class DrawLesson:
+class DrawTrainer:
     """Batches in a new order every epoch, the negative ELBO as loss and as metric, in nats.
 
     `sides`: pictures by side (n, p), 0 or 1; a validation side may be empty. `evaluate` draws

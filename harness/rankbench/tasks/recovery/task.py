@@ -17,7 +17,7 @@ from rankbench.common.checks import number, one_of, positive_int
 from rankbench.layers import LAYERS, Layer
 from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.layers.settings import LayerSettings
-from rankbench.tasks.base import Context, Replicate, Row, Task, Work
+from rankbench.tasks.base import Context, Replicate, Row, RunCost, Task
 from rankbench.tasks.permuting import check_permutation, new_order, said
 from rankbench.tasks.recovery.pictures import PICTURES, draw
 from rankbench.tasks.recovery.replicated import second_moments, stack_samples, train_stack
@@ -25,7 +25,7 @@ from rankbench.tasks.recovery.sample import Moments
 from rankbench.training.early_stopping import Monitor
 from rankbench.training.execution import Compute, Execution
 from rankbench.training.loop import Diverged, train
-from rankbench.training.resume import Keeper
+from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,10 +122,10 @@ class Recovery(Task):
             "permute": said(self.permute),
         }
 
-    def work(self, point: Point) -> Work:
+    def run_cost(self, point: Point) -> RunCost:
         cores = len(point.layer.cores())
         steps = point.training.epochs if point.training and self.learner == "adam" else 1
-        return Work(
+        return RunCost(
             flops=3.0 * layer_cost(point.layer, self.rows(point)).flops,
             calls=20 + 8 * cores,
             steps=steps,
@@ -153,8 +153,8 @@ class Recovery(Task):
             yield "runs", {**errors(recovered), "train_loss": _rms(y - x @ recovered.T) ** 2}
         else:
             execution = Execution(point.compute, context.device, point.dtype)
-            keeper = Keeper(context.checkpoint)
-            yield from self._train(model, point, execution, keeper, x, y, errors)
+            checkpointer = Checkpointer(context.checkpoint)
+            yield from self._train(model, point, execution, checkpointer, x, y, errors)
             recovered = model.to_dense().detach()
         yield from self.weight_rows(W, recovered)
 
@@ -253,7 +253,7 @@ class Recovery(Task):
         model: CompressedLinear,
         point: Point,
         execution: Execution,
-        keeper: Keeper,
+        checkpointer: Checkpointer,
         x: Tensor,
         y: Tensor,
         errors: Callable[[Tensor], dict[str, float]],
@@ -277,12 +277,12 @@ class Recovery(Task):
             loss=loss,
             evaluate=evaluate,
             execution=execution,
-            keeper=keeper,
+            checkpointer=checkpointer,
             monitor=self.monitor(),
         ):
             curve, (table, kept) = self.record_rows(record)
             yield curve
-            yield table, {**kept, **execution.facts(), **keeper.facts()}
+            yield table, {**kept, **execution.facts(), **checkpointer.facts()}
 
     def _check_compute(self, compute: Compute) -> None:
         if self.learner == "least_squares" and compute != Compute():

@@ -12,7 +12,7 @@ from rankbench.data.features.extractors import EXTRACTORS
 from rankbench.data.sets.catalog import open_set, set_folder
 from tests.helpers.clips import clip_rows, write_rows
 from tests.helpers.stored import mixing, save_mixing, write_frames
-from tests.helpers.videos import write_folder
+from tests.helpers.videos import write_folder, write_video
 
 SIZE = ["--width", "32", "--height", "24"]
 
@@ -36,6 +36,19 @@ def test_a_data_set_is_stored_and_listed(
     assert "nothing to do: the set is stored already" in capsys.readouterr().out
     assert main(["data", "list"]) == 0
     assert "32x24x3" in capsys.readouterr().out
+
+
+def test_a_set_without_groups_is_to_be_split_by_clip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("v_golf_g01_c01.avi", "v_golf_g01_c02.avi"):
+        write_video(tmp_path / "golf" / name, frames=3)
+    assert main(["data", "frames", "mine", str(tmp_path), *SIZE]) == 0
+    hint = "run ucf11 task.frames=mine task.classes=1 space.shared.task.split=[clip]\n"
+    assert hint in capsys.readouterr().out
+    overrides = ["task.frames=mine", "task.classes=1", "space.shared.task.split=[clip]"]
+    assert main(["plan", "ucf11", *overrides]) == 0
+    assert "7 points x 1 seeds" in capsys.readouterr().out  # 14 where both splits are asked for
 
 
 def test_skipped_clips_are_listed_with_exit_code_1(

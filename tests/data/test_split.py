@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rankbench.data.split import (
     assign_folds,
     assign_groups_in_turn,
+    groups_are_known,
     hold_out,
     sides_of_column,
     sides_of_fold,
@@ -189,3 +190,32 @@ def test_groups_are_numbered_by_the_end_of_their_names() -> None:
 def test_official_marks_that_make_no_split(marks: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         sides_of_official("s", marks)
+
+
+@pytest.mark.parametrize(
+    ("groups", "clips"),
+    [
+        (["v_golf_g01_c01", "v_golf_g01_c02"], ["v_golf_g01_c01", "v_golf_g01_c02"]),
+        ([7, 8], [7, 8]),
+        # Two classes number their clips alike: ids are paths then, and "1" is no group of both.
+        (["1", "2", "1"], ["run/1.avi", "run/2.avi", "walk/1.avi"]),
+        (["1", "1"], ["run/1", "walk/1"]),  # folders of pictures
+    ],
+)
+def test_a_group_that_is_a_clip_s_own_name_is_not_known(
+    groups: list[object], clips: list[object]
+) -> None:
+    assert not groups_are_known(groups, clips)
+
+
+@pytest.mark.parametrize(
+    ("groups", "clips"),
+    [
+        (["g1", "g1"], ["a", "b"]),
+        (["g1", "g2"], ["a", "b"]),  # one clip of each
+        (["April_09", "run_3"], ["April_09_run_f_nm_np1_ba_goo_0", "run_3"]),
+        (["ann", "ben"], ["run/ann/ann.avi", "run/ben/ben.avi"]),  # named by their folders
+    ],
+)
+def test_a_group_of_another_name_is_known(groups: list[object], clips: list[object]) -> None:
+    assert groups_are_known(groups, clips)

@@ -136,9 +136,9 @@ def test_labels_that_pictures_do_not_show_are_not_learned(tmp_path: Path) -> Non
     rows = clip_rows(groups=8)
     labels = [label for label in range(3) for _ in range(16)]
     random.Random(0).shuffle(labels)
-    rows = [{**row, "label": labels[k // 3], "group": k // 3} for k, row in enumerate(rows)]
+    rows = [{**row, "label": labels[k // 3]} for k, row in enumerate(rows)]
     path = write_rows(tmp_path / "f.parquet", rows)
-    assert merged(run(point(action(path), epochs=30)))["accuracy"] < 10 / 12
+    assert merged(run(point(action(path, split="clip"), epochs=30)))["accuracy"] < 10 / 12
 
 
 def test_a_seed_repeats_and_another_differs(file: Path) -> None:
@@ -375,6 +375,85 @@ def test_the_official_splits_leave_out_what_they_do_not_list(tmp_path: Path) -> 
     columns = "clip_id, label, group, slot, side, hmdb_split2"
     with refused(f"the frames file has no column 'hmdb_split1'; it has: {columns}"):
         action(file, split="official").sides(clips)
+
+
+def alone(rows: list[dict[str, Any]], **columns: Any) -> list[dict[str, Any]]:
+    """`rows` with each clip a group and a supergroup of its own, as where no group is known."""
+    return [
+        {**row, "group": row["clip_id"], "supergroup": row["clip_id"], **columns} for row in rows
+    ]
+
+
+def needs_groups(asked: str, instead: str, unit: str = "group") -> str:
+    return (
+        f"{asked} needs data with groups; in frames each clip is a {unit} of its own: set"
+        f" {instead}, or bring data in which several clips share a {unit}"
+    )
+
+
+@pytest.mark.parametrize("validation", [False, True])
+@pytest.mark.parametrize("split", ["group", "supergroup", "leave_one_group_out"])
+def test_a_split_by_groups_needs_groups_that_are_known(
+    tmp_path: Path, split: str, validation: bool
+) -> None:
+    file = write_rows(tmp_path / "frames.parquet", alone(clip_rows()))
+    unit = UNITS.get(split, "group")
+    with refused(needs_groups(f"task.split={split}", "task.split=clip", unit)):
+        run(point(action(file, split=split, validation=validation)))
+
+
+@pytest.mark.parametrize("split", ["group", "supergroup"])
+def test_a_split_by_groups_of_one_clip_each_is_one_by_clip(tmp_path: Path, split: str) -> None:
+    rows = alone(clip_rows(clips=1))
+    for row in rows:
+        row["group"] = row["supergroup"] = f"of_{row['clip_id']}"
+    file = write_rows(tmp_path / "frames.parquet", rows)
+    unit = UNITS.get(split, "group")
+    with refused(needs_groups(f"task.split={split}", "task.split=clip", unit)):
+        run(point(action(file, split=split)))
+    numbered = write_clips(tmp_path / "numbered.parquet", clips=1)  # UCF11's: c0_g00, c1_g00, ..
+    task = action(numbered, split="leave_one_group_out")
+    assert len(task.sides(task.clips()).test) == 3
+
+
+def test_one_group_of_two_clips_makes_a_split_by_groups(tmp_path: Path) -> None:
+    rows = alone(clip_rows())
+    for row in rows[:6]:
+        row["group"] = "pair"
+    task = action(write_rows(tmp_path / "frames.parquet", rows))
+    clips = task.clips()
+    sides = task.sides(clips)
+    groups = clips.column("group")
+    assert not set(groups[sides.train]) & set(groups[sides.test])
+
+
+def test_a_split_by_clip_asks_for_no_groups(tmp_path: Path) -> None:
+    known = write_clips(tmp_path / "known.parquet")
+    file = write_rows(tmp_path / "frames.parquet", alone(clip_rows()))
+    for validation in (False, True):
+        chosen = [action(f, split="clip", validation=validation) for f in (known, file)]
+        one, other = (task.sides(task.clips()) for task in chosen)
+        for side in ("train", "test", "validation"):
+            assert np.array_equal(getattr(one, side), getattr(other, side))
+
+
+@pytest.mark.parametrize(
+    "split", [{"split": "official"}, {"split": "column", "split_column": "side"}]
+)
+def test_validation_by_group_needs_groups_that_are_known(
+    tmp_path: Path, split: dict[str, str]
+) -> None:
+    rows = clip_rows()
+    for row in rows:
+        row["hmdb_split1"] = 2 if row["side"] == "test" else 1
+    file = write_rows(tmp_path / "frames.parquet", alone(rows))
+    assert len(action(file, **split).sides(action(file).clips()).test) == 6
+    asked = f"task.validation=true with task.split={split['split']}"
+    with refused(needs_groups(asked, "task.validation=false")):
+        run(point(action(file, validation=True, **split)))
+    known = write_rows(tmp_path / "known.parquet", rows)
+    task = action(known, validation=True, **split)
+    assert len(task.sides(task.clips()).validation) == 6
 
 
 def test_validation_chooses_an_epoch_without_the_test_side(

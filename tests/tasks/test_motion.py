@@ -76,3 +76,10 @@ def test_wrong_settings_are_one_line() -> None:
         Motion(noise=-1)
     with pytest.raises(ValueError, match=r"task\.time_steps must be a positive integer, got None"):
         Motion(time_steps=None)
+
+
+def test_clips_that_are_made_have_no_groups() -> None:
+    message = r"^task\.split=group needs data with groups; in motion each clip is a group of its"
+    task = Motion(size=4, classes=2, clips_a_class=10, timing=False, split="group")
+    with pytest.raises(ValueError, match=message):
+        task.sides(task.clips())

@@ -11,9 +11,9 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from rankbench.cells.lstm_native import native_sequence, serves
+from rankbench.cells.lstm_native import NO_SECOND_DERIVATIVES, native_sequence, serves
+from rankbench.layers.derivatives import refuse_second_derivatives
 
 
 def lstm_sequence(
@@ -59,8 +59,8 @@ class _LSTMSequence(torch.autograd.Function):
         return outputs, states[-1].clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, to_outputs: Tensor, to_c: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives(*NO_SECOND_DERIVATIVES)
         active, into_U, states, squashed, U, mask = ctx.saved_tensors
         i, f, g, o = active.chunk(4, dim=2)
         slope = active * (1 - active)

@@ -13,13 +13,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from rankbench.layers.derivatives import refuse_second_derivatives
 from rankbench.layers.kernels.compiler import library, parallel_for, unavailable
 from rankbench.layers.kernels.target import multiplies_bfloat16
 
 _MOST = 1 << 26  # T 4h up to which offsets fit into 32 bits
 _DEPTH = 256  # lstm.c's own
+NO_SECOND_DERIVATIVES = (
+    "the LSTM's recurrence",
+    "take cell rnn or gru, or call RecurrentCell.recur(cell, gates, state, mask),"
+    " which goes step by step",
+)
 
 
 class _Sequence(ctypes.Structure):
@@ -94,8 +99,8 @@ class _Native(torch.autograd.Function):
         return outputs, made["states"][:, -1].clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, to_outputs: Tensor, to_last: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives(*NO_SECOND_DERIVATIVES)
         U, *saved = ctx.saved_tensors
         kept = dict(zip(ctx.names, saved, strict=True))
         made = {"to_gates": torch.empty_like(kept["active"]), "to_c": torch.empty_like(kept["c"])}

@@ -19,6 +19,7 @@ from rankbench.common.terminal import Screen
 from rankbench.data.features.feature_files import import_features
 from rankbench.data.images.mnist import store_mnist
 from rankbench.data.sets import catalog as sets
+from rankbench.data.split import groups_are_known
 from rankbench.data.video.framing import Framing
 from rankbench.data.video.hmdb51 import column
 from rankbench.data.video.ingest import Ingested, Source, ingest
@@ -187,7 +188,8 @@ def _conclude(console: Console, name: str, stored: Ingested) -> int:
     table.add_row(name, *(f"{count:,}" for count in (*counts, *rest)), told["data_hash"])
     console.print(table)
     console.print(f"stored: {stored.folder}", markup=False, soft_wrap=True)
-    more = f"task.frames={name}{_classes(stored.index)}{_shown(stored.index)}"
+    index = stored.index
+    more = f"task.frames={name}{_classes(index)}{_shown(index)}{_split(index)}"
     console.print(f"train on it: rankbench run ucf11 {more}", soft_wrap=True)
     return FAILED if skipped else DONE
 
@@ -208,6 +210,13 @@ def _shown(index: pa.Table) -> str:
     if min(counts) == max(counts):
         return ""
     return f" task.time_steps={min(_SHOWN, *counts)} task.sampling=random"
+
+
+def _split(index: pa.Table) -> str:
+    """The override that a study of UCF11 needs where each clip is a group of its own."""
+    groups, clips = index["group"].to_pylist(), index["clip_id"].to_pylist()
+    shared = len(set(groups)) < len(groups) and groups_are_known(groups, clips)
+    return "" if shared else " space.shared.task.split=[clip]"
 
 
 def _stopped(console: Console) -> int:

@@ -6,14 +6,12 @@ import argparse
 import sys
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from rich.table import Table
 
 from rankbench.common.exit_codes import DONE
 from rankbench.common.terminal import Screen
 from rankbench.common.text import metric
-from rankbench.store.export import flat
+from rankbench.store.export import write_table
 from rankbench.store.query import query
 
 
@@ -22,7 +20,7 @@ def answer(arguments: argparse.Namespace) -> int:
     table = query(arguments.sql, root=arguments.results)
     if arguments.out is None:
         if arguments.format == "csv":
-            pyarrow.csv.write_csv(flat(table), sys.stdout.buffer)
+            write_table(table, "csv", sys.stdout.buffer)
         elif arguments.format == "parquet":
             raise ValueError("--format parquet needs --out FILE")
         else:
@@ -30,16 +28,15 @@ def answer(arguments: argparse.Namespace) -> int:
         return DONE
     if arguments.format == "table":
         raise ValueError("--out needs --format csv or parquet")
-    if arguments.format == "csv":
-        pyarrow.csv.write_csv(flat(table), arguments.out)
-    else:
-        pyarrow.parquet.write_table(table, arguments.out)
+    write_table(table, arguments.format, arguments.out)
     print(f"{table.num_rows} rows in {arguments.out}")
     return DONE
 
 
 def _screen(table: pa.Table) -> Table:
+    # By position: two columns of an answer may have the same name.
     shown = Table(*table.column_names)
-    for row in table.to_pylist():
-        shown.add_row(*(metric(v) if isinstance(v, float) else str(v) for v in row.values()))
+    columns = [column.to_pylist() for column in table.itercolumns()]
+    for row in zip(*columns, strict=True):
+        shown.add_row(*(metric(v) if isinstance(v, float) else str(v) for v in row))
     return shown

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,25 @@ def sides_of_column(name: str, values: Sequence[object]) -> tuple[Indices, Indic
             f" and something else for others; it says: {found}"
         )
     return np.flatnonzero(train), np.flatnonzero(~train)
+
+
+def groups_are_known(groups: Sequence[Hashable], clips: Sequence[Hashable]) -> bool:
+    """Whether some clip has a group other than itself.
+
+    Where `rankbench data` finds no group of a clip, it stores the clip's own name as its group.
+
+    Args:
+        groups: the group of every clip.
+        clips: the id of every clip: its name, or its path (class/name.avi) where clips of two
+            classes share a name.
+    """
+    return any(map(_has_group, groups, clips))
+
+
+def _has_group(group: Hashable, clip: Hashable) -> bool:
+    path = PurePosixPath(str(clip))
+    named_by_a_folder = len(path.parts) > 2  # class/group/clip
+    return named_by_a_folder or str(group) not in (str(clip), path.name, path.stem)
 
 
 def assign_groups_in_turn(groups: Sequence[str]) -> Indices:

@@ -24,6 +24,9 @@ from rankbench.layers.planning.tuning import tuned
 class CompressedLinear(nn.Module):
     """y = W x for the W of `layer`, without a bias.
 
+    Second derivatives need `kernel="torch"` of the layer and rows that fit into one chunk; anything
+    else raises RuntimeError where gradients are computed with `create_graph=True`.
+
     `cores` holds the parameters by name; the same `seed` draws the same weights for any device,
     rounded to `dtype`. `precision`: the type that x and the merged cores (by the native kernel x
     alone) are rounded to before they are multiplied, `dtype` if None; y and all gradients have

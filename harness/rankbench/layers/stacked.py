@@ -50,5 +50,5 @@ class StackedLinear(nn.Module):
         return self._network.run(cores)
 
     def to_dense(self) -> Float[Tensor, "k o i"]:
-        """W of every replicate, differentiable in the cores."""
+        """W of every replicate, differentiable in the cores, once."""
         return self.weights().reshape(-1, self.layer.out_features, self.layer.in_features)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rankbench.layers.contraction.path import Path
+from rankbench.layers.derivatives import refuse_second_derivatives
 from rankbench.layers.modes import product
 from rankbench.layers.network import Indices
 
@@ -94,6 +95,9 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives(
+            "a stack of layers", "differentiate a CompressedLinear of each seed instead"
+        )
         network, operands = ctx.network, list(ctx.saved_tensors)
         back = [network.output.axes.index(axis) for axis in range(gradients[0].ndim)]
         live = [gradients[0].permute(back)]

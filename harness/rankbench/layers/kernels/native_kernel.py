@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from rankbench.layers.contraction.einsum import plan_merge
 from rankbench.layers.contraction.stages import Contraction
+from rankbench.layers.derivatives import refuse_second_derivatives
 from rankbench.layers.kernels.compiler import parallel_for
 from rankbench.layers.kernels.lowering import Chain, Lowered, Offsets, lower
 from rankbench.layers.kernels.native_types import NativeProgram, NativeStage, kernel
@@ -59,8 +59,10 @@ class _Native(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives(
+            "the native kernel", 'set layer.kernel=torch, or kernel="torch" of the layer in Python'
+        )
         x, kept, *weights = ctx.saved_tensors
         gy = gy.contiguous()
         gx = gy.new_empty(x.shape) if ctx.needs_input_grad[1] else None

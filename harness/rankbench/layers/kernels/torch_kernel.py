@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from rankbench.layers.contraction.einsum import elements, plan_merge
 from rankbench.layers.contraction.stages import ROWS, Contraction
+from rankbench.layers.derivatives import refuse_second_derivatives
 from rankbench.layers.kernels.layout import StageProduct, layout
 from rankbench.layers.kernels.target import Target
 from rankbench.layers.network import Indices
@@ -117,9 +117,12 @@ class _Chunked(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, *weights = ctx.saved_tensors
+        refuse_second_derivatives(
+            f"the torch kernel, where memory bounds it to chunks, of {len(x)} rows at once",
+            f"pass at most {ctx.chunk} rows, or multiply by the layer's to_dense()",
+        )
         to_x = ctx.needs_input_grad[2]
         gx = torch.empty_like(x) if to_x else None
         # Not in the type of bfloat16 weights: many chunks are added up.

@@ -23,6 +23,7 @@ from rankbench.data.split import (
     Sides,
     assign_folds,
     assign_groups_in_turn,
+    groups_are_known,
     hold_out,
     sides_of_column,
     sides_of_fold,
@@ -74,6 +75,9 @@ class ClipTask(Task):
     clips whose `split_column` says "train" are trained on, all others tested on.
     `validation`: hold a part of the training side out, by whose accuracy a run may stop early;
     one of `folds` parts, of whole groups (of clips, where the split is by clip).
+
+    `group`, `supergroup` and `leave_one_group_out` need data in which several clips share a
+    group; where each clip is one of its own a run ends with an error that says so.
 
     Raises ValueError for a value out of its range.
     """
@@ -209,8 +213,10 @@ class ClipTask(Task):
     def sides(self, clips: Clips) -> Sides:
         """The sides of every clip, as `split` and `validation` ask.
 
-        Raises ValueError where a side would be empty, or a column is not there.
+        Raises ValueError where a side would be empty, a column is not there, or the data has no
+        groups to split by.
         """
+        self._check_groups(clips)
         train, test = self._two_sides(clips)
         if not self.validation:
             return Sides(train=train, test=test, validation=train[:0])
@@ -218,6 +224,24 @@ class ClipTask(Task):
         labels = clips.column("label").tolist()
         train, validation = hold_out(train, groups, labels, self.folds, self.split_seed)
         return Sides(train=train, test=test, validation=validation)
+
+    def _check_groups(self, clips: Clips) -> None:
+        """Refuse to split by group what can only be split by clip."""
+        by_group = self.split in (*UNITS, "leave_one_group_out")
+        unit = UNITS.get(self.split, "group")
+        if unit == "clip_id" or not (by_group or self.validation):
+            return
+        groups = clips.column(unit).tolist()
+        one_each = self.split in UNITS and len(set(groups)) == len(groups)
+        if not one_each and groups_are_known(groups, clips.column("clip_id").tolist()):
+            return
+        asked, instead = f"task.split={self.split}", "task.split=clip"
+        if not by_group:
+            asked, instead = f"task.validation=true with {asked}", "task.validation=false"
+        raise ValueError(
+            f"{asked} needs data with groups; in {self.dataset()} each clip is a {unit} of its"
+            f" own: set {instead}, or bring data in which several clips share a {unit}"
+        )
 
     def _two_sides(self, clips: Clips) -> tuple[Indices, Indices]:
         if self.split == "column":

@@ -19,7 +19,8 @@ PICTURE = """
 rankbench: common < layers, store < cells, training < measure < data < tasks < study, bench
   < engine, analysis < doctor, validate < cli < __main__
 layers: modes, derivatives < network < base
-  < block_term, cp, dense, low_rank, tensor_ring, tensor_train, tucker < contraction < kernels < planning < settings, init < linear, stacked, enumerate
+  < block_term, cp, dense, low_rank, tensor_ring, tensor_train, tucker
+  < contraction < kernels < planning < settings, init < linear, stacked, enumerate
 store: schema, location < parquet_file < reader < object_store, local < artifacts, store < sources
   < query < export
 data: where, clips, split < sets < video < features < images

@@ -116,7 +116,7 @@ def test_the_dense_weight_has_them(decomposition: str) -> None:
     linear, x = linear_of(decomposition), normal(ROWS, IN)
 
     def dense(x: Tensor, *cores: Tensor) -> Tensor:
-        return x @ plan_dense(linear.layer).run(cores).reshape(OUT, IN).T
+        return x @ plan_dense(linear.layer.network).run(cores).reshape(OUT, IN).T
 
     assert gradgradcheck(dense, (x, *linear.cores.values()))
 

@@ -24,7 +24,7 @@ layers: modes, derivatives < network < base
 store: schema, location < parquet_file < reader < object_store, local < artifacts, store < sources
   < query < export
 data: where, clips, split < sets < video < features < images
-tasks: base < facts, compatibility, permuting < profile < recovery, clips, draw, caption
+tasks: base < facts, compatibility, learning, permuting < profile < recovery, clips, draw, caption
 bench: maps, dense < contenders < interleave, floor < workload < contest, plans < rows < report
 analysis: names, metrics, published < stats < summaries < tables < figures < claims < recommend
   < report, redraw

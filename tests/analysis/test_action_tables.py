@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from rankbench.analysis.stats.intervals import wilson
 from rankbench.analysis.summaries.accuracy import by_model
 from rankbench.analysis.summaries.comparisons import (
     differences,
@@ -25,6 +24,7 @@ from rankbench.analysis.summaries.models import condition_order, modelled
 from rankbench.analysis.tables.catalog import accuracy_sheet, convergence_sheet, sheets
 from rankbench.analysis.tables.writers import markdown, show, tables_of, write
 from rankbench.cli.main import main
+from rankbench.common.intervals import wilson
 from tests.helpers.frames import Row, bt_lstm, epochs, frame, lstm, ring, run, store_runs
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankbench.analysis.metrics import METRICS
-from rankbench.analysis.stats.intervals import mean_interval, wilson
+from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.tables.points import best, best_of_each, metric_of, pareto, summary
+from rankbench.common.intervals import wilson
 from tests.helpers.frames import block_term, frame, lstm, ring, run
 
 # Two-sided 95% points of Student's t, as printed in every table.

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankbench.tasks.clips.scores import Scores, wilson
+from rankbench.common.intervals import wilson
+from rankbench.tasks.clips.scores import Scores
 
 
 @given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

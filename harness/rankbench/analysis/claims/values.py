@@ -10,8 +10,9 @@ import numpy as np
 from rankbench.analysis.claims.arithmetic import Fact
 from rankbench.analysis.claims.ledger import Claim
 from rankbench.analysis.claims.measured import ClaimEvidence
-from rankbench.analysis.stats.intervals import mean_interval, wilson
+from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries import labels
+from rankbench.common.intervals import wilson
 
 _NAN = math.nan
 

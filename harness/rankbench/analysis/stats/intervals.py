@@ -51,14 +51,3 @@ def mean_intervals(values: pd.Series[float], by: pd.Series[int]) -> pd.DataFrame
     half = quantile * found["std"] / np.sqrt(found["count"])
     ends = {"low": found["mean"] - half, "high": found["mean"] + half}
     return found[["mean"]].assign(**ends, least=found["min"], greatest=found["max"])
-
-
-def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a probability that `share` of `count` trials met.
-
-    Raises ValueError for a share that is not in 0 to 1, and without trials.
-    """
-    if not 0 <= share <= 1 or count < 1:
-        raise ValueError(f"a share must be 0 to 1 of at least one trial, got {share} of {count}")
-    found = stats.binomtest(round(share * count), count).proportion_ci(confidence, method="wilson")
-    return float(found.low), float(found.high)

@@ -46,10 +46,11 @@ def _one_sided(differences: Sequence[float], centre: float, side: str) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's corrected p of tests that are made together; NaN where there was no test."""
-    tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
-    corrected, largest = [_NAN] * len(p_values), 0.0
-    for passed, (p, place) in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - passed) * p))
-        corrected[place] = largest
-    return corrected
+    """Return Holm's corrected p of tests that are made together, NaN where there was no test."""
+    from statsmodels.stats.multitest import multipletests  # importing it takes a second
+
+    corrected = np.asarray(p_values, dtype=float)
+    tested = ~np.isnan(corrected)
+    if tested.any():
+        corrected[tested] = multipletests(corrected[tested], method="holm")[1]
+    return [float(p) for p in corrected]

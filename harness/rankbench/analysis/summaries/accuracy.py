@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from rankbench.analysis.stats.intervals import mean_interval, wilson
+from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries.comparisons import differences, published_model, published_results
 from rankbench.analysis.summaries.models import TASKS, condition_order, model_order, modelled
 from rankbench.analysis.summaries.rows import Row, done, records
+from rankbench.common.intervals import wilson
 
 TOP = "top_accuracy"
 

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from rankbench.analysis.names import SHORT
-from rankbench.analysis.stats.intervals import mean_interval, wilson
+from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.models import beside_layer
 from rankbench.analysis.summaries.rows import Row, entries, integer, records, several
+from rankbench.common.intervals import wilson
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from rankbench.analysis.metrics import METRICS, Metric
 from rankbench.analysis.names import NAMES
 from rankbench.analysis.stats.intervals import mean_interval
+from rankbench.analysis.stats.pareto import costs_of, front
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries import objectives as asked
 from rankbench.analysis.summaries.rows import done, records
@@ -106,13 +107,12 @@ def pareto(frame: pd.DataFrame, *, less_is_better: bool) -> pd.DataFrame:
     best_first = frame[frame["feasible"]].sort_values(
         ["num_params", "mean"], ascending=[True, less_is_better]
     )
-    kept: list[int] = []
-    record: float | None = None
-    for index, mean in enumerate(best_first["mean"].astype(float)):
-        if record is None or (mean < record if less_is_better else mean > record):
-            kept.append(index)
-            record = mean
-    return best_first.iloc[kept].reset_index(drop=True)
+    measured = best_first[["num_params", "mean"]].astype(float)
+    if measured.empty:
+        return best_first.reset_index(drop=True)
+    directions = ("minimize", "minimize" if less_is_better else "maximize")
+    kept = best_first.iloc[front(costs_of(measured.to_numpy(), directions))]
+    return kept.drop_duplicates(["num_params", "mean"]).reset_index(drop=True)
 
 
 def _metric(runs: pd.DataFrame, name: str | None) -> Metric:

@@ -18,10 +18,8 @@ from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.caption.scores import missing_packages, score
 from rankbench.tasks.caption.vocabulary import Vocabulary, words
 from rankbench.tasks.compatibility import check_cell
+from rankbench.tasks.learning import learn
 from rankbench.training.early_stopping import Monitor
-from rankbench.training.execution import Execution
-from rankbench.training.loop import train
-from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,22 +127,14 @@ class Caption(Task):
         trainer = CaptionTrainer(model, data, sides, point.training, context)
         yield "runs", {**self._facts(data, trainer), "vocabulary": len(vocabulary)}
         yield "runs", model.cell.input_map.facts(self.rows(point))
-        execution = Execution(point.compute, context.device, point.dtype)
-        checkpointer = Checkpointer(context.checkpoint, data=data.data_hash, order=trainer.order)
-        for record in train(
-            model,
-            point.training,
-            batches=trainer.batches,
-            loss=trainer.loss,
-            evaluate=trainer.evaluate,
-            execution=execution,
-            checkpointer=checkpointer,
-            monitor=self.monitor(),
-        ):
-            yield "epochs", record
-            kept = {key: value for key, value in record.items() if key not in ("epoch", "seconds")}
-            kept |= {"epochs": record["epoch"], "step_ms": trainer.step_ms}
-            yield "runs", {**kept, **execution.facts(), **checkpointer.facts()}
+
+        def summarise(record: dict[str, Any]) -> dict[str, Any]:
+            scores = {
+                key: value for key, value in record.items() if key not in ("epoch", "seconds")
+            }
+            return {**scores, "epochs": record["epoch"], "step_ms": trainer.step_ms}
+
+        yield from learn(trainer, point, context, data_hash=data.data_hash, summarise=summarise)
         yield from self._written(data, trainer, vocabulary)
 
     def scaling(self, data: CaptionSet) -> tuple[Tensor, Tensor]:

@@ -33,10 +33,8 @@ from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.clips.scores import Scores
 from rankbench.tasks.compatibility import check_cell
+from rankbench.tasks.learning import learn
 from rankbench.training.early_stopping import Monitor
-from rankbench.training.execution import Execution
-from rankbench.training.loop import train
-from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,22 +176,12 @@ class ClipTask(Task):
             shown=steps,
             random=self.sampling == "random",
         )
-        execution = Execution(point.compute, context.device, point.dtype)
-        checkpointer = Checkpointer(context.checkpoint, data=clips.data_hash, order=trainer.order)
         scores = Scores(len(sides.test))
-        for record in train(
-            model,
-            point.training,
-            batches=trainer.batches,
-            loss=trainer.loss,
-            evaluate=trainer.evaluate,
-            execution=execution,
-            checkpointer=checkpointer,
-            monitor=self.monitor(),
-        ):
-            yield "epochs", record
-            kept = {**scores.add(record), "data_wait_share": trainer.loader.wait_share}
-            yield "runs", {**kept, **execution.facts(), **checkpointer.facts()}
+
+        def summarise(record: dict[str, Any]) -> dict[str, Any]:
+            return {**scores.add(record), "data_wait_share": trainer.loader.wait_share}
+
+        yield from learn(trainer, point, context, data_hash=clips.data_hash, summarise=summarise)
 
     def labels(self, clips: Clips) -> Int64[Tensor, " c"]:
         """The class of every clip.

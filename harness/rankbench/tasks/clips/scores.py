@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
+
+from rankbench.common.intervals import wilson
 
 LEVELS = {f"epochs_to_{percent}": percent / 100 for percent in (60, 70, 80, 90)}
 
@@ -40,16 +41,3 @@ class Scores:
         if validated is not None and validated > self._row.get("validation_accuracy", -1):
             self._row["validation_accuracy"] = validated
             self._row["selected_accuracy"] = record["accuracy"]
-
-
-@functools.cache
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share of `count` trials.
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
-    JASA 22 (1927).
-    """
-    from scipy.stats import binomtest  # importing it takes most of a second
-
-    interval = binomtest(round(share * count), count).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)

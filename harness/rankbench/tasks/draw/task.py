@@ -16,10 +16,8 @@ from rankbench.data.sets import catalog as sets
 from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Point, Row, RunCost, Task
 from rankbench.tasks.compatibility import check_cell
+from rankbench.tasks.learning import learn
 from rankbench.training.early_stopping import Monitor
-from rankbench.training.execution import Execution
-from rankbench.training.loop import train
-from rankbench.training.resume import Checkpointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -163,22 +161,12 @@ class Draw(Task):
             },
         )
         trainer = DrawTrainer(model, sides, point.training.batch_size, context.seed, context.device)
-        execution = Execution(point.compute, context.device, point.dtype)
-        checkpointer = Checkpointer(context.checkpoint, data=digits.data_hash, order=trainer.order)
         scores = NatsScores()
-        for record in train(
-            model,
-            point.training,
-            batches=trainer.batches,
-            loss=trainer.loss,
-            evaluate=trainer.evaluate,
-            execution=execution,
-            checkpointer=checkpointer,
-            monitor=self.monitor(),
-        ):
-            yield "epochs", record
-            row = {**scores.add(record), **trainer.interval, "step_ms": trainer.step_ms()}
-            yield "runs", {**row, **execution.facts(), **checkpointer.facts()}
+
+        def summarise(record: dict[str, Any]) -> dict[str, Any]:
+            return {**scores.add(record), **trainer.interval, "step_ms": trainer.step_ms()}
+
+        yield from learn(trainer, point, context, data_hash=digits.data_hash, summarise=summarise)
         for name, content in pictures(model, trainer.sides["test"], self.data_seed).items():
             yield "artifacts", {"name": name, "content": content}
 

@@ -1,4 +1,4 @@
-"""Who only asks what there is does not wait for torch."""
+"""Each command imports only what it needs: nobody waits for torch, Optuna or matplotlib in vain."""
 
 from __future__ import annotations
 
@@ -8,56 +8,67 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import ROOT, STUDIES
 
-STUDIES = sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))
-
-
-def told_by(program: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+HEAVY = ("matplotlib", "optuna", "torch")
+NAMES = sorted(path.stem for path in STUDIES.glob("*.yaml"))
 
 
-def test_status_doctor_and_export_load_no_torch(tmp_path: Path) -> None:
-    asked = [["status", study, f"results={tmp_path}"] for study in STUDIES]
-    asked += [["doctor", str(tmp_path)], ["doctor", "results/reference"]]
-    file = str(tmp_path / "rows.csv")
-    asked += [["export", "params", "--results", "results/reference", "--to", file]]
-    told = told_by(
+def imported_by(*commands: list[str]) -> set[str]:
+    """Those of HEAVY that are imported once all of these commands have run in one process."""
+    program = (
         "import sys\n"
         "from rankbench.cli.main import main\n"
-        f"codes = [main(arguments) for arguments in {asked!r}]\n"
-        "assert not any(codes), codes\n"
-        "print('torch.nn' in sys.modules)\n"
+        f"for arguments in {list(commands)!r}:\n"
+        "    try:\n"
+        "        code = main(arguments)\n"
+        "    except SystemExit as end:\n"
+        "        code = end.code\n"
+        "    assert not code, (arguments, code)\n"
+        f"print(*({{*{HEAVY!r}}} & set(sys.modules)), file=sys.stderr)\n"
     )
-    assert "runs to measure" in told
-    assert told.endswith("False\n")
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        "import torch; assert torch.ones(2).sum() == 2",
-        "from torch import nn; assert nn.Linear(1, 1)",
-        "import torch.nn.functional as F; assert F.relu",
-        "import rankbench.cli.study; from rankbench.layers import CompressedLinear as C; assert C",
-    ],
-)
-def test_torch_is_loaded_when_it_is_used(use: str) -> None:
-    told = told_by(
-        f"import sys\nfrom rankbench.common.lazy import lazily\nlazily('torch')\n{use}\n"
-        "import torch; print(torch.tensor([1.5]).item(), 'torch.nn' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
-    assert told == "1.5 True\n"
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
 
 
-def test_what_is_loaded_or_nowhere_is_left_alone() -> None:
-    told = told_by(
-        "import json, sys\nfrom rankbench.common.lazy import lazily\n"
-        "lazily('json')\nlazily('nowhere_at_all')\n"
-        "print(json is sys.modules['json'], 'nowhere_at_all' in sys.modules)"
+def test_the_front_door_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, rankbench; assert rankbench.__version__; dir(rankbench)\n"
+        f"print(*({{*{HEAVY!r}, 'numpy', 'pandas', 'pyarrow', 'duckdb'}} & set(sys.modules)))"
     )
-    assert told == "True False\n"
+    told = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert told.split() == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    commands = ("run", "plan", "status", "query", "figures", "recommend", "bench", "data")
+    assert imported_by(["--help"], *([command, "--help"] for command in commands)) == set()
+
+
+def test_data_list_query_and_export_import_nothing_heavy(tmp_path: Path) -> None:
+    reference = ["--results", "results/reference"]
+    file = ["--to", str(tmp_path / "rows.csv")]
+    select = ["query", "select count(*) from runs", *reference]
+    commands = (["data", "list"], select, ["export", "params", *reference, *file])
+    assert imported_by(*commands) <= {"optuna"}
+    assert imported_by(["data", "list"], select) == set()
+
+
+def test_status_and_doctor_import_no_torch(tmp_path: Path) -> None:
+    commands = [["status", name, f"results={tmp_path}"] for name in NAMES]
+    commands += [["doctor", str(tmp_path)], ["doctor", "results/reference"]]
+    assert imported_by(*commands) == {"optuna"}
+
+
+def test_plan_needs_torch_once_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANKBENCH_CACHE", str(tmp_path / "cache"))
+    plan = ["plan", "smoke", f"results={tmp_path}"]
+    assert imported_by(plan) == {"optuna", "torch"}  # to measure how fast the machine is
+    assert imported_by(plan) == {"optuna"}

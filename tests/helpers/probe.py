@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Context, Point, Replicate, Row, RunCost, Task
-from rankbench.training.loop import Diverged
+from rankbench.training.settings import Diverged
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import NORMALISE, Action
 from rankbench.tasks.clips.base import UNITS
 from rankbench.tasks.clips.classifier import ClassifierTrainer, ClipClassifier
-from rankbench.training.loop import Diverged, Training
+from rankbench.training.settings import Diverged, Training
 from tests.helpers.clips import HEIGHT, WIDTH, clip_rows, write_clips, write_rows
 from tests.helpers.stored import write_frames
 

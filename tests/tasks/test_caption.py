@@ -31,7 +31,7 @@ from rankbench.tasks.caption.task import Caption
 from rankbench.tasks.caption.training import CaptionTrainer, Side, padded
 from rankbench.tasks.caption.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, words
 from rankbench.training.checkpoint import Checkpoint
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 from tests.helpers.captions import THINGS, write_captions
 from tests.helpers.layer_examples import RANKS
 

@@ -26,7 +26,7 @@ from rankbench.tasks.draw.model import Drawer
 from rankbench.tasks.draw.task import HELD_OUT, Draw
 from rankbench.tasks.draw.training import binarised
 from rankbench.training.checkpoint import Checkpoint
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 SMALL = {"glimpses": 3, "latent_size": 3, "decoder_size": 5}
 GRID = {**SMALL, "attention": True, "read_size": 3, "write_size": 4}

@@ -15,7 +15,7 @@ from rankbench.layers.settings import LayerSettings
 from rankbench.tasks import TASKS, Context
 from rankbench.tasks.base import Point
 from rankbench.tasks.clips.features import Features
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 SIZE, HIDDEN = 12, 8
 

@@ -11,7 +11,7 @@ from rankbench.engine.execute import execute
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Context, Point
 from rankbench.tasks.clips.motion import Motion, Moving, draw
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 
 def point(task: Motion, epochs: int = 12) -> Point:

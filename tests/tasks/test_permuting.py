@@ -15,7 +15,7 @@ from rankbench.tasks.base import Point
 from rankbench.tasks.clips.motion import Motion, Moving
 from rankbench.tasks.permuting import PERMUTATIONS, new_order
 from rankbench.tasks.recovery.task import Recovery
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 SMALL = Recovery(in_features=12, out_features=16, samples=200, target="ring")
 CLIPS = Motion(size=4, classes=2, clips_a_class=3, time_steps=2)

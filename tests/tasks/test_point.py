@@ -12,7 +12,7 @@ from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import Action
 from rankbench.tasks.recovery.task import Recovery
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 
 def recovery_point(**changes: Any) -> Point:

@@ -19,7 +19,7 @@ from rankbench.tasks.base import Context, Point
 from rankbench.tasks.recovery.pictures import PICTURES
 from rankbench.tasks.recovery.sample import Moments
 from rankbench.tasks.recovery.task import Recovery
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 from tests.helpers.layer_examples import RANKS
 
 SMALL = Recovery(in_features=12, out_features=16, samples=200, noise=0.01)

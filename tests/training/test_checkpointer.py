@@ -18,8 +18,9 @@ from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.execution import Execution
-from rankbench.training.loop import Training, train
+from rankbench.training.loop import train
 from rankbench.training.resume import Checkpointer
+from rankbench.training.settings import Training
 from tests.helpers.layer_examples import RANKS
 
 TRAINING = Training(epochs=6, learning_rate=0.1, schedule="cosine")

@@ -23,8 +23,8 @@ from rankbench.tasks.base import Point
 from rankbench.tasks.clips.action import Action
 from rankbench.tasks.profile import Profile
 from rankbench.tasks.recovery.task import Recovery
-from rankbench.training.execution import Compute, Execution
-from rankbench.training.loop import Training
+from rankbench.training.execution import Execution
+from rankbench.training.settings import Compute, Training
 from tests.helpers.clips import HEIGHT, WIDTH, write_clips
 from tests.helpers.layer_examples import RANKS, every_way
 from tests.study.test_config import error, write

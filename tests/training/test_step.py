@@ -17,8 +17,9 @@ from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Context, Point
 from rankbench.tasks.profile import Profile
 from rankbench.training import step as module
-from rankbench.training.execution import Compute, Execution
-from rankbench.training.loop import Training, train
+from rankbench.training.execution import Execution
+from rankbench.training.loop import train
+from rankbench.training.settings import Compute, Training
 from rankbench.training.step import WARMUP, TrainingStep
 
 GRAPH = Compute(cuda_graph=True)

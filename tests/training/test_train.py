@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from rankbench.training.early_stopping import Patience
-from rankbench.training.loop import Diverged, Training, train
+from rankbench.training.loop import train
+from rankbench.training.settings import Diverged, Training
 
 
 def records(

@@ -12,7 +12,6 @@ from pathlib import Path
 from rankbench.cli.data_options import add_data
 from rankbench.common.address import redact_password
 from rankbench.common.exit_codes import DONE, FAILED, USAGE
-from rankbench.common.lazy import lazily
 from rankbench.common.terminal import Screen
 from rankbench.common.text import plain
 from rankbench.common.version import VERSION
@@ -41,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def study_command(arguments: argparse.Namespace) -> int:
     """Run, work, plan or status."""
-    if arguments.name == "status":
-        lazily("torch")
     # They import torch, which takes seconds: the other commands answer without.
     commands = importlib.import_module("rankbench.cli.study")
     return int(getattr(commands, arguments.name)(arguments))
@@ -56,13 +53,11 @@ def data_command(arguments: argparse.Namespace) -> int:
 
 def doctor_command(arguments: argparse.Namespace) -> int:
     """Check stored results, and mend them where asked."""
-    lazily("torch")
     return int(importlib.import_module("rankbench.cli.doctor").doctor(arguments))
 
 
 def export_command(arguments: argparse.Namespace) -> int:
     """Write results for other tools."""
-    lazily("torch")
     return int(importlib.import_module("rankbench.cli.export").export(arguments))
 
 

@@ -12,8 +12,7 @@ from rankbench.cells.settings import Cell
 from rankbench.layers import LAYERS
 from rankbench.tasks import TASKS
 from rankbench.tasks.base import digest
-from rankbench.training.execution import Compute
-from rankbench.training.loop import Training
+from rankbench.training.settings import Compute, Training
 
 
 def mismatch(row: Mapping[str, Any]) -> str | None:

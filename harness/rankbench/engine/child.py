@@ -25,20 +25,22 @@ from rankbench.tasks.base import Context, Point
 # a process would import otherwise: that takes as long as everything else.
 _processes = multiprocessing.get_context("forkserver")
 _PRELOAD = [
-    *("rankbench.engine.supervisor", "rankbench.tasks", "scipy.stats", "torch._dynamo"),
-    # What a task loads when it runs, and with it torch.
-    *(
-        "rankbench.layers.stacked",
-        "rankbench.measure.timing",
-        "rankbench.cells.modules",
-        "safetensors.torch",
-    ),
-    *(
-        "rankbench.tasks.caption.training",
-        "rankbench.tasks.clips.classifier",
-        "rankbench.tasks.draw.training",
-    ),
+    "rankbench.engine.supervisor",
+    "rankbench.tasks",
+    # What tasks import when they run, and with it torch.
+    "rankbench.cells.modules",
+    "rankbench.layers.stacked",
+    "rankbench.measure.timing",
+    "rankbench.tasks.caption.training",
+    "rankbench.tasks.clips.classifier",
     "rankbench.tasks.draw.pictures",
+    "rankbench.tasks.draw.training",
+    "rankbench.tasks.learning",
+    "rankbench.tasks.recovery.pictures",
+    "rankbench.tasks.recovery.replicated",
+    "safetensors.torch",
+    "scipy.stats",
+    "torch._dynamo",
 ]
 _POLL_S = 0.2
 _GRACE_S = 5.0  # for a run that has said that it is done

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from rankbench.tasks.base import Context, Point, Row
-from rankbench.training.loop import Diverged
+from rankbench.training.settings import Diverged
 
 # What torch says, in no exception of its own: its allocator on a CPU, a driver, a library.
 _NO_MEMORY = (
@@ -56,6 +54,8 @@ def execute(point: Point, context: Context) -> Iterator[Row]:
 
     Whatever the task raises ends the run with a status, never with an exception.
     """
+    import torch
+
     torch.set_num_threads(context.threads)
     try:
         yield from point.task.run(point, context)
@@ -71,6 +71,8 @@ def execute_together(
 
     A replicate that diverges ends alone; whatever the program raises ends all that have not.
     """
+    import torch
+
     torch.set_num_threads(contexts[0].threads)
     running = list(range(len(contexts)))
     try:
@@ -103,6 +105,8 @@ def _end(status: str, error: BaseException | None = None, trace: str | None = No
 
 
 def _out_of_memory(error: Exception) -> bool:
+    import torch
+
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     if isinstance(error, OSError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import torch
-
 from rankbench.study.config import Study
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -27,6 +25,8 @@ class Place:
 
 def device(study: Study) -> str:
     """The torch device of every run of a study: cpu or cuda."""
+    import torch
+
     if study.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return study.device
@@ -34,6 +34,8 @@ def device(study: Study) -> str:
 
 def gpus() -> list[str]:
     """What CUDA_VISIBLE_DEVICES calls each GPU that torch sees, in torch's order."""
+    import torch
+
     count = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get(_VISIBLE, "").split(",") if name.strip()]
     return named[:count] if named else [str(index) for index in range(count)]

@@ -26,7 +26,6 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 
 import psutil
-import torch
 from threadpoolctl import ThreadpoolController
 
 from rankbench.engine.execute import execute, execute_together
@@ -180,6 +179,8 @@ def _has_children() -> bool:
 
 def _run(order: RunRequest, rows: Connection, supervisor: int) -> None:
     """What the forked process does; it never returns."""
+    import torch
+
     code = 1
     try:
         _set_up(order, supervisor)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from rankbench.common.version import VERSION
 
@@ -37,6 +36,8 @@ def provenance(device: str, gpu_index: int = 0) -> dict[str, Any]:
     Clocks are those of this moment, the commit that of the first call. What cannot be read is
     null; nothing is raised.
     """
+    import torch
+
     commit, dirty = _commit()
     readers: dict[str, Callable[[], Any]] = {
         "threads": torch.get_num_threads,
@@ -80,6 +81,8 @@ def cpu_cores() -> int | None:
 
 
 def _gpu(device: str, index: int) -> dict[str, Any]:
+    import torch
+
     names = ("gpu", "gpu_index", "gpu_driver", "gpu_mhz", "gpu_memory_mb")
     facts: dict[str, Any] = dict.fromkeys(names)
     found = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra import compose, initialize, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -30,8 +29,7 @@ from rankbench.study.space import Settings, Space
 from rankbench.tasks import TASKS, Task
 from rankbench.tasks.base import Point
 from rankbench.training.early_stopping import Monitor
-from rankbench.training.execution import PRECISIONS, SWITCHES, Compute
-from rankbench.training.loop import Training
+from rankbench.training.settings import PRECISIONS, SWITCHES, Compute, Training
 
 DTYPES = ("float32", "float64", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -87,8 +85,11 @@ class Study:
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, DTYPES)
         one_of("device", self.device, DEVICES)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, but torch sees no GPU here; choose cpu or auto")
+        if self.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise ValueError("device is cuda, but torch sees no GPU here; choose cpu or auto")
         for name in ("workers", "replicates"):
             positive_int(name, getattr(self, name))
         if self.threads is not None:

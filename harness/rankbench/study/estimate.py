@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 
-import torch
-
+from rankbench.common.cache_dir import cache_folder
 from rankbench.tasks.base import Point
-from rankbench.training.dropout import WideDropout
 
 _START_S = 0.3  # starting a child process
 _ROWS, _IN, _OUT = 96, 8192, 512  # a skinny product, as input maps are
+_KEPT_S = 7 * 24 * 3600.0  # a machine may be busy when it is measured
 _VALUES = 2**20  # of a batch of video frames
 
 
@@ -44,12 +49,38 @@ class RuntimeModel:
 
 def estimate(points: Iterable[Point], threads: int, together: int = 1) -> dict[str, float]:
     """Estimated seconds of one run of each point on this machine, by point id."""
-    speed = measure_runtime(threads)
+    speed = runtime_model(threads)
     return {point.point_id: speed.seconds(point, together) for point in points}
+
+
+def runtime_model(threads: int) -> RuntimeModel:
+    """Return how fast this machine is with so many threads, measured once and kept for a week.
+
+    Measuring needs torch, whose import takes longer than everything else that `plan` does.
+    """
+    machine = [platform.node(), platform.processor(), version("torch"), threads]
+    digest = hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:16]
+    path = cache_folder() / "runtime" / f"{digest}.json"
+    try:
+        if time.time() - path.stat().st_mtime < _KEPT_S:
+            return RuntimeModel(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass  # not measured yet, or damaged
+    model = measure_runtime(threads)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time alone
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_suffix(f".{os.getpid()}.tmp")
+        staged.write_text(json.dumps(asdict(model)))
+        staged.replace(path)
+    return model
 
 
 def measure_runtime(threads: int) -> RuntimeModel:
     """Time a skinny matrix product, a small addition and the input of a step on this CPU."""
+    import torch
+
+    from rankbench.training.dropout import WideDropout  # loads torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     x, w, small = torch.randn(_ROWS, _IN), torch.randn(_IN, _OUT), torch.randn(8)

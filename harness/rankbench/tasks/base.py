@@ -14,8 +14,7 @@ from rankbench.cells.settings import Cell
 from rankbench.layers import Layer
 from rankbench.training.checkpoint import Checkpoint
 from rankbench.training.early_stopping import Monitor
-from rankbench.training.execution import Compute
-from rankbench.training.loop import Diverged, Training
+from rankbench.training.settings import Compute, Diverged, Training
 
 Row = tuple[str, dict[str, Any]]
 Replicate = tuple[int, Row | Diverged]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Int64
 
 from rankbench.common.checks import check_int_at_least, one_of
 from rankbench.layers.modes import factorise
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 PERMUTATIONS = ("none", "pixels", "modes")
@@ -43,6 +43,8 @@ def new_order(size: int, permute: str, seed: int) -> Int64[Tensor, " i"]:
     factors of `size`, row-major, its modes in another order than their own; with fewer than two
     primes there is no other.
     """
+    import torch
+
     places = torch.arange(size)
     generator = torch.Generator().manual_seed(seed)
     if permute == "pixels":
@@ -54,6 +56,8 @@ def new_order(size: int, permute: str, seed: int) -> Int64[Tensor, " i"]:
 
 
 def _other_order(count: int, generator: torch.Generator) -> list[int]:
+    import torch
+
     own = list(range(count))
     drawn = torch.randperm(count, generator=generator).tolist()
     while drawn == own and count > 1:

@@ -7,13 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-
 from rankbench.common.checks import number, positive_int
 from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Row, RunCost, Task
-from rankbench.training.execution import Execution
-from rankbench.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,8 +89,12 @@ class Profile(Task):
             yield "runs", {"rows": rows, **counts}
 
     def _time(self, point: Point, context: Context) -> Iterator[Row]:
+        import torch
+
         from rankbench.layers.linear import CompressedLinear  # loads torch
         from rankbench.measure.timing import measure_training
+        from rankbench.training.execution import Execution
+        from rankbench.training.step import TrainingStep
 
         model, x = self._build(point, context)
         params = sum(p.numel() for p in model.parameters())
@@ -127,6 +127,8 @@ class Profile(Task):
     def _build(
         self, point: Point, context: Context
     ) -> tuple[CompressedLinear | RecurrentCell, Tensor]:
+        import torch
+
         from rankbench.cells.modules import build_cell
         from rankbench.layers.linear import CompressedLinear  # loads torch
 

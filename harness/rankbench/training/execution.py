@@ -10,50 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rankbench.common.checks import one_of
+from rankbench.training.settings import SWITCHES, Compute
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-PRECISIONS = ("float32", "tf32", "bfloat16")
-SWITCHES = ("compile", "cuda_graph")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compute:
-    """How a step computes. The weights keep their type; gates, losses and Adam have it too.
-
-    `precision`, of the products with W and U: `float32` computes in the type of the weights;
-    `bfloat16` rounds their operands and results to bfloat16 (2^-9 relative) and sums in float32
-    (the native kernel computes in float32 and rounds x and y alone);
-    `tf32` rounds the operands of every float32 product of a step (2^-11), on a GPU. Relative RMS
-    error of one map, a cell, and each gradient: below 1e-2 in bfloat16, 2e-3 in tf32.
-    `compile`: torch.compile of the loss, for the shape of the first batch; dropout then draws
-    other masks. `cuda_graph`: forward, backward and update replayed as one CUDA graph.
-
-    Raises ValueError for a value that is none of these.
-    """
-
-    precision: str = "float32"
-    compile: bool = False
-    cuda_graph: bool = False
-
-    def __post_init__(self) -> None:
-        one_of("compute.precision", self.precision, PRECISIONS)
-        for name in SWITCHES:
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(
-                    f"compute.{name} must be true or false, got {getattr(self, name)!r}"
-                )
-
-    def check(self, dtype: str) -> None:
-        """Raise ValueError where weights of `dtype` have no such products."""
-        if self.precision == "tf32" and dtype != "float32":
-            raise ValueError(f"compute.precision tf32 needs dtype float32, got {dtype}")
-
-    def products(self, dtype: torch.dtype) -> torch.dtype:
-        """The type that the operands of a product have, for weights of `dtype`."""
-        return torch.bfloat16 if self.precision == "bfloat16" else dtype
 
 
 @dataclass
@@ -63,7 +23,7 @@ class Execution:
     `reasons`: setting -> why it is not followed so far.
     """
 
-    compute: Compute = Compute()
+    compute: Compute = field(default_factory=Compute)
     device: str = "cpu"
     dtype: str = "float32"
     reasons: dict[str, str] = field(default_factory=dict)

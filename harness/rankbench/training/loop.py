@@ -5,62 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Float
 
-from rankbench.common.checks import number, one_of, positive_int
 from rankbench.training.early_stopping import Monitor, Patience
 from rankbench.training.execution import Execution
 from rankbench.training.resume import Checkpointer
+from rankbench.training.settings import Diverged, Training
 from rankbench.training.step import TrainingStep, set_learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Batch = TypeVar("Batch")
-SCHEDULES = ("constant", "cosine")
-
-
-class Diverged(Exception):
-    """The training loss stopped being a finite number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How weights are learned.
-
-    `epochs`: passes over the data; `batch_size`: samples a step, where a task has batches;
-    `learning_rate`: Adam's, following `schedule` over the epochs; `evaluate_every`: epochs
-    between two records; `input_dropout`, `recurrent_dropout`: probability of dropping an input
-    feature, a hidden unit; `head_l2`: weight of the squared norm of the classifier's matrix;
-    `patience`: records without improvement of what the task monitors after which training ends.
-
-    Raises ValueError for a value out of its range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    evaluate_every: int = 1
-    input_dropout: float = 0.0
-    recurrent_dropout: float = 0.0
-    head_l2: float = 0.0
-    patience: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "evaluate_every"):
-            positive_int(name, getattr(self, name))
-        number("learning_rate", self.learning_rate, 0.0, math.inf, open_low=True)
-        one_of("schedule", self.schedule, SCHEDULES)
-        for name in ("input_dropout", "recurrent_dropout"):
-            number(name, getattr(self, name), 0.0, 0.99)
-        number("head_l2", self.head_l2, 0.0, math.inf)
-        if self.patience is not None:
-            positive_int("patience", self.patience)
 
 
 def train(

@@ -16,7 +16,7 @@ from rankbench.layers import Layer
 from rankbench.layers.base import tupled
 from rankbench.layers.modes import factorise
 from rankbench.tasks import TASKS
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 SEEDS = 5
 TIME_LIMIT_S = 86400

@@ -12,7 +12,7 @@ import pandas as pd
 from rankbench.analysis.names import NAMES
 from rankbench.analysis.summaries import labels
 from rankbench.analysis.summaries.rows import Row, entries, integer, records, text, varying
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 TASKS = ("action", "features")
 # What a test accuracy is of; the first is always in the name of a condition.

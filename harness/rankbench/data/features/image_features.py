@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from rankbench.common.checks import one_of
-from rankbench.data.features.extractors import EXTRACTORS
-from rankbench.data.features.net import Net
 from rankbench.data.sets.progress import StorageProgress, unwatched
 
 VECTORS = ("features", "vectors", "feat")  # names that the array of vectors may have in a .npz
@@ -94,6 +92,9 @@ def extract_images(
 
     Raises ValueError for an unknown extractor, and an image that is not there or is damaged.
     """
+    from rankbench.data.features.extractors import EXTRACTORS  # loads torch
+    from rankbench.data.features.net import Net
+
     one_of("--extractor", extractor, EXTRACTORS)
     chosen = EXTRACTORS[extractor]
     net = Net(extractor=chosen, net=chosen.load(weights), device=device, batch=batch)

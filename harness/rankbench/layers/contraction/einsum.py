@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from rankbench.layers.contraction.path import Path, fewest_flops, greedy
 from rankbench.layers.modes import product
 from rankbench.layers.network import Indices, Network
@@ -46,6 +44,8 @@ class Plan:
 
     def run(self, tensors: Iterable[Tensor]) -> Tensor:
         """Contract `tensors`, given in the order of the network the plan was made for."""
+        import torch
+
         live = list(tensors)
         for step in self.steps:
             operands = [live[position] for position in step.positions]

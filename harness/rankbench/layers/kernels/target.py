@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
 
 _KB, _MB = 1 << 10, 1 << 20
+_ITEMSIZES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Target:
     @staticmethod
     def of(tensor: torch.Tensor) -> Target:
         """The target of a computation on `tensor` in this process."""
+        import torch
+
         kind = tensor.device.type
         dtype = str(tensor.dtype).removeprefix("torch.")
         return Target(kind, dtype, torch.get_num_threads() if kind == "cpu" else 1)
@@ -32,7 +38,7 @@ class Target:
     @property
     def itemsize(self) -> int:
         """Bytes of a number."""
-        return int(getattr(torch, self.dtype).itemsize)
+        return _ITEMSIZES[self.dtype]
 
     @property
     def speed(self) -> HardwareRates:
@@ -78,6 +84,8 @@ _CUDA = HardwareRates(
 @functools.cache
 def multiplies_bfloat16() -> bool:
     """Whether the CPU has instructions for products in bfloat16."""
+    import torch
+
     # Not in every torch that this runs with.
     able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return able.get("avx512_bf16", False) or able.get("amx_bf16", False)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
 from rankbench.common.checks import one_of, positive_int, positive_ints
 from rankbench.data.images.caption_sets import KIND, CaptionSet, load_captions
@@ -18,7 +17,6 @@ from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.caption.scores import missing_packages, score
 from rankbench.tasks.caption.vocabulary import Vocabulary, words
 from rankbench.tasks.compatibility import check_cell
-from rankbench.tasks.learning import learn
 from rankbench.training.early_stopping import Monitor
 
 if TYPE_CHECKING:
@@ -115,6 +113,7 @@ class Caption(Task):
         assert point.training is not None
         from rankbench.tasks.caption.model import Captioner
         from rankbench.tasks.caption.training import CaptionTrainer, side_of  # loads torch
+        from rankbench.tasks.learning import learn
 
         missing = self.missing()
         if missing:
@@ -142,6 +141,8 @@ class Caption(Task):
 
         A feature that is 0 on all of them is left as it is.
         """
+        import torch
+
         seen = torch.from_numpy(np.asarray(data.vectors[data.on("train")])).double()
         mean, deviation = seen.mean(0), seen.std(0, correction=0)
         if not self.standardise:

@@ -20,7 +20,7 @@ from rankbench.tasks.base import Context
 from rankbench.tasks.caption.beam_search import beam_search
 from rankbench.tasks.caption.model import Captioner
 from rankbench.tasks.caption.vocabulary import PAD, Vocabulary, words
-from rankbench.training.loop import Training
+from rankbench.training.settings import Training
 
 EVALUATION_BATCH = 256  # captions at a time when nothing is learned
 SEARCH_ROWS = 600  # beams at a time

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from rankbench.common.checks import check_int_at_least, one_of, positive_int
@@ -33,7 +32,6 @@ from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Row, RunCost, Task
 from rankbench.tasks.clips.scores import Scores
 from rankbench.tasks.compatibility import check_cell
-from rankbench.tasks.learning import learn
 from rankbench.training.early_stopping import Monitor
 
 if TYPE_CHECKING:
@@ -157,6 +155,7 @@ class ClipTask(Task):
             ClassifierTrainer,
             ClipClassifier,
         )
+        from rankbench.tasks.learning import learn
 
         assert point.training is not None
         clips = self.clips()
@@ -188,6 +187,8 @@ class ClipTask(Task):
 
         Raises ValueError for a label that is none of `classes`.
         """
+        import torch
+
         labels = clips.column("label").astype(np.int64)
         wrong = np.flatnonzero((labels < 0) | (labels >= self.classes))
         if len(wrong):

@@ -20,8 +20,8 @@ from rankbench.data.split import Sides
 from rankbench.tasks.base import Context
 from rankbench.tasks.clips.sampling import drawn, spread
 from rankbench.training.dropout import WideDropout
-from rankbench.training.loop import Training
 from rankbench.training.prefetch import DeviceLoader
+from rankbench.training.settings import Training
 
 if TYPE_CHECKING:
     from rankbench.tasks.base import Point

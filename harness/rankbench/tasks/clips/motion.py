@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from rankbench.tasks.permuting import check_permutation, new_order, said
 from rankbench.tasks.profile import Profile
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from rankbench.tasks.base import Point
@@ -103,6 +103,8 @@ class Moving:
     ordered = True
 
     def __init__(self, task: Motion) -> None:
+        import torch
+
         assert task.time_steps is not None
         number = task.classes * task.clips_a_class
         labels = torch.arange(number) % task.classes
@@ -135,6 +137,8 @@ class Moving:
 
 def draw(task: Motion, labels: Tensor, generator: torch.Generator) -> Float[Tensor, "c t s*s"]:
     """The frames of clips with these `labels`, in float32."""
+    import torch
+
     assert task.time_steps is not None
     angles = 2 * math.pi * labels / task.classes
     starts = 0.6 * torch.rand(len(labels), 2, generator=generator) - 0.3

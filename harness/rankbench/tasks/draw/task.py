@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-
 from rankbench.common.checks import check_int_at_least, one_of, positive_int
 from rankbench.data.images.digits import Digits, load_digits
 from rankbench.data.images.mnist import SIDE
@@ -16,7 +14,6 @@ from rankbench.data.sets import catalog as sets
 from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.tasks.base import Context, Point, Row, RunCost, Task
 from rankbench.tasks.compatibility import check_cell
-from rankbench.tasks.learning import learn
 from rankbench.training.early_stopping import Monitor
 
 if TYPE_CHECKING:
@@ -145,6 +142,7 @@ class Draw(Task):
     def run(self, point: Point, context: Context) -> Iterator[Row]:
         from rankbench.tasks.draw.pictures import pictures
         from rankbench.tasks.draw.training import DrawTrainer, NatsScores  # loads torch
+        from rankbench.tasks.learning import learn
 
         assert point.training is not None
         digits = load_digits(self.images)
@@ -172,6 +170,8 @@ class Draw(Task):
 
     def sides(self, digits: Digits) -> dict[str, Tensor]:
         """Binary pictures of the sides train, validation (may be empty) and test."""
+        import torch
+
         from rankbench.tasks.draw.training import binarised  # loads torch
 
         generator = torch.Generator().manual_seed(self.data_seed)

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 
 from rankbench.tasks.recovery.sample import Distances, Moments, Sample
-from rankbench.training.loop import Diverged, Training, train_together
+from rankbench.training.loop import train_together
+from rankbench.training.settings import Diverged, Training
 
 if TYPE_CHECKING:
     from torch import Tensor

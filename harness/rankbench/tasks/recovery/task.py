@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from jaxtyping import Float
 
 from rankbench.common.checks import number, one_of, positive_int
@@ -19,21 +18,20 @@ from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Context, Replicate, Row, RunCost, Task
 from rankbench.tasks.permuting import check_permutation, new_order, said
-from rankbench.tasks.recovery.pictures import PICTURES, draw
-from rankbench.tasks.recovery.replicated import second_moments, stack_samples, train_stack
-from rankbench.tasks.recovery.sample import Moments
 from rankbench.training.early_stopping import Monitor
-from rankbench.training.execution import Compute, Execution
-from rankbench.training.loop import Diverged, train
-from rankbench.training.resume import Checkpointer
+from rankbench.training.settings import Compute, Diverged
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from rankbench.layers.linear import CompressedLinear
     from rankbench.tasks.base import Point
+    from rankbench.training.execution import Execution
+    from rankbench.training.resume import Checkpointer
 
 LEARNERS = ("adam", "least_squares")
+PICTURES = ("disk", "ring", "cross", "stripes", "checkerboard")
 TARGETS = (*PICTURES, *LAYERS)
 
 
@@ -135,7 +133,11 @@ class Recovery(Task):
         return self.in_features if self.statistics else self.samples
 
     def run(self, point: Point, context: Context) -> Iterator[Row]:
+        import torch
+
         from rankbench.layers.linear import CompressedLinear  # loads torch
+        from rankbench.training.execution import Execution
+        from rankbench.training.resume import Checkpointer
 
         dtype = getattr(torch, point.dtype)
         W = self.true_weight().to(context.device, dtype)
@@ -177,7 +179,11 @@ class Recovery(Task):
         self, point: Point, contexts: Sequence[Context]
     ) -> Iterator[Sequence[Replicate]]:
         """Train all seeds as one stack, on the device that their contexts share."""
+        import torch
+
         from rankbench.layers.stacked import StackedLinear  # loads torch
+        from rankbench.tasks.recovery.replicated import second_moments, stack_samples, train_stack
+        from rankbench.training.execution import Execution
 
         assert point.training is not None
         seeds, device = [context.seed for context in contexts], contexts[0].device
@@ -214,14 +220,20 @@ class Recovery(Task):
         self, W: Float[Tensor, "o i"], recovered: Float[Tensor, "o i"]
     ) -> Iterator[Row]:
         """The rows of `weights` that `keep_weights` asks for."""
+        import torch
+
         for name, weight in (("target", W), ("recovered", recovered)) if self.keep_weights else ():
             values = weight.to("cpu", torch.float64).flatten().tolist()
             yield "weights", {"name": name, "shape": list(weight.shape), "values": values}
 
     def true_weight(self) -> Float[Tensor, "o i"]:
         """The target W in float64, its mean square 1."""
+        import torch
+
         generator = torch.Generator().manual_seed(self.target_seed)
         if self.target in PICTURES:
+            from rankbench.tasks.recovery.pictures import draw  # loads torch
+
             W = draw(self.target, self.out_features, self.in_features, generator)
         else:
             from rankbench.layers.linear import CompressedLinear  # loads torch
@@ -235,6 +247,8 @@ class Recovery(Task):
         self, W: Float[Tensor, "o i"], seed: int
     ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n o"]]:
         """Seeded x and y = W x + e, on the device and in the type of W."""
+        import torch
+
         generator = torch.Generator().manual_seed(seed)
         x = self._inputs(self.samples, generator).to(W)
         e = torch.randn(self.samples, self.out_features, generator=generator, dtype=torch.float64)
@@ -242,9 +256,13 @@ class Recovery(Task):
 
     def draw_fresh(self, W: Float[Tensor, "o i"], seed: int) -> Float[Tensor, "n i"]:
         """Seeded x that nobody learns from, on the device and in the type of W."""
+        import torch
+
         return self._inputs(self.fresh_samples, torch.Generator().manual_seed(seed + 2**31)).to(W)
 
     def _inputs(self, n: int, generator: torch.Generator) -> Float[Tensor, "n i"]:
+        import torch
+
         x = torch.randn(n, self.in_features, generator=generator, dtype=torch.float64)
         return x * math.sqrt(self.input_variance)
 
@@ -259,6 +277,9 @@ class Recovery(Task):
         errors: Callable[[Tensor], dict[str, float]],
     ) -> Iterator[Row]:
         assert point.training is not None
+        from rankbench.tasks.recovery.sample import Moments  # loads torch
+        from rankbench.training.loop import train
+
         moments = Moments.of(x, y)
 
         def loss(_: None) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
@@ -15,6 +16,7 @@ from rankbench.analysis.figures import style
 from rankbench.analysis.figures.catalog import parameters, rmse_vs_noise, trade_off
 from rankbench.analysis.figures.style import caption_of
 from rankbench.analysis.figures.timing import timing
+from rankbench.analysis.figures.to_frame import data_of
 from rankbench.analysis.names import LEAST_SQUARES, NAMES
 from rankbench.layers import LAYERS
 from tests.helpers.figure_checks import drawn, labels_of, line
@@ -163,6 +165,16 @@ def test_timing_shows_every_sample_with_its_median() -> None:
     quartiles, median = forward.get_lines()[2:]
     assert list(median.get_xdata()) == [10.0, 10.0]
     assert list(quartiles.get_xdata()) == [9.5, 15.0]
+
+
+def test_timing_spreads_its_dots_the_same_way_each_time() -> None:
+    rows = [run("dense"), block_term(4, 1)]
+    timed = [r for row in rows for r in samples(row, forward=[1.0, 2.0, 3.0], step=[4.0, 5.0])]
+    first, again = (timing(frame("runs", rows), frame("samples", timed)) for _ in range(2))
+    pd.testing.assert_frame_equal(data_of(again), data_of(first))
+    heights = [y for dots in first.axes[0].collections for y in dots.get_offsets()[:, 1]]
+    assert len(set(heights)) == 6
+    assert all(abs(y - round(y)) <= 0.25 for y in heights)
 
 
 def test_timing_tells_devices_apart() -> None:

@@ -14,6 +14,7 @@ from rankbench.analysis.summaries.rows import done, evenly, left_out, records, s
 
 PHASES = ("forward", "backward", "step")
 SETTINGS = 24
+SPREAD = 0.25  # of the dots of a point, up and down
 
 
 def timing(runs: pd.DataFrame, samples: pd.DataFrame) -> Figure:
@@ -69,10 +70,11 @@ def _panel(ax: Axes, timed: pd.DataFrame, order: list[str], phase: str) -> None:
         palette=style.COLOURS,
         size=2.5,
         alpha=0.3,
-        jitter=0.25,
+        jitter=False,
         legend=False,
         ax=ax,
     )
+    _spread(ax)
     for position, label in enumerate(order):
         times = shown.loc[shown["label"] == label, "ms"].to_numpy(dtype=float)
         if times.size:
@@ -83,3 +85,11 @@ def _panel(ax: Axes, timed: pd.DataFrame, order: list[str], phase: str) -> None:
         ax.set_xscale("log")
         style.log_axis(ax.xaxis, shown["ms"].min(), shown["ms"].max())
     style.name_axes(ax, x=f"{phase} (ms)", y="", title=phase)
+
+
+def _spread(ax: Axes) -> None:
+    """Move dots apart at random, as seaborn's jitter does, but the same way each time."""
+    generator = np.random.default_rng(0)
+    for dots in ax.collections:
+        x, y = np.asarray(dots.get_offsets()).T
+        dots.set_offsets(np.column_stack([x, y + generator.uniform(-SPREAD, SPREAD, len(y))]))

@@ -1,4 +1,4 @@
-"""Modules that are loaded when something of them is first used."""
+"""Defer the import of slow packages until one of their attributes is first used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _Waiting(ModuleType):
-    """A module that is not executed before an attribute of it is asked for."""
+    """A module whose code runs when one of its attributes is first read."""
 
     def __getattr__(self, name: str) -> Any:
         self.__class__ = ModuleType  # type: ignore[assignment]
@@ -22,10 +22,14 @@ class _Waiting(ModuleType):
 
 
 def lazily(name: str) -> None:
-    """Put the loading of package `name` off, whoever imports it, until something of it is used.
+    """Make every later `import name` return a placeholder that loads the package on first use.
 
-    Torch takes longer to load than all else together, and who only asks what there is needs none
-    of it. `importlib.util.LazyLoader` would load at the second import statement.
+    Commands such as `rankbench list` never touch a tensor, and torch takes longer to load than
+    everything else together. `importlib.util.LazyLoader` does not serve: it loads the package at
+    the second import statement.
+
+    Args:
+        name: A top-level package. Nothing happens if it is loaded already or not installed.
     """
     spec = None if name in sys.modules else importlib.util.find_spec(name)
     if spec is None:

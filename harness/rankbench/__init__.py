@@ -1,7 +1,7 @@
 """Benchmarks and hyperparameter studies of tensor-compressed recurrent networks.
 
-The public names are listed in `__all__`. Each is imported from its module when it is first used, so
-that `import rankbench` loads neither torch nor pandas.
+`__all__` lists the public names. Each is imported from its module when it is first used, so that
+`import rankbench` loads neither torch nor pandas.
 
 Example:
     >>> import rankbench

@@ -159,15 +159,15 @@ BAD = [
     ),
     (
         {**TRAIN, "core_order": 2, "cp_rank": 3},
-        "cp_rank is no setting of tensor_train, got cp_rank = 3; its rank settings: tt_ranks",
+        "cp_rank is not a setting of tensor_train, got cp_rank = 3; its rank settings: tt_ranks",
     ),
     (
         {"decomposition": "dense", "tt_ranks": (1, 2, 1)},
-        "tt_ranks is no setting of dense, got tt_ranks = [1, 2, 1]; its rank settings: none",
+        "tt_ranks is not a setting of dense, got tt_ranks = [1, 2, 1]; its rank settings: none",
     ),
     (
         {"decomposition": "tucker", "core_order": 2, "rank": 0},
-        "rank is no setting of tucker, got rank = 0; its rank settings: tucker_rank",
+        "rank is not a setting of tucker, got rank = 0; its rank settings: tucker_rank",
     ),
     (
         {"decomposition": "tensor_trian"},

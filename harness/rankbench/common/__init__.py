@@ -1,1 +1,1 @@
-"""What every part may use: checks of settings, text, the cache folder, exit codes."""
+"""Small helpers that every other folder may import: checks, text, cache folder, exit codes."""

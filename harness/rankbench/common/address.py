@@ -1,4 +1,4 @@
-"""The address of a storage that machines share, and the password in it that nobody is shown."""
+"""Check the URL of a shared PostgreSQL storage, and redact the password in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ _QUERY_PASSWORD = re.compile(r"([?&]password=)[^&\s'\"]*")
 
 
 def check_address(address: str) -> None:
-    """Raise ValueError unless `address` is empty or names a PostgreSQL database."""
+    """Check that `address` is empty or the URL of a PostgreSQL database.
+
+    Args:
+        address: Empty for the local journal, or `postgresql://USER@HOST/DATABASE`.
+
+    Raises:
+        ValueError: If it is anything else, or has its password in the query string, which Optuna
+            would log. The message never shows the password.
+    """
     if address == "":
         return
     parts = urlsplit(address) if isinstance(address, str) else None
@@ -26,12 +34,22 @@ def check_address(address: str) -> None:
 
 
 def redact_password(text: str) -> str:
-    """`text` with *** for the password of every address in it."""
+    """Replace the password of every URL in `text` by ***.
+
+    Example:
+        >>> redact_password("postgresql://ada:secret@db/studies")
+        'postgresql://ada:***@db/studies'
+    """
     return _QUERY_PASSWORD.sub(r"\1***", _USER_PASSWORD.sub(r"\1:***@", text))
 
 
 def split_password(address: str) -> tuple[str, str | None]:
-    """An address without the password that stands before its host, and that password."""
+    """Split a URL into the same URL without `:PASSWORD`, and the password (None if it has none).
+
+    Example:
+        >>> split_password("postgresql://ada:secret@db/studies")
+        ('postgresql://ada@db/studies', 'secret')
+    """
     parts = urlsplit(address)
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
     if not colon:

@@ -1,4 +1,4 @@
-"""Exit codes of every command: 0 done, 1 some runs failed, 2 usage."""
+"""Exit codes of every command: 0 success, 1 some runs failed, 2 invalid usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal a command writes to: every string on it is shown, none is obeyed."""
+"""Console that prints untrusted text literally."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from rich.text import Text
 
 from rankbench.common.text import plain
 
-# How every table looks.
+# Options of every table that a command prints.
 STYLE: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 class Screen(Console):
-    """A console on which markup and control characters in a string are text like any other.
+    """A rich console that prints markup and control characters instead of interpreting them.
 
-    Names, descriptions and errors come from files that others wrote.
+    Names, descriptions and errors may come from study and result files of other people, so a
+    string in them must not be able to change colours or move the cursor.
     """
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """`text` as it is shown, in one style."""
+        """Return `text` with control characters escaped and markup left as it is."""
         lines = "\n".join(plain(line) for line in text.split("\n"))
         return super().render_str(lines, **{**options, "markup": False, "emoji": False})

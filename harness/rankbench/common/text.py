@@ -1,4 +1,4 @@
-"""How points and numbers are written on a screen."""
+"""Format points and numbers for a person to read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 
 def label(row: Mapping[str, Any]) -> str:
-    """A point's layer in one phrase, from the columns of `runs`: "block_term d=4 R=2 N=1"."""
+    """Describe the layer of a point in one phrase.
+
+    Args:
+        row: The columns of `runs`. Rank columns may be missing or None.
+
+    Returns:
+        The decomposition, its core-order d and its ranks: "block_term d=4 R=2 N=1".
+    """
     parts = [str(row["decomposition"])]
     if row.get("learner") == "least_squares":
         parts = ["least_squares"]
@@ -20,7 +27,7 @@ def label(row: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "4.2 s", "3.3 min", "2.1 h"."""
+    """Format seconds in the unit a person would use: "4.2 s", "3.3 min", "2.1 h"."""
     for limit, unit in ((3600, "h"), (60, "min")):
         if seconds >= limit:
             return f"{seconds / limit:.1f} {unit}"
@@ -28,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 def count(value: float) -> str:
-    """A count with its unit prefix: 3392 -> "3,392", 884000000 -> "884 M"."""
+    """Format a count, from a million on with a unit prefix: "3,392", "884 M"."""
     for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if value >= limit:
             return f"{value / limit:.3g} {prefix}"
@@ -36,15 +43,15 @@ def count(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """A compression ratio; from 100 on cut to a whole number, as the papers print it."""
+    """Format a compression ratio: "12.3x"; from 100 on rounded down, as in the papers: "17388x"."""
     return f"{math.floor(value)}x" if value >= 100 else f"{value:.1f}x"
 
 
 def metric(value: object) -> str:
-    """A measured number in four digits, a dash where there is none."""
+    """Format a measured number with four significant digits, or a dash if it is None or NaN."""
     return "-" if value is None or value != value else f"{value:.4g}"
 
 
 def plain(text: str) -> str:
-    """`text` with control characters as a person reads them: a terminal obeys none of it."""
+    """Escape every unprintable character of `text`, so that a terminal does not interpret it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -6,5 +6,5 @@ from importlib.metadata import PackageNotFoundError, version
 
 try:
     VERSION = version("rankbench")
-except PackageNotFoundError:  # a checkout on sys.path that was never installed
+except PackageNotFoundError:  # The package is on sys.path as a checkout but was never installed.
     VERSION = "unknown"

@@ -12,11 +12,19 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class BlockTerm(Layer):
-    """W[j, i] = sum_n sum_r G[n, r_1, .., r_d] prod_k A_k[n, i_k, j_k, r_k], n = 1 .. cp_rank.
+    """A block-term layer: W is the sum of N Tucker decompositions of the same ranks.
 
-    `tucker_rank`: one number for all modes, or R_1 .. R_d, the same in every block. Parameters:
-    N (sum_k I_k J_k R_k + prod_k R_k), BT Eq. 15. The paper's order is BT Eq. 16, A_1 .. A_d and
-    then G, here for all N blocks at once: its intermediates are N times those of one block.
+    W[j, i] = sum_n sum_r G[n, r_1, .., r_d] prod_k A_k[n, i_k, j_k, r_k] with n = 1 .. N. The
+    number of parameters is N (sum_k I_k J_k R_k + prod_k R_k) (BT Eq. 15).
+
+    The paper contracts A_1 .. A_d and then G (BT Eq. 16), one block after the other. Here all N
+    blocks are contracted at once, so intermediates are N times as large as those of one block.
+
+    Example:
+        >>> layer = BlockTerm(in_modes=(8, 20, 20, 18), out_modes=(16, 4, 4, 4), tucker_rank=2,
+        ...                   cp_rank=2)
+        >>> layer.num_params, round(layer.compression_ratio)
+        (1472, 40070)
     """
 
     name: ClassVar[str] = "block_term"
@@ -24,7 +32,9 @@ class BlockTerm(Layer):
     PAIRED: ClassVar[bool] = True
 
     tucker_rank: int | tuple[int, ...]
+    """Ranks R_1 .. R_d, the same in every block; one number stands for all modes."""
     cp_rank: int
+    """Number of block terms, N."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

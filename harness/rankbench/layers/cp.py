@@ -12,9 +12,14 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class CP(Layer):
-    """W[j, i] = sum_n prod_k A_k[n, i_k, j_k], n = 1 .. cp_rank.
+    """A canonical polyadic (CP) layer: W is a sum of N Kronecker products.
 
-    Parameters: N sum_k I_k J_k. There are no weights beside the factors.
+    W[j, i] = sum_n prod_k A_k[n, i_k, j_k] with n = 1 .. N. The number of parameters is
+    N sum_k I_k J_k; the terms have no weights of their own.
+
+    Example:
+        >>> CP(in_modes=(4, 4), out_modes=(2, 2), cp_rank=3).num_params
+        48
     """
 
     name: ClassVar[str] = "cp"
@@ -22,6 +27,7 @@ class CP(Layer):
     PAIRED: ClassVar[bool] = True
 
     cp_rank: int
+    """Number of terms, N."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""The uncompressed matrix, the baseline of every comparison."""
+"""The uncompressed matrix, which is the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class Dense(Layer):
-    """y = W x.
+    """A dense layer: y = W x with W as its only core.
 
-    Core: W (j1, .., i1, ..), which is torch.nn.Linear's (J, I) in modes.
+    The core has the shape (j1, .., i1, ..), which is the (J, I) weight of `torch.nn.Linear`
+    reshaped to modes. The number of parameters is I * J.
+
+    Example:
+        >>> Dense(in_modes=(8,), out_modes=(4,)).num_params
+        32
     """
 
     name: ClassVar[str] = "dense"

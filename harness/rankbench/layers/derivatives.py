@@ -1,4 +1,4 @@
-"""What a backward pass written by hand says where a graph of it is asked for."""
+"""Refuse second derivatives of functions whose backward pass is written by hand."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import torch
 
 
 def refuse_second_derivatives(what: str, instead: str) -> None:
-    """Raise where autograd is about to record gradients that were computed by hand.
+    """Raise an error if autograd is about to record a backward pass that it cannot follow.
 
-    The `backward` of a `torch.autograd.Function` that autograd cannot follow calls this first.
-    Gradients are enabled in a backward pass exactly where `create_graph` is true. torch's
-    `once_differentiable` is not enough: it acts only where the incoming gradient requires a
-    gradient itself. After a linear loss the result would look like a constant, and the second
-    derivative would be a silent zero.
+    Call it first in the `backward` of a `torch.autograd.Function` whose gradients are computed
+    outside autograd. Gradient mode is on in a backward pass exactly when `create_graph` is true.
+    torch's `once_differentiable` is not enough, because it acts only if the incoming gradient
+    itself requires a gradient. After a linear loss it does not: the computed gradient would look
+    like a constant, and the second derivative would silently be zero.
 
     Args:
-        what: names the function, as the subject of the sentence.
-        instead: what to do, as an imperative.
+        what: The function's name, as the subject of the error's sentence.
+        instead: What the user should do, as an imperative.
 
     Raises:
-        RuntimeError: gradients are computed with `create_graph=True`.
+        RuntimeError: If gradients are computed with `create_graph=True`.
     """
     if torch.is_grad_enabled():
         raise RuntimeError(f"{what} has no second derivatives (create_graph=True): {instead}")

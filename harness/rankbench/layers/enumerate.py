@@ -1,4 +1,4 @@
-"""Which layers a map of given sizes may be, within a number of parameters.
+"""Enumerate the layers that map given sizes within a budget of parameters.
 
 No tensor is made: a layer's parameters are counted from its modes and ranks.
 """
@@ -14,22 +14,26 @@ from rankbench.common.checks import positive_int
 from rankbench.layers import LAYERS, Layer
 from rankbench.layers.modes import factorise, fuse_gates, pair, product
 
-ORDERS = range(2, 9)  # core orders d that are looked at; a ring's n and m
+ORDERS = range(2, 9)  # The core-orders d that are tried; for a ring, its n and its m.
 Modes = tuple[int, ...]
-Make = Callable[[int], Layer]
-Cut = Callable[[int], Modes]  # one Tucker rank -> R_1 .. R_d
+Make = Callable[[int], Layer]  # Makes the layer of a rank.
+Cut = Callable[[int], Modes]  # Makes R_1 .. R_d of one Tucker rank.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A map from `in_features` to `out_features`, which are those of `gates` gates together.
+    """The sizes of a linear map.
 
-    Raises ValueError for a size below 1, and for an output that the gates do not divide.
+    Raises:
+        ValueError: If a size is below 1, or `out_features` is not a multiple of `gates`.
     """
 
     in_features: int
+    """Number of input features, I."""
     out_features: int
+    """Number of output features of all gates together, J."""
     gates: int = 1
+    """Number of gates of the cell: 4 for LSTM, 3 for GRU, 1 for RNN or no cell."""
 
     def __post_init__(self) -> None:
         positive_int("--in", self.in_features)
@@ -42,21 +46,35 @@ class Sizes:
 
     @property
     def hidden(self) -> int:
-        """Outputs of one gate: the hidden size of a cell."""
+        """Number of output features of one gate, which is the cell's hidden size."""
         return self.out_features // self.gates
 
 
 def admissible(sizes: Sizes, max_params: int) -> list[Layer]:
-    """Every layer of at most `max_params` parameters, and fewer than the dense map, by fewest.
+    """Return the layers of at most `max_params` parameters, those with the fewest first.
 
-    All of LAYERS, modes by `factorise` for every d in ORDERS (a ring's n and m each), gates in the
-    first output mode. Ranks: 1, 2, 3, 4, 6, 8, 12, .. and the largest that fits, one number for
-    all, and tapered: a train's outermost halved, a Tucker core's at most min(I_k, J_k) (BT Eq. 10),
-    a ring's first doubled as published. A rank is cut where more adds nothing: R_k of a Tucker core
-    at I_k J_k, of a train at the smaller side of its cut. Block terms of R = 1 are CP's, of N = 1
-    Tucker's, and not repeated.
+    A compressed layer must also have fewer parameters than the dense one. Every decomposition in
+    `LAYERS` is tried. Its modes come from `factorise` for every d in `ORDERS` (every pair of n and
+    m for a ring), with the gates fused into the first output mode. Its ranks are 1, 2, 3, 4, 6, 8,
+    12, .. and the largest that fits, in two forms:
 
-    Raises ValueError where nothing fits, naming the smallest layer that there is.
+    - one number for all ranks;
+    - tapered: the outermost ranks of a train halved, the ranks of a Tucker core at most
+      min(I_k, J_k) (BT Eq. 10), the first rank of a ring doubled as published.
+
+    A rank is capped where a larger one adds nothing: R_k of a Tucker core at I_k J_k, a rank of a
+    train at the smaller side of its unfolding. Block terms with R = 1 (the same as CP) or N = 1
+    (the same as Tucker) are not repeated.
+
+    Args:
+        sizes: The sizes of the map.
+        max_params: The largest number of parameters, at least 1.
+
+    Returns:
+        The layers, sorted by parameters, name and input modes.
+
+    Raises:
+        ValueError: If no layer fits; the error names the smallest one.
     """
     positive_int("--max-params", max_params)
     most = min(max_params, sizes.in_features * sizes.out_features - 1)
@@ -68,12 +86,13 @@ def admissible(sizes: Sizes, max_params: int) -> list[Layer]:
     if dense.num_params <= max_params:
         found[dense] = dense.num_params
     if not found:
-        raise ValueError(_nothing(sizes, max_params, dense))
+        raise ValueError(_nothing_fits(sizes, max_params, dense))
     return sorted(found, key=lambda layer: (found[layer], layer.name, layer.in_modes))
 
 
-def _nothing(sizes: Sizes, max_params: int, dense: Layer) -> str:
-    least = min([dense, *(make(1) for make in _makers(sizes))], key=lambda one: one.num_params)
+def _nothing_fits(sizes: Sizes, max_params: int, dense: Layer) -> str:
+    layers = [dense, *(make(1) for make in _makers(sizes))]
+    least = min(layers, key=lambda layer: layer.num_params)
     return (
         f"--max-params {max_params} is below every layer from {sizes.in_features} to "
         f"{sizes.out_features} features; the smallest has {least.num_params} parameters: "
@@ -82,7 +101,10 @@ def _nothing(sizes: Sizes, max_params: int, dense: Layer) -> str:
 
 
 def paired_modes(sizes: Sizes) -> Iterator[tuple[Modes, Modes]]:
-    """Modes of every d in ORDERS, paired; a d that leaves a pair of ones is left out."""
+    """Yield the input and output modes of every d in `ORDERS`, paired by `pair`.
+
+    A d is left out if it pairs a mode of 1 with a mode of 1: such a pair adds nothing to d - 1.
+    """
     for d in ORDERS:
         out_modes = fuse_gates(factorise(sizes.hidden, d), sizes.gates)
         in_modes = pair(factorise(sizes.in_features, d), out_modes)
@@ -91,7 +113,7 @@ def paired_modes(sizes: Sizes) -> Iterator[tuple[Modes, Modes]]:
 
 
 def ring_modes(sizes: Sizes) -> Iterator[tuple[Modes, Modes]]:
-    """Modes of every n and m in ORDERS; those with a one in them are left out."""
+    """Yield the input and output modes of every n and m in `ORDERS` that need no mode of 1."""
     for n in ORDERS:
         for m in ORDERS:
             in_modes = factorise(sizes.in_features, n)
@@ -105,7 +127,7 @@ def _whole(sizes: Sizes) -> Modes:
 
 
 def _makers(sizes: Sizes) -> Iterator[Make]:
-    """For each decomposition of one rank, modes and taper: the layer of a rank."""
+    """Yield a function from rank to layer for each decomposition of one rank, modes and taper."""
     yield partial(_low_rank, sizes)
     for modes in paired_modes(sizes):
         yield partial(_cp, modes)
@@ -117,7 +139,10 @@ def _makers(sizes: Sizes) -> Iterator[Make]:
 
 
 def _block_makers(sizes: Sizes) -> Iterator[Callable[[int], Make]]:
-    """For each of the modes and tapers of block terms: a Tucker rank -> the layer of a CP rank."""
+    """Yield, for each modes and taper of block terms, a function of a Tucker rank.
+
+    It returns a function from CP rank to layer.
+    """
     for modes in paired_modes(sizes):
         yield from (partial(_blocks, modes, cut) for cut in _tucker_cuts(*modes))
 
@@ -147,7 +172,7 @@ def _block_term(modes: tuple[Modes, Modes], ranks: Modes, blocks: int) -> Layer:
 
 
 def _train(modes: tuple[Modes, Modes], taper: bool, rank: int) -> Layer:
-    """A train whose R_1 and R_{d-1} are, tapered, half of its other ranks."""
+    """Return a train; with `taper`, R_1 and R_{d-1} are half of its other ranks, rounded up."""
     pairs = tuple(i * j for i, j in zip(*modes, strict=True))
     inner = []
     for k in range(1, len(pairs)):
@@ -162,7 +187,7 @@ def _ring(modes: tuple[Modes, Modes], first: int, rank: int) -> Layer:
 
 
 def _tucker_cuts(in_modes: Modes, out_modes: Modes) -> list[Cut]:
-    """How one Tucker rank becomes R_1 .. R_d: cut at I_k J_k, and at min(I_k, J_k)."""
+    """Return two ways to make R_1 .. R_d of one rank: capped at I_k J_k, and at min(I_k, J_k)."""
     pairs = list(zip(in_modes, out_modes, strict=True))
     return [
         lambda r: tuple(min(r, i * j) for i, j in pairs),
@@ -179,7 +204,10 @@ def _ladder(make: Make, most: int, start: int = 1) -> list[Layer]:
 
 
 def _ranks(make: Make, most: int, start: int = 1) -> list[int]:
-    """Ranks from `start`, two a doubling, while the layer has at most `most`, and the largest."""
+    """Return the ranks to try, from `start`: two for every doubling, and the largest that fits.
+
+    A rank fits if its layer has at most `most` parameters.
+    """
     if make(start).num_params > most:
         return []
     ranks, largest = [start], _largest(make, most, start)
@@ -189,7 +217,10 @@ def _ranks(make: Make, most: int, start: int = 1) -> list[int]:
 
 
 def _largest(make: Make, most: int, start: int) -> int:
-    """The largest rank that fits, or the one from which on more is cut away."""
+    """Return the largest rank that fits, or the smallest from which on every rank is capped.
+
+    The rank is doubled until it is too large or changes nothing, then found by bisection.
+    """
     low, step = start, 1
     while make(low + step).num_params <= most:
         if make(low + step) == make(low + 2 * step):

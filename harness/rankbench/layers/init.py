@@ -1,4 +1,4 @@
-"""Seeded initial cores whose dense weight has a Glorot-initialised matrix's mean square."""
+"""Draw initial cores whose dense weight has the mean square of Glorot's initialisation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 
 def initial_cores(layer: Layer, seed: int) -> dict[str, Tensor]:
-    """Cores by name, float64 on the CPU, drawn from a normal distribution.
+    """Draw the cores of a layer from a normal distribution, scaled so that mean(W^2) is Glorot's.
 
-    Glorot's target is mean(W^2) = 2 / (I + J). All cores are drawn with one variance, so each
-    has an equal share in it; with K cores that variance is near (target / prod_r R_r)^(1/K), as
-    an entry of W sums prod_r R_r products of one entry of each core. A deep network's mean
-    square strays far from its expectation, so one factor for all cores makes it exact; ||W||^2
-    is the network contracted with itself, W is never built.
+    Glorot's mean square is mean(W^2) = 2 / (I + J). All cores have the same variance. An entry of
+    W sums prod_r R_r products of one entry of each of the K cores, so that variance is near
+    (2 / (I + J) / prod_r R_r)^(1/K). The mean square of a deep network may be far from its
+    expectation; therefore the cores are drawn with variance 1, ||W||^2 is computed by contracting
+    the network with itself (W is never built), and all cores are multiplied by one factor that
+    makes the mean square exact.
+
+    Args:
+        layer: The layer.
+        seed: Seed of the draw. Cores do not depend on device or dtype.
+
+    Returns:
+        The cores by name, float64 on the CPU.
     """
     target = 2 / (layer.in_features + layer.out_features)
     sizes, cores, source = layer.sizes(), layer.cores(), generator(seed, "layer")
@@ -35,6 +43,11 @@ def initial_cores(layer: Layer, seed: int) -> dict[str, Tensor]:
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator for one purpose: numbers drawn for another purpose are independent."""
+    """Return a CPU generator whose numbers are independent of those for any other purpose.
+
+    Args:
+        seed: The run's seed.
+        purpose: What the numbers are for, such as "layer" or "batches".
+    """
     digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))

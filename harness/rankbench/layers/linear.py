@@ -1,4 +1,4 @@
-"""A linear map whose weight exists only as the cores of a layer's network.
+"""The module that applies a layer: a linear map whose weight exists only as cores.
 
 Shapes: lead = any leading dimensions, such as (batch, time).
 """
@@ -22,15 +22,31 @@ from rankbench.layers.planning.tuning import tuned
 
 
 class CompressedLinear(nn.Module):
-    """y = W x for the W of `layer`, without a bias.
+    """A `torch.nn.Module` that computes y = W x for the W of a layer, without a bias.
 
-    Second derivatives need `kernel="torch"` of the layer and rows that fit into one chunk; anything
-    else raises RuntimeError where gradients are computed with `create_graph=True`.
+    `cores` holds the parameters by name. The contraction and the kernel are chosen by the layer's
+    plan at the first call with each number of rows.
 
-    `cores` holds the parameters by name; the same `seed` draws the same weights for any device,
-    rounded to `dtype`. `precision`: the type that x and the merged cores (by the native kernel x
-    alone) are rounded to before they are multiplied, `dtype` if None; y and all gradients have
-    `dtype` again.
+    Second derivatives need a layer with `kernel="torch"` and rows that fit into one chunk.
+    Otherwise computing gradients with `create_graph=True` raises RuntimeError.
+
+    Args:
+        layer: The decomposition with its modes, ranks, plan and kernel.
+        seed: Seed of the initial cores. A seed draws the same weights on every device, rounded to
+            `dtype`.
+        dtype: Type of the parameters, of y and of all gradients.
+        device: Device of the parameters; None for torch's default.
+        precision: Type to which x and the merged cores are rounded before they are multiplied (by
+            the native kernel: x alone). None for `dtype`.
+
+    Example:
+        >>> from rankbench.layers import TensorTrain
+        >>> layer = TensorTrain(in_modes=(4, 4, 4), out_modes=(2, 2, 2), tt_ranks=2)
+        >>> linear = CompressedLinear(layer, seed=0)
+        >>> linear(torch.ones(5, 7, 64)).shape
+        torch.Size([5, 7, 8])
+        >>> linear.to_dense().shape
+        torch.Size([8, 64])
     """
 
     def __init__(
@@ -44,19 +60,20 @@ class CompressedLinear(nn.Module):
         super().__init__()
         self.layer = layer
         self.precision = precision or dtype
-        # Made before a step is compiled: a trace cannot follow the planner.
+        # Plans are kept, because torch.compile cannot trace the planner: it must run before.
         self._ready: dict[int, Apply] = {}
         self._dense: Plan | None = None
-        # Pairs keep the cores in order; a plain dict would be sorted by name, G10 before G2.
+        # ParameterDict sorts a plain dict by name, which puts G10 before G2; pairs keep the order.
         self.cores = nn.ParameterDict(
             (name, nn.Parameter(core.to(device=device, dtype=dtype)))
             for name, core in initial_cores(layer, seed).items()
         )
 
     def forward(self, x: Float[Tensor, "*lead in_features"]) -> Float[Tensor, "*lead out_features"]:
-        """W x for every row, contracted by the layer's plan, made at the first call of its size.
+        """Return W x for every row of `x`.
 
-        Raises ValueError when the last dimension of `x` is not in_features.
+        Raises:
+            ValueError: If the last dimension of `x` is not in_features.
         """
         layer = self.layer
         if not x.ndim or x.shape[-1] != layer.in_features:
@@ -71,11 +88,14 @@ class CompressedLinear(nn.Module):
         return y.to(x.dtype).reshape(*lead, layer.out_features)
 
     def choice(self, rows: int) -> Choice:
-        """The contraction and kernel that `rows` rows run through here."""
+        """Return the contraction and kernel used for `rows` rows on the parameters' device."""
         return (tuned if self.layer.plan == "tuned" else choose)(self.layer, rows, self._target())
 
     def facts(self, rows: int) -> dict[str, Any]:
-        """The `runs` columns that say how `rows` rows are contracted here, and at what cost."""
+        """Return the columns of `runs` that describe the contraction of `rows` rows and its cost.
+
+        FLOPs count 2 for a multiply-add; predicted times are those of the cost model.
+        """
         choice = self.choice(rows)
         cost = choice.contraction.cost(rows)
         return {
@@ -89,7 +109,7 @@ class CompressedLinear(nn.Module):
         }
 
     def to_dense(self) -> Float[Tensor, "out_features in_features"]:
-        """W, differentiable in the cores, merged in their own type."""
+        """Build W from the cores, in their dtype; the result is differentiable in the cores."""
         if self._dense is None:
             self._dense = plan_dense(self.layer.network)
         weight = self._dense.run(self.cores.values())

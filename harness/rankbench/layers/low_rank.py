@@ -1,4 +1,4 @@
-"""A matrix of low rank as the product of two."""
+"""Low-rank factorisation: a matrix as the product of two thinner ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class LowRank(Layer):
-    """W = B A, with A (r, i1, ..) and B (j1, .., r).
+    """A low-rank layer: W = B A with A (r, i1, ..) and B (j1, .., r).
 
-    Parameters: rank * (I + J).
+    The number of parameters is rank * (I + J).
+
+    Example:
+        >>> LowRank(in_modes=(8,), out_modes=(4,), rank=2).num_params
+        24
     """
 
     name: ClassVar[str] = "low_rank"
@@ -22,6 +26,7 @@ class LowRank(Layer):
     PAIRED: ClassVar[bool] = False
 
     rank: int
+    """Rank of W, r."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

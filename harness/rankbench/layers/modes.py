@@ -1,4 +1,4 @@
-"""Modes: sizes as products of small numbers."""
+"""Split sizes into modes, pair input modes with output modes, and fuse a cell's gates."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from rankbench.common.checks import positive_int
 
 
 def product(modes: tuple[int, ...]) -> int:
-    """The size that `modes` multiply to."""
+    """Return the product of `modes`, which is 1 for no modes."""
     return math.prod(modes)
 
 
 def factorise(size: int, d: int) -> tuple[int, ...]:
     """Split `size` into `d` modes as evenly as its factors allow, largest first.
 
-    Of all (m_1, .., m_d) with m_1 * .. * m_d = size: the least sum, then the least m_1, m_2, ..
-    Ones appear only where `size` has fewer than `d` prime factors, as in BT Fig. 5 up to d = 12.
+    Of all (m_1, .., m_d) with m_1 * .. * m_d = size, those with the smallest sum are chosen, and of
+    these the one with the smallest m_1, then m_2, and so on. A mode is 1 only if `size` has fewer
+    than `d` prime factors, as in BT Fig. 5 for d up to 12.
 
-    Raises ValueError unless both are positive integers.
+    Raises:
+        ValueError: If `size` or `d` is not a positive integer.
+
+    Example:
+        >>> factorise(57600, 4)
+        (16, 16, 15, 15)
     """
     positive_int("size", size)
     positive_int("core_order", d)
@@ -46,11 +52,17 @@ def _divisors(size: int) -> tuple[int, ...]:
 
 
 def pair(in_modes: tuple[int, ...], out_modes: tuple[int, ...]) -> tuple[int, ...]:
-    """Reorder `in_modes` so that sum_k I_k J_k is least: the smallest meets the largest J_k.
+    """Reorder `in_modes` so that sum_k I_k J_k is smallest.
 
-    That sum counts the parameters of every decomposition with one factor for each (I_k, J_k).
+    The smallest I_k is paired with the largest J_k. The sum is what the parameters of every
+    decomposition with one factor for each pair (I_k, J_k) grow with.
 
-    Raises ValueError for different numbers of modes.
+    Raises:
+        ValueError: If there are not as many input modes as output modes.
+
+    Example:
+        >>> pair((16, 16, 15, 15), (16, 4, 4, 4))
+        (15, 15, 16, 16)
     """
     if len(in_modes) != len(out_modes):
         raise ValueError(
@@ -65,8 +77,13 @@ def pair(in_modes: tuple[int, ...], out_modes: tuple[int, ...]) -> tuple[int, ..
 
 
 def fuse_gates(out_modes: tuple[int, ...], gates: int) -> tuple[int, ...]:
-    """Modes of all gates of a cell as one output: the first mode times `gates`.
+    """Multiply the first output mode by the number of gates, so that one map computes all gates.
 
-    Row-major, so the flat output is gate after gate; every published parameter count follows it.
+    Vectors are row-major, so the output holds one gate after the other. Every published parameter
+    count follows this rule.
+
+    Example:
+        >>> fuse_gates((4, 4, 4, 4), gates=4)
+        (16, 4, 4, 4)
     """
     return (out_modes[0] * gates, *out_modes[1:])

@@ -1,4 +1,4 @@
-"""A layer as contraction sees it: cores, the indices they share, and the size of each index."""
+"""The tensor network of a layer: its cores, the indices they share, and the size of each index."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ Indices = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Core:
-    """One tensor of a network: its name and the label of each of its dimensions."""
+    """One tensor of a network."""
 
     name: str
+    """Name of the core in the paper, such as "A1" or "G"."""
     indices: Indices
+    """Label of each of its dimensions, in order."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """The tensor network of a linear map.
-
-    Args:
-        cores: The cores, in the order in which the paper contracts them with the input.
-        in_indices: Labels of the input's dimensions, i1, i2, ...
-        out_indices: Labels of the output's dimensions, j1, j2, ...
-        index_sizes: Label and size of every index: input, output, then ranks.
-    """
+    """The tensor network of a linear map."""
 
     cores: tuple[Core, ...]
+    """The cores, in the order in which the paper contracts them with the input."""
     in_indices: Indices
+    """Labels of the input's dimensions, i1, i2, ..."""
     out_indices: Indices
+    """Labels of the output's dimensions, j1, j2, ..."""
     index_sizes: tuple[tuple[str, int], ...]
+    """Label and size of every index: input, output, then ranks."""
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """The size of every index, by its label."""
+        """The size of every index by its label."""
         return dict(self.index_sizes)
 
     @cached_property
     def rank_indices(self) -> Indices:
-        """Labels of the indices that only cores share."""
+        """Labels of the indices that are neither input nor output, but shared by cores."""
         outer = {*self.in_indices, *self.out_indices}
         return tuple(label for label, _ in self.index_sizes if label not in outer)
 

@@ -1,4 +1,4 @@
-"""What a study file says about a layer, and the layer that follows from it."""
+"""The settings of a layer in a study file, and the layer they resolve to."""
 
 from __future__ import annotations
 
@@ -16,27 +16,43 @@ Modes = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSettings:
-    """A layer before the sizes of its task and the gates of its cell are known.
+    """The settings of a layer before the task's sizes and the cell's gates are known.
 
-    `decomposition`: a name in LAYERS. Modes: either `in_modes` and `out_modes` (of one gate), or
-    `core_order`, by which both sizes are factorised evenly; dense and low_rank need neither.
-    `rank` is low_rank's, `cp_rank` of cp and block_term, `tucker_rank` of tucker and block_term,
-    `tt_ranks` of tensor_train, `tr_ranks` of tensor_ring. `plan` and `kernel` as in Layer.
+    Give either `core_order` or both `in_modes` and `out_modes`; `dense` and `low_rank` need
+    neither. Give exactly the ranks that the decomposition has. `resolve` checks both.
 
-    Raises ValueError for an unknown decomposition, plan or kernel.
+    Raises:
+        ValueError: If the decomposition, plan or kernel is unknown.
+
+    Example:
+        >>> settings = LayerSettings(decomposition="tensor_train", core_order=4, tt_ranks=4)
+        >>> layer = settings.resolve(57600, 256, gates=4)
+        >>> layer.in_modes, layer.out_modes, layer.num_params
+        ((15, 15, 16, 16), (16, 4, 4, 4), 3200)
     """
 
     decomposition: str
+    """A name in `LAYERS`."""
     core_order: int | None = None
+    """Number of modes d, at least 1; the input's and the output's size are factorised evenly."""
     in_modes: Modes | None = None
+    """Sizes of the input's modes; their product must be the task's number of input features."""
     out_modes: Modes | None = None
+    """Sizes of the output's modes for one gate; the gates are fused into the first one."""
     rank: int | None = None
+    """Rank of `low_rank`."""
     cp_rank: int | None = None
+    """Number of terms of `cp`, or of block terms of `block_term`."""
     tucker_rank: Ranks | None = None
+    """Ranks of `tucker` and `block_term`: one for all modes, or one for each."""
     tt_ranks: Ranks | None = None
+    """Ranks of `tensor_train`: one for all inner ranks, or R_0 .. R_d with R_0 = R_d = 1."""
     tr_ranks: Ranks | None = None
+    """Ranks of `tensor_ring`: one for all, or R_0 .. R_{n+m-1}."""
     plan: str = "auto"
+    """How the cores are contracted with the input; see `Layer.plan`."""
     kernel: str = "auto"
+    """`torch`, `native` (compiled C, CPU only) or `auto`; see `Layer.kernel`."""
 
     def __post_init__(self) -> None:
         one_of("decomposition", self.decomposition, LAYERS)
@@ -46,10 +62,16 @@ class LayerSettings:
             object.__setattr__(self, name, tupled(getattr(self, name)))
 
     def resolve(self, in_features: int, out_features: int, gates: int = 1) -> Layer:
-        """The layer from `in_features` to `gates * out_features`.
+        """Return the layer from `in_features` to `gates * out_features` features.
 
-        Raises ValueError for modes that do not multiply to the features, and for settings that
-        are missing, contradict each other or belong to another decomposition.
+        Args:
+            in_features: Number of input features, I.
+            out_features: Number of output features of one gate, the cell's hidden size.
+            gates: Number of gates: 4 for LSTM, 3 for GRU, 1 for RNN or no cell.
+
+        Raises:
+            ValueError: If modes do not multiply to the features, or if settings are missing,
+                contradict each other or belong to another decomposition.
         """
         ranks = self._ranks()
         in_modes, out_modes = self._modes(in_features, out_features)
@@ -66,7 +88,8 @@ class LayerSettings:
         for name, value in given.items():
             if value is not None and name not in wanted:
                 raise ValueError(
-                    f"{name} is no setting of {self.decomposition}, got {name} = {_shown(value)}; "
+                    f"{name} is not a setting of {self.decomposition}, got {name} = "
+                    f"{_shown(value)}; "
                     f"its rank settings: {', '.join(wanted) or 'none'}"
                 )
         missing = [name for name in wanted if given[name] is None]
@@ -76,7 +99,7 @@ class LayerSettings:
 
     def _modes(self, in_features: int, out_features: int) -> tuple[Modes, Modes]:
         if self.core_order is not None:
-            self._check_alone()
+            self._check_no_modes()
             positive_int("core_order", self.core_order)
             return factorise(in_features, self.core_order), factorise(out_features, self.core_order)
         if self.in_modes is not None and self.out_modes is not None:
@@ -90,7 +113,7 @@ class LayerSettings:
             f"got {self._given_modes()}"
         )
 
-    def _check_alone(self) -> None:
+    def _check_no_modes(self) -> None:
         if self.in_modes is not None or self.out_modes is not None:
             raise ValueError(
                 f"give either core_order or in_modes and out_modes, got {self._given_modes()}"
@@ -105,7 +128,7 @@ class LayerSettings:
         return self.decomposition in ("dense", "low_rank")
 
 
-# Every rank setting of any decomposition, in the order of LayerSettings.
+# The rank settings of all decompositions, in the order of the fields of LayerSettings.
 RANK_SETTINGS = tuple(dict.fromkeys(name for kind in LAYERS.values() for name in kind.RANKS))
 
 

@@ -1,4 +1,6 @@
-"""Replicates of one layer as one module: every core carries them as its first dimension.
+"""One module that holds several replicates of a layer, to train them side by side.
+
+The replicates are the first dimension of every core.
 
 Letters: k replicates, o output features, i input features.
 """
@@ -18,9 +20,16 @@ from rankbench.layers.init import initial_cores
 
 
 class StackedLinear(nn.Module):
-    """The maps W x that CompressedLinear makes of `layer` and each of `seeds`, side by side.
+    """The cores of `CompressedLinear(layer, seed)` for several seeds, stacked.
 
-    `cores` holds the parameters by name, replicate k of a core at [k].
+    `cores` holds the parameters by name; entry k of a core is the core of replicate k. The dense
+    weights are differentiable in the cores once: second derivatives raise RuntimeError.
+
+    Args:
+        layer: The decomposition with its modes and ranks. Its plan and kernel are not used.
+        seeds: One seed for each replicate.
+        dtype: Type of the parameters.
+        device: Device of the parameters; None for torch's default.
     """
 
     def __init__(
@@ -43,12 +52,15 @@ class StackedLinear(nn.Module):
         )
 
     def weights(self) -> Float[Tensor, "k ..."]:
-        """W of every replicate, its modes (output, then input) not merged: often a strided view."""
+        """Build W of every replicate with its modes apart: (k, j1, .., i1, ..).
+
+        The result may be a strided view.
+        """
         cores = list(self.cores.values())
         if len(cores) == 1:
             return torch.vmap(lambda core: plan_dense(self.layer.network).run([core]))(*cores)
         return self._network.run(cores)
 
     def to_dense(self) -> Float[Tensor, "k o i"]:
-        """W of every replicate, differentiable in the cores, once."""
+        """Build W of every replicate as a matrix."""
         return self.weights().reshape(-1, self.layer.out_features, self.layer.in_features)

@@ -11,11 +11,16 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRing(Layer):
-    """W[j, i] = sum_r prod_k G_k[r_{k-1}, i_k, r_k] prod_k G_{n+k}[r_{n+k-1}, j_k, r_{n+k}].
+    """A tensor-ring layer: W is a closed chain of n input cores and m output cores.
 
-    The ring is closed, r_{n+m} = r_0; n and m, the numbers of input and output modes, may
-    differ. `tr_ranks`: one number for all, or R_0 .. R_{n+m-1}. Parameters: the denominator of
-    TR Eq. 7. TR Eq. 5; the paper's order is TR Eq. 11, input cores and then output cores.
+    W[j, i] = sum_r prod_k G_k[r_{k-1}, i_k, r_k] prod_k G_{n+k}[r_{n+k-1}, j_k, r_{n+k}] with
+    r_{n+m} = r_0 (TR Eq. 5). The numbers of modes n and m may differ. The number of parameters is
+    the denominator of TR Eq. 7. The paper contracts the input cores and then the output cores (TR
+    Eq. 11).
+
+    Example:
+        >>> TensorRing(in_modes=(4, 4), out_modes=(2, 2, 2), tr_ranks=3).num_params
+        126
     """
 
     name: ClassVar[str] = "tensor_ring"
@@ -23,6 +28,7 @@ class TensorRing(Layer):
     PAIRED: ClassVar[bool] = False
 
     tr_ranks: int | tuple[int, ...]
+    """Ranks R_0 .. R_{n+m-1}; one number stands for all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,11 +11,15 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class TensorTrain(Layer):
-    """W[j, i] = sum_r prod_k G_k[r_{k-1}, i_k, j_k, r_k] with R_0 = R_d = 1.
+    """A tensor-train layer: W is a chain of d cores, each with an input and an output mode.
 
-    `tt_ranks`: one number for all inner ranks, or R_0 .. R_d. Parameters:
-    sum_k R_{k-1} I_k J_k R_k. The border ranks, of size 1, are no dimensions of the tensors.
-    TR Eq. 2; the paper's order is left to right.
+    W[j, i] = sum_r prod_k G_k[r_{k-1}, i_k, j_k, r_k] with R_0 = R_d = 1 (TR Eq. 2). The number of
+    parameters is sum_k R_{k-1} I_k J_k R_k. The first and the last core have no dimension for the
+    border ranks of size 1. The paper contracts the cores from left to right.
+
+    Example:
+        >>> TensorTrain(in_modes=(4, 4), out_modes=(2, 2), tt_ranks=(1, 3, 1)).num_params
+        48
     """
 
     name: ClassVar[str] = "tensor_train"
@@ -23,6 +27,7 @@ class TensorTrain(Layer):
     PAIRED: ClassVar[bool] = True
 
     tt_ranks: int | tuple[int, ...]
+    """Ranks R_0 .. R_d, which begin and end with 1; one number stands for all inner ranks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,7 +44,7 @@ class TensorTrain(Layer):
 
 
 def _chain(value: Any, d: int) -> tuple[int, ...]:
-    """R_0 .. R_d from a number or a full tuple; raises ValueError unless the border is 1."""
+    """Return R_0 .. R_d; raise ValueError unless R_0 = R_d = 1."""
     if not isinstance(tupled(value), tuple):
         return (1, *broadcast_ranks("tt_ranks", value, d - 1), 1)
     ranks = broadcast_ranks("tt_ranks", value, d + 1)

@@ -11,10 +11,15 @@ from rankbench.layers.network import Core
 
 @dataclass(frozen=True, kw_only=True)
 class Tucker(Layer):
-    """W[j, i] = sum_r G[r_1, .., r_d] prod_k A_k[i_k, j_k, r_k].
+    """A Tucker layer: one factor for each pair of modes, and a core that joins the factors.
 
-    `tucker_rank`: one number for all modes, or R_1 .. R_d. Parameters: sum_k I_k J_k R_k +
-    prod_k R_k. BT Eq. 10 with N = 1; the paper's order is BT Eq. 16, A_1 .. A_d and then G.
+    W[j, i] = sum_r G[r_1, .., r_d] prod_k A_k[i_k, j_k, r_k] (BT Eq. 10 with N = 1). The number of
+    parameters is sum_k I_k J_k R_k + prod_k R_k. The paper contracts A_1 .. A_d and then G (BT
+    Eq. 16).
+
+    Example:
+        >>> Tucker(in_modes=(4, 4), out_modes=(2, 2), tucker_rank=3).num_params
+        57
     """
 
     name: ClassVar[str] = "tucker"
@@ -22,6 +27,7 @@ class Tucker(Layer):
     PAIRED: ClassVar[bool] = True
 
     tucker_rank: int | tuple[int, ...]
+    """Ranks R_1 .. R_d; one number stands for all modes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,1 +1,1 @@
-"""What a contraction of cores with an input is: stages, orders, paths, einsum steps."""
+"""Contract a layer's cores with its input: stages, named orders, paths and einsum plans."""

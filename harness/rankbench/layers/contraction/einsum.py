@@ -1,6 +1,7 @@
-"""Plans: a network of cores as a sequence of pairwise einsums, costed before it runs.
+"""Plan the contraction of a network as a sequence of pairwise einsums, with its cost.
 
-A step costs 2 FLOPs (a multiply-add) for each combination of the indices of its operands.
+A step of two tensors costs 2 FLOPs (one multiply-add) for each combination of the values of all
+indices of both tensors.
 """
 
 from __future__ import annotations
@@ -21,29 +22,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EinsumStep:
-    """One einsum over one or two of the tensors at hand; its result joins them at the end.
+    """One einsum over one or two tensors of a list.
 
-    `positions` are ascending places in the list of tensors, which leave it. The letters of
-    `equation` mean something in this step only: a network may have more indices than letters.
-    `flops` of it, 0 where there is one tensor; `summed`: the number of terms in each sum.
+    The step removes its operands from the list and appends its result.
     """
 
     positions: tuple[int, ...]
+    """Positions of the operands in the list of tensors, ascending."""
     equation: str
+    """The equation for `torch.einsum`. Each step names its indices by letters of its own, because
+    a network may have more indices than there are letters."""
     flops: int
+    """FLOPs of the step; 0 for a step of one tensor."""
     summed: int
+    """Number of terms in the sum of each element of the result."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps, their FLOPs, and the elements of the largest tensor that a step produces."""
+    """A sequence of einsum steps that contracts a list of tensors to one."""
 
     steps: tuple[EinsumStep, ...]
+    """The steps, in order."""
     flops: int
+    """FLOPs of all steps together; a multiply-add is 2."""
     largest_intermediate: int
+    """Elements of the largest tensor that a step produces."""
 
     def run(self, tensors: Iterable[Tensor]) -> Tensor:
-        """Contract `tensors`, given in the order of the network the plan was made for."""
+        """Contract `tensors`, which must be in the order for which the plan was made."""
         import torch
 
         live = list(tensors)
@@ -58,9 +65,15 @@ class Plan:
 
 @functools.lru_cache(maxsize=65536)
 def plan_merge(network: Network, group: tuple[int, ...], output: Indices) -> Plan:
-    """Plan of merging some cores. Tensors: the cores at the places `group`; result: `output`.
+    """Plan the contraction of some cores with one another, with the fewest FLOPs.
 
-    Raises ValueError where a step has more indices than torch.einsum has letters.
+    Args:
+        network: The layer's network.
+        group: Positions of the cores in `network.cores`. The plan takes these cores in this order.
+        output: Indices of the merged tensor, in order.
+
+    Raises:
+        ValueError: If a step has more indices than `torch.einsum` has letters.
     """
     cores = network.cores
     inputs = tuple(cores[place].indices for place in group)
@@ -77,23 +90,24 @@ def _merge_path(network: Network, group: tuple[int, ...], output: frozenset[str]
 
 @functools.lru_cache(maxsize=4096)
 def plan_dense(network: Network) -> Plan:
-    """Plan of W with the fewest FLOPs. Tensors: the cores; result: W (j1, .., i1, ..)."""
+    """Plan the contraction of all cores to W (j1, .., i1, ..) with the fewest FLOPs."""
     return plan_merge(
         network, tuple(range(len(network.cores))), network.out_indices + network.in_indices
     )
 
 
 def path_dense(network: Network) -> Path:
-    """The path of `plan_dense`."""
+    """Return the contraction path of `plan_dense`."""
     everything = network.out_indices + network.in_indices
     return _merge_path(network, tuple(range(len(network.cores))), frozenset(everything))
 
 
 @functools.lru_cache(maxsize=4096)
 def plan_squared_norm(network: Network) -> Plan:
-    """Plan of the squared Frobenius norm of W that never builds W.
+    """Plan the squared Frobenius norm of W as a contraction that never builds W.
 
-    Tensors: the cores, then the cores once more, whose rank indices are their own.
+    The plan takes the cores twice: all cores, then all cores again. The second copy has rank
+    indices of its own and shares the input and output indices with the first.
     """
     ranks = network.rank_indices
     cores = tuple(core.indices for core in network.cores)
@@ -104,10 +118,11 @@ def plan_squared_norm(network: Network) -> Plan:
 
 
 def search_limit(network: Network) -> int:
-    """Tensors up to which the exact search takes about a second.
+    """Return the number of tensors up to which the exact search takes about a second.
 
-    Its work grows with the sets of tensors that hang together: all of them where one core or
-    index joins the others, few where the cores form a chain and not too many meet the input.
+    The search's work grows with the number of connected subsets of tensors. All subsets are
+    connected if one core or index joins all others; few are if the cores form a chain and the
+    input has few modes.
     """
     cores = [set(core.indices) for core in network.cores]
     chain = all(sum(not a.isdisjoint(b) for b in cores) <= 3 for a in cores)
@@ -119,24 +134,27 @@ def _plan(inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], 
     for positions in (tuple(sorted(positions)) for positions in path):
         operands = [live[position] for position in positions]
         live = [indices for k, indices in enumerate(live) if k not in positions]
-        result = _kept(operands, live, output) if live else output
+        result = _result_indices(operands, live, output) if live else output
         live.append(result)
         joined = dict.fromkeys(label for indices in operands for label in indices)
-        all_of_them, left = elements(joined, sizes), elements(result, sizes)
-        flops = 2 * all_of_them if len(operands) == 2 else 0
-        steps.append(EinsumStep(positions, _equation(operands, result), flops, all_of_them // left))
-        largest = max(largest, left)
+        multiplications, size = elements(joined, sizes), elements(result, sizes)
+        flops = 2 * multiplications if len(operands) == 2 else 0
+        equation = _equation(operands, result)
+        steps.append(EinsumStep(positions, equation, flops, multiplications // size))
+        largest = max(largest, size)
     return Plan(tuple(steps), sum(step.flops for step in steps), largest)
 
 
-def _kept(operands: Sequence[Indices], others: Sequence[Indices], output: Indices) -> Indices:
-    """Indices of a step's result: those that the output or another tensor still needs."""
+def _result_indices(
+    operands: Sequence[Indices], others: Sequence[Indices], output: Indices
+) -> Indices:
+    """Return the indices of the operands that the output or another tensor needs."""
     needed = set(output).union(*others)
     return tuple(dict.fromkeys(s for indices in operands for s in indices if s in needed))
 
 
 def elements(indices: Iterable[str], sizes: Mapping[str, int]) -> int:
-    """Elements of a tensor with these indices."""
+    """Return the number of elements of a tensor with these indices."""
     return product(tuple(sizes[label] for label in indices))
 
 

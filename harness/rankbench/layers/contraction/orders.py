@@ -1,4 +1,8 @@
-"""Which cores join the input together, and in which order: the named plans, and all candidates."""
+"""The orders in which cores are contracted with the input: the named plans and all candidates.
+
+An order is a tuple of groups: the cores of a group are merged, and the merged groups are contracted
+with the input one after the other. `NAMED` holds the plans that a layer's `plan` can name.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +15,24 @@ from rankbench.layers.contraction.path import fewest_flops
 from rankbench.layers.contraction.stages import ROWS, Group, Groups, contraction
 from rankbench.layers.network import Network
 
-# Merged runs of input modes in a candidate; more runs come mode by mode only.
+# A candidate cuts the input modes into at most 4 runs, or 3 if there are more than 6 modes; the
+# only other cut tried is the one into single modes.
 _MOST_RUNS, _MOST_OF_MANY = 4, 3
 _MANY_MODES = 6
 
 
 def paper(network: Network, rows: int = 1) -> Groups:
-    """One core after the other, in the order of the layer's paper."""
+    """Contract one core after the other, in the order of the layer's paper."""
     return tuple((place,) for place in range(len(network.cores)))
 
 
 def dense(network: Network, rows: int = 1) -> Groups:
-    """All cores at once: the weight is materialised."""
+    """Merge all cores, which builds W, and multiply by it."""
     return (tuple(range(len(network.cores))),)
 
 
 def optimal(network: Network, rows: int) -> Groups:
-    """The order with the fewest FLOPs, found by opt_einsum; the paper's where that is cheaper."""
+    """Return the order with the fewest FLOPs that opt_einsum finds, or the paper's if cheaper."""
     cores = [core.indices for core in network.cores]
     inputs = [(ROWS, *network.in_indices), *cores]
     sizes = {ROWS: rows, **network.sizes}
@@ -48,14 +53,18 @@ def optimal(network: Network, rows: int) -> Groups:
 
 
 def sequential(network: Network, rows: int) -> Groups:
-    """The input's modes one at a time, from the last; other cores where they are cheapest."""
+    """Contract the input's modes one at a time, from the last.
+
+    Cores without an input mode are put where they cost the fewest FLOPs.
+    """
     return _cheapest(_orders(network, [(unit,) for unit in _units(network)]), network, rows)
 
 
 def halves(network: Network, rows: int) -> Groups:
-    """The input's modes in two runs, the later first, at the cheapest split.
+    """Contract the input's modes in two merged runs, the later modes first, at the cheapest split.
 
-    Cores without an input mode are merged into one of them; a ring's output cores join last.
+    Cores without an input mode are put where they cost the fewest FLOPs: merged into a run or as
+    a group of their own.
     """
     units = _units(network)
     splits = [[units[:k], units[k:]] for k in range(1, len(units))] or [[units]]
@@ -66,7 +75,11 @@ def halves(network: Network, rows: int) -> Groups:
 
 @functools.lru_cache(maxsize=4096)
 def candidates(network: Network) -> tuple[Groups, ...]:
-    """Every grouping worth costing: runs of neighbouring modes from either end, and the rest."""
+    """Return every order whose cost is worth predicting.
+
+    These are `dense`, `paper`, and every cut of the input modes into a few runs of neighbours,
+    contracted from the last mode or from the first, with the other cores in every sensible place.
+    """
     found = [dense(network), paper(network)]
     for runs in _compositions(_units(network)):
         found += _orders(network, runs)
@@ -75,13 +88,13 @@ def candidates(network: Network) -> tuple[Groups, ...]:
 
 
 def _units(network: Network) -> list[Group]:
-    """The cores that carry an input mode, the last mode first; a core with several comes once."""
+    """Return each core that carries an input mode as a group, the core of the last mode first."""
     places = {label: place for place, core in enumerate(network.cores) for label in core.indices}
     return [(place,) for place in dict.fromkeys(places[i] for i in reversed(network.in_indices))]
 
 
 def _compositions(units: Sequence[Group]) -> Iterator[list[Sequence[Group]]]:
-    """Every cut of `units` into a few runs, and the cut into single units."""
+    """Yield every cut of `units` into a few runs of neighbours, and the cut into single units."""
     places = range(1, len(units))
     most = _MOST_RUNS if len(units) <= _MANY_MODES else _MOST_OF_MANY
     counts = {*range(min(most, len(units))), len(units) - 1}
@@ -92,14 +105,19 @@ def _compositions(units: Sequence[Group]) -> Iterator[list[Sequence[Group]]]:
 
 
 def _orders(network: Network, runs: Sequence[Sequence[Group]]) -> list[Groups]:
-    """The runs as groups, with the cores that carry no input mode put in every sensible way."""
+    """Return the orders that contract `runs` one after the other and each other core somewhere.
+
+    Cores with neither input nor output modes (a Tucker core) join one run or form a group after
+    any run. Cores with output modes alone (a ring's) come last, merged or one by one, or join the
+    last run.
+    """
     groups = [tuple(sorted(core for unit in run for core in unit)) for run in runs]
     used = {core for group in groups for core in group}
     rest = [place for place in range(len(network.cores)) if place not in used]
-    makes = [set(network.cores[place].indices) & set(network.out_indices) for place in rest]
+    outputs = [set(network.cores[place].indices) & set(network.out_indices) for place in rest]
     if not rest:
         return [tuple(groups)]
-    if all(makes):
+    if all(outputs):
         singles = [(place,) for place in rest]
         return [
             (*groups, tuple(rest)),
@@ -115,8 +133,8 @@ def _orders(network: Network, runs: Sequence[Sequence[Group]]) -> list[Groups]:
     return [*joined, *alone]
 
 
-def _cheapest(found: Iterable[Groups], network: Network, rows: int) -> Groups:
-    return min(dict.fromkeys(found), key=lambda groups: contraction(network, groups).flops(rows))
+def _cheapest(orders: Iterable[Groups], network: Network, rows: int) -> Groups:
+    return min(dict.fromkeys(orders), key=lambda groups: contraction(network, groups).flops(rows))
 
 
 NAMED: dict[str, Callable[[Network, int], Groups]] = {

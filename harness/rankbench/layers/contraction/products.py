@@ -1,10 +1,11 @@
-"""A network of stacked tensors, contracted by batched matrix products whose gradients are too.
+"""Contract a network of stacked tensors by batched matrix products, forward and backward.
 
-On a stack of small cores torch.einsum and its many autograd nodes cost more than the arithmetic.
-Here a step is one product and what moves its operands into place, and a network is one node.
+For a stack of small cores the overhead of `torch.einsum` and its many autograd nodes exceeds the
+arithmetic. Here a step is one `torch.bmm` of permuted operands, and the whole network is one
+autograd node.
 
-Letters: k replicates, b kept indices of both operands, l those of the left one alone, r those of
-the right one alone, s indices that are summed over.
+Letters: k replicates, b indices of both operands that are kept, s indices of both that are summed
+over, l indices of the left operand alone, r indices of the right operand alone.
 """
 
 from __future__ import annotations
@@ -27,17 +28,28 @@ Matrices = Float[Tensor, "kb m n"]
 
 @dataclass(frozen=True)
 class Unfolding:
-    """How a tensor becomes a stack of matrices: its axes in another order, then merged."""
+    """How a tensor becomes a stack of matrices: its axes are permuted, then merged."""
 
     axes: tuple[int, ...]
-    sizes: tuple[int, ...]  # of the axes in their new order, without the replicates
+    """The permutation of all axes, the replicates first."""
+    sizes: tuple[int, ...]
+    """Sizes of the axes in their new order, without the replicates."""
     matrix: tuple[int, int]
+    """Rows and columns of each matrix."""
 
     @staticmethod
     def of(
         indices: Indices, kept: Indices, rows: Indices, columns: Indices, sizes: Mapping[str, int]
     ) -> Unfolding:
-        """From a tensor of `indices`, the replicates in front, to matrices for each of `kept`."""
+        """Return the unfolding of a tensor (k, *indices) to one matrix for each value of `kept`.
+
+        Args:
+            indices: Indices of the tensor, without the replicates.
+            kept: Indices that number the matrices.
+            rows: Indices that are merged into a matrix's rows.
+            columns: Indices that are merged into its columns.
+            sizes: Size of every index.
+        """
         moved = (*kept, *rows, *columns)
         return Unfolding(
             axes=(0, *(1 + indices.index(label) for label in moved)),
@@ -46,34 +58,43 @@ class Unfolding:
         )
 
     def place(self, tensor: Tensor) -> Matrices:
-        """The matrices of `tensor`, a view where its strides allow."""
+        """Return the matrices of `tensor`: a view if its strides allow, else a copy."""
         return tensor.permute(self.axes).reshape(-1, *self.matrix)
 
     def restore(self, matrices: Matrices) -> Tensor:
-        """The tensor of `matrices`, a view."""
+        """Return the tensor that has these `matrices`, as a view of them."""
         back = [self.axes.index(axis) for axis in range(len(self.axes))]
         return matrices.view(-1, *self.sizes).permute(back)
 
 
 @dataclass(frozen=True)
 class BatchedProduct:
-    """One step: the tensors at two places leave the list, their product joins it at the end."""
+    """One step: two tensors are removed from a list, and their product is appended to it."""
 
     places: tuple[int, int]
-    left: Unfolding  # matrices (l, s)
-    right: Unfolding  # matrices (s, r)
-    result: Unfolding  # matrices (l, r)
+    """Positions of the left and the right operand in the list."""
+    left: Unfolding
+    """The left operand as matrices (l, s)."""
+    right: Unfolding
+    """The right operand as matrices (s, r)."""
+    result: Unfolding
+    """The product as matrices (l, r)."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """The products of a path, and how the axes of the last one become those of the output."""
+    """The products that contract a list of stacked tensors to one."""
 
     products: tuple[BatchedProduct, ...]
+    """The steps, in order."""
     output: Unfolding
+    """The permutation from the axes of the last product to those of the output."""
 
     def run(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Contract `tensors` (k, ..), differentiable once; the result is a strided view."""
+        """Contract `tensors` (k, ..). The result may be a strided view.
+
+        It is differentiable once: second derivatives raise RuntimeError.
+        """
         return _Run.apply(self, *tensors)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -107,20 +128,25 @@ class _Run(torch.autograd.Function):
                 step.left.restore(torch.bmm(gradient, right.mT)),
                 step.right.restore(torch.bmm(left.mT, gradient)),
             )
-            for place, found in sorted(
-                zip(step.places, pair, strict=True), key=lambda item: item[0]
-            ):
-                live.insert(place, found)
+            by_place = sorted(zip(step.places, pair, strict=True), key=lambda item: item[0])
+            for place, operand_gradient in by_place:
+                live.insert(place, operand_gradient)
         return (None, *live)
 
 
 def network_of(
     inputs: Sequence[Indices], output: Indices, sizes: Mapping[str, int], path: Path
 ) -> Network:
-    """The products of `path`, a pair of tensors at a time.
+    """Return the products that follow a contraction path.
 
-    The left operand holds the earlier index of the output, and results keep the output's order,
-    so that what is large is moved in long runs.
+    The left operand of a step is the one with the earlier index of the output, and a result has
+    its indices in the output's order. Permutations then move long contiguous runs.
+
+    Args:
+        inputs: Indices of each tensor, without the replicates.
+        output: Indices of the result, without the replicates.
+        sizes: Size of every index.
+        path: The contraction path.
     """
     rank = {label: place for place, label in enumerate(output)}
     live, products = list(inputs), []

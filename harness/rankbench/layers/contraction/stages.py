@@ -1,7 +1,8 @@
-"""How a layer is applied: groups of its cores, each merged, join the input one after the other.
+"""Describe how a layer is applied: merged groups of cores are contracted with the input in turn.
 
-Every pairwise order of a network is of this form: what meets the input is either a core or a
-tensor made of cores alone. A merged group depends on the weights only, never on the batch.
+Every pairwise order of contraction has this form, because the input is always contracted with a
+core or with a tensor made of cores alone. A merged group depends on the weights alone, not on the
+batch.
 """
 
 from __future__ import annotations
@@ -13,91 +14,102 @@ from dataclasses import dataclass
 from rankbench.layers.contraction.einsum import Plan, elements, plan_merge
 from rankbench.layers.network import Indices, Network
 
-ROWS = "b"  # the label of the rows of a batch
-Group = tuple[int, ...]  # places in network.cores
+ROWS = "b"  # The index label of the rows of a batch.
+Group = tuple[int, ...]  # Positions in network.cores.
 Groups = tuple[Group, ...]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a forward pass: FLOPs (2 per multiply-add), elements of its largest result."""
+    """The cost of a forward pass."""
 
     flops: int
+    """FLOPs, merging of the cores included; a multiply-add is 2."""
     largest_intermediate: int
+    """Elements of the largest tensor made on the way, the output included."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The running tensor T meets a merged group W: U[kept, free, made] = sum_summed T W.
+    """One contraction of the running tensor T with a merged group W.
 
-    `kept`: indices of both that are needed later; `summed`: of both that are not; `free`: of T
-    alone, the rows among them; `made`: of W alone. T has kept + free + summed in any order.
+    U[kept, free, made] = sum_summed T[kept, free, summed] W[kept, summed, made]. T may have its
+    indices in any order.
     """
 
     group: Group
+    """The cores that are merged to W."""
     kept: Indices
+    """Indices of both T and W that a later stage or the output needs."""
     free: Indices
+    """Indices of T alone, the rows of the batch among them."""
     summed: Indices
+    """Indices of both T and W that are summed over."""
     made: Indices
+    """Indices of W alone, which the stage adds to the running tensor."""
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """A layer's stages, for any number of rows; the last one leaves (b, j1, ..)."""
+    """The stages that apply a layer to any number of rows; the last one leaves (b, j1, ..)."""
 
     network: Network
+    """The layer's network."""
     groups: Groups
+    """The cores of each stage; every core is in exactly one group."""
     stages: tuple[Stage, ...]
+    """The stages, in order."""
 
     def describe(self) -> str:
-        """The groups as text, such as "A3+A4+G A1+A2"."""
+        """Return the groups as text, such as "A3+A4+G A1+A2"."""
         names = [core.name for core in self.network.cores]
         return " ".join("+".join(names[place] for place in group) for group in self.groups)
 
     def merges(self) -> tuple[Plan, ...]:
-        """The plan of each group's merging, with indices in the order of the cores."""
+        """Plan the merging of each group to a tensor with indices (kept, summed, made)."""
         return tuple(
             plan_merge(self.network, s.group, s.kept + s.summed + s.made) for s in self.stages
         )
 
     def cost(self, rows: int) -> Cost:
-        """Cost of a forward pass over `rows` rows."""
+        """Return the cost of a forward pass over `rows` rows."""
         return Cost(self.flops(rows), self.largest_intermediate(rows))
 
     def flops(self, rows: int) -> int:
-        """FLOPs of a forward pass, merging included: 2 per multiply-add."""
+        """Count the FLOPs of a forward pass, merging included; a multiply-add is 2."""
         return sum(self.stage_flops(rows)) + sum(plan.flops for plan in self.merges())
 
     def backward_flops(self, rows: int) -> int:
-        """FLOPs of the gradients of all cores, intermediates at hand: 2 per multiply-add.
+        """Count the FLOPs of the gradients of all cores, given the forward pass's intermediates.
 
-        Two products a stage, one for the first: the input has no gradient.
+        A stage has two products, one for each of its operands. The first stage has one, because
+        the input needs no gradient.
         """
         first, *others = self.stage_flops(rows)
         return first + 2 * (sum(others) + sum(plan.flops for plan in self.merges()))
 
     def stage_flops(self, rows: int) -> tuple[int, ...]:
-        """FLOPs of each stage, without merging."""
+        """Count the FLOPs of each stage, without merging."""
         sizes = {**self.network.sizes, ROWS: rows}
         return tuple(2 * elements(s.kept + s.free + s.summed + s.made, sizes) for s in self.stages)
 
     def intermediates(self, rows: int) -> tuple[int, ...]:
-        """Elements of what each stage leaves, the last one the output."""
+        """Count the elements of each stage's result; the last one is the output."""
         sizes = {**self.network.sizes, ROWS: rows}
         return tuple(elements(s.kept + s.free + s.made, sizes) for s in self.stages)
 
     def merged(self) -> tuple[int, ...]:
-        """Elements of each merged group."""
+        """Count the elements of each merged group."""
         sizes = self.network.sizes
         return tuple(elements(s.kept + s.summed + s.made, sizes) for s in self.stages)
 
     def largest_intermediate(self, rows: int) -> int:
-        """Elements of the largest tensor made on the way, merged groups and output included."""
+        """Count the elements of the largest tensor made, merged groups and output included."""
         merging = (plan.largest_intermediate for plan in self.merges())
         return max(*self.intermediates(rows), *merging)
 
     def largest_gradient(self, rows: int) -> int:
-        """Elements of the largest gradient: of a core, a merged group, or what a stage leaves."""
+        """Count the elements of the largest gradient: of a core, a merged group or a result."""
         sizes = self.network.sizes
         cores = (elements(core.indices, sizes) for core in self.network.cores)
         return max(self.largest_intermediate(rows), *self.merged(), *cores)
@@ -105,7 +117,12 @@ class Contraction:
 
 @functools.lru_cache(maxsize=65536)
 def contraction(network: Network, groups: Groups) -> Contraction:
-    """The contraction in which `groups`, which hold every core once, join the input in order."""
+    """Return the contraction of the input with `groups` in order.
+
+    Args:
+        network: The layer's network.
+        groups: The groups of cores; every core must be in exactly one.
+    """
     cores = network.cores
     running: Indices = (ROWS, *network.in_indices)
     output = {ROWS, *network.out_indices}

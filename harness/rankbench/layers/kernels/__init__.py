@@ -1,1 +1,1 @@
-"""What executes a contraction: torch, or C compiled for this machine."""
+"""Execute a contraction: with torch, or with C compiled for this machine."""

@@ -1,6 +1,7 @@
-"""The native library: C compiled once by the machine's own compiler, kept in the user's cache.
+"""Compile the native library with the machine's C compiler and cache it for the user.
 
-kernel.c contracts, lstm.c recurs. Without a compiler, or where compiling fails, torch runs.
+The library holds kernel.c (contractions) and lstm.c (the LSTM's recurrence). If there is no
+compiler, or if compilation fails, torch is used instead.
 """
 
 from __future__ import annotations
@@ -22,31 +23,43 @@ from rankbench.common.cache_dir import cache_folder
 _FOLDER = Path(__file__).parent
 _SOURCES = (_FOLDER / "kernel.c", _FOLDER.parents[1] / "cells" / "lstm.c")
 _HEADERS = tuple(_FOLDER / name for name in ("tiles.h", "scatter.h"))
-# A comparison may raise a flag that nobody reads: without it a loop with one is not vectorised.
+# -fno-trapping-math lets the compiler vectorise loops with comparisons; nothing here reads
+# floating-point exception flags.
 _FLAGS = ("-O3", "-march=native", "-fno-trapping-math", "-std=gnu11", "-shared", "-fPIC")
 _TIMEOUT_S = 120.0
-_REAL = {"float32": "float", "float64": "double", "bfloat16": "float"}  # what each is computed in
+_REAL = {"float32": "float", "float64": "double", "bfloat16": "float"}  # dtype -> type in C
 
 
 def unavailable(dtype: str) -> str | None:
-    """Why there is no native library for `dtype` here, None where there is one."""
-    found = _library(dtype)
-    return found if isinstance(found, str) else None
+    """Return why there is no native library for `dtype` on this machine, or None if there is."""
+    loaded = _library(dtype)
+    return loaded if isinstance(loaded, str) else None
 
 
 def library(dtype: str) -> ctypes.CDLL:
-    """The library that computes `dtype`: bfloat16 in float32.
+    """Return the native library for `dtype`, compiled at the first call on a machine.
 
-    Raises ValueError where there is none, with the reason.
+    Args:
+        dtype: `float32`, `float64` or `bfloat16`, which is computed in float32.
+
+    Raises:
+        ValueError: If there is no library; the error gives the reason.
     """
-    found = _library(dtype)
-    if isinstance(found, str):
-        raise ValueError(f"the native kernel cannot be used: {found}; choose kernel auto or torch")
-    return found
+    loaded = _library(dtype)
+    if isinstance(loaded, str):
+        raise ValueError(f"the native kernel cannot be used: {loaded}; choose kernel auto or torch")
+    return loaded
 
 
 def parallel_for(count: int, threads: int, work: Callable[[int, int, int], None]) -> None:
-    """Call work(first, end, share) for shares of 0 .. count - 1, one a thread."""
+    """Divide 0 .. count - 1 into one range for each thread, and process the ranges in parallel.
+
+    Args:
+        count: Number of items.
+        threads: Number of threads; at most one for each item is used.
+        work: Called as work(first, end, share) for items first .. end - 1, where `share` counts
+            the ranges from 0. It must release the interpreter's lock to run in parallel.
+    """
     threads = max(1, min(threads, count))
     if threads == 1:
         work(0, count, 0)
@@ -54,8 +67,8 @@ def parallel_for(count: int, threads: int, work: Callable[[int, int, int], None]
     bounds = [count * t // threads for t in range(threads + 1)]
     shares = zip(bounds, bounds[1:], range(threads), strict=False)
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *share) for share in shares]:
-            done.result()
+        for future in [pool.submit(work, *share) for share in shares]:
+            future.result()
 
 
 @functools.cache
@@ -68,14 +81,14 @@ def _library(dtype: str) -> ctypes.CDLL | str:
     if compiler is None:
         return "no C compiler (cc, gcc or $CC) was found"
     try:
-        return ctypes.CDLL(str(_built(compiler, _REAL[dtype])))
+        return ctypes.CDLL(str(_compile(compiler, _REAL[dtype])))
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         return f"{compiler} did not compile it: {detail.strip().splitlines()[0]}"
 
 
-def _built(compiler: str, real: str) -> Path:
-    """The shared library, compiled where these sources, compiler and CPU have none yet."""
+def _compile(compiler: str, real: str) -> Path:
+    """Compile the shared library unless it is cached for these sources, compiler and CPU."""
     version = _output(compiler, "--version").splitlines()[0]
     texts = (source.read_text() for source in (*_SOURCES, *_HEADERS))
     identity = (*texts, version, str(_FLAGS), real, _cpu())
@@ -97,8 +110,8 @@ def _output(*command: str) -> str:
 
 
 def _cpu() -> str:
-    """What -march=native looks at: a home folder may be shared by different machines."""
+    """Describe the CPU that -march=native compiles for; machines may share the cache folder."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
-    return "\n".join([platform.machine(), platform.processor(), *told[:2]])
+    model = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+    return "\n".join([platform.machine(), platform.processor(), *model[:2]])

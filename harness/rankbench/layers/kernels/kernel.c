@@ -1,24 +1,25 @@
-/* Contract rows of a batch with a chain of small weights, each row from first to last while it is
- * in cache, and the gradients of those weights. Nothing is permuted: offset tables say where the
- * operands lie. */
+/* Contract the rows of a batch with a chain of small weights, and compute the gradients of the
+ * weights and of the rows. Each row goes through all stages while it is in the cache. No tensor is
+ * permuted: tables of offsets, made by lowering.py, give the place of every operand. */
 #include "scatter.h"
 #include "tiles.h"
 
-#define BLOCK (BYTES == 64 ? 16 : 12) /* tiles of 8 rows, or of 6 */
-#define MOST 32
-#define LINE (64 / (long)sizeof(real)) /* of a cache */
-#define LONG 512                       /* neighbours that a processor reads ahead by itself */
+#define BLOCK (BYTES == 64 ? 16 : 12)  /* rows of a block: two tiles of 8 rows, or of 6 */
+#define MOST 32                        /* stages of a program */
+#define LINE (64 / (long)sizeof(real)) /* reals in a cache line */
+#define LONG 512                       /* reals in a run that the processor prefetches by itself */
 
 /* A stage maps T[h][f][k] to U[h][f][m] = sum_k T[h][f][k] W[h][k][m]. T is read at
- * ho[h] + fo[f] + ko[k]; ko comes in runs of `run` neighbours. */
+ * ho[h] + fo[f] + ko[k]; ko consists of runs of `run` neighbours. Wt is W with k and m swapped. */
 typedef struct {
     long H, F, K, M, run;
     const int32_t *ho, *fo, *ko;
     const real *W, *Wt;
 } Stage;
 
-/* Stages before `split` run tile after tile; tile t of a row begins at to[t]. `narrow`: the input
- * is bfloat16, in place of reals. */
+/* A chain of stages. The first `split` stages run tile by tile, the others once for a row. Tile t
+ * of a row begins at to[t]. Number i of the output is at uo[i] of the last result and goes to
+ * yo[i]. `narrow`: the input is bfloat16 and not reals. */
 typedef struct {
     long stages, split, tiles, in_size, out_size, widest, narrow; /* widest: the largest K or M */
     const int32_t *to, *uo, *yo, *count;                          /* count: 0, 1, .. widest - 1 */
@@ -32,8 +33,9 @@ static void stage_forward(const Stage *s, const real *T, real *U)
                 U + h * s->F * s->M, s->M, 0);
 }
 
-/* stage_forward of the first stage, whose T comes from memory: parts of it, each after a part of
- * the next tile, which is `size` reals on, has been called into the second-level cache. */
+/* Like stage_forward, for the first stage, whose T comes from memory. The work is divided into
+ * parts; before each part, a share of the next tile, `size` reals further, is prefetched into the
+ * second-level cache. */
 static void first_forward(const Stage *s, const real *T, real *U, long size)
 {
     const long share = size / (s->H * ((s->F + BLOCK - 1) / BLOCK));
@@ -55,7 +57,7 @@ static void stage_weight(const Stage *s, const real *T, const real *g, real *dW)
                 dW + h * s->K * s->M, s->M, 1);
 }
 
-/* dT[h][f][k] = sum_m g[h][f][m] W[h][k][m]; `part` has room for BLOCK * K reals. */
+/* dT[h][f][k] = sum_m g[h][f][m] W[h][k][m]. `part` must hold BLOCK * K reals. */
 static void stage_input(const Stage *s, const int32_t *count, const real *g, real *part, real *dT)
 {
     int32_t fo[BLOCK];
@@ -71,7 +73,7 @@ static void stage_input(const Stage *s, const int32_t *count, const real *g, rea
 
 static long tile_size(const Program *p) { return p->in_size / p->tiles; }
 
-/* Tile t of a row of the input, made reals in `room` where it is narrow. */
+/* Return tile t of a row of the input. A narrow input is converted to reals in `room`. */
 static const real *tile_of(const Program *p, const void *x, long row, long t, real *room)
 {
     const long at = row * p->in_size + p->to[t], size = tile_size(p);
@@ -90,7 +92,8 @@ static long output_size(const Program *p, long s)
     return s == p->split - 1 ? one * p->tiles : one;
 }
 
-/* U[s] and g[s]: the result of stage s and its gradient, in `scratch`; what is left of it. */
+/* Divide `scratch` into U[s], the result of each stage s, and g[s], its gradient. Return the rest
+ * of the scratch memory. */
 static real *divide(const Program *p, real *scratch, real **U, real **g)
 {
     for (long s = 0; s < p->stages; s++) {
@@ -102,7 +105,7 @@ static real *divide(const Program *p, real *scratch, real **U, real **g)
     return scratch;
 }
 
-/* Reals of scratch that a call needs. */
+/* Return how many reals of scratch memory `forward` and `backward` need. */
 long scratch_size(const Program *p)
 {
     long size = BLOCK * p->widest + (p->narrow ? tile_size(p) : 0);
@@ -110,7 +113,7 @@ long scratch_size(const Program *p)
     return size;
 }
 
-/* Stage s of one tile, as long as it is before the tiles are joined. */
+/* Run stage s on one tile; s is one of the stages that run tile by tile. */
 static void tile_forward(const Program *p, long s, const real *T, real *U)
 {
     if (s == 0 && p->stage->run < LONG && !p->narrow)
@@ -130,7 +133,8 @@ static void tiles_forward(const Program *p, const void *x, long row, real **U, r
     }
 }
 
-/* y = W x for rows first .. end - 1; `kept`, if not null, takes what `backward` need not redo. */
+/* Compute y = W x for rows first .. end - 1. `kept`, if not null, receives the joined results of
+ * the tiles, which `backward` would otherwise compute again. */
 void forward(const Program *p, const void *x, real *y, real *kept, long first, long end,
              real *scratch)
 {
@@ -145,8 +149,9 @@ void forward(const Program *p, const void *x, real *y, real *kept, long first, l
     }
 }
 
-/* dW[s] += the gradient of the weight of stage s, from rows first .. end - 1 of gy; dx, if not
- * null, takes that of x. */
+/* Add the gradient of the weight of each stage s, summed over rows first .. end - 1, to dW[s].
+ * Given are x, the gradient gy of y, and `kept` as `forward` left it, or null. dx, if not null,
+ * receives the gradient of x. */
 void backward(const Program *p, const void *x, const real *gy, const real *kept, long first,
               long end, real *scratch, real **dW, real *dx)
 {

@@ -1,7 +1,7 @@
-"""Contractions as matrix products of torch: which dimensions go where, and when one is copied.
+"""Lay out the stages of a contraction as matrix products of torch that seldom copy large tensors.
 
-A stage is `right`, U = T W with T as (kept, free, summed), or `left`, U = W T with T as
-(outer, summed, inner). A layout is chosen so that large tensors are seldom permuted.
+A stage is either a `right` product, U = T W with T as (kept, free, summed), or a `left` product,
+U = W T with T as (outer, summed, inner).
 """
 
 from __future__ import annotations
@@ -17,28 +17,33 @@ from rankbench.layers.contraction.stages import ROWS, Contraction, Stage
 from rankbench.layers.kernels.target import Target
 from rankbench.layers.network import Indices
 
-_BEAM = 4
+_BEAM = 4  # The partial layouts that the search keeps after each stage.
 
 
 @dataclass(frozen=True)
 class StageProduct:
-    """One stage as a product: how T is arranged, W's order of indices, and U's.
-
-    `parts`: T's indices in three blocks, (kept, free, summed) of a right product or (outer,
-    summed, inner) of a left one. W: kept + summed + made if right and batched, else made +
-    summed. `copies`: whether T must be permuted in memory.
-    """
+    """One stage as a matrix product U = T W or U = W T."""
 
     stage: Stage
+    """The stage."""
     side: str
+    """`right` for U = T W, `left` for U = W T."""
     parts: tuple[Indices, Indices, Indices]
+    """T's indices in three blocks: (kept, free, summed) for `right`, (outer, summed, inner) for
+    `left`."""
     weight: Indices
+    """W's indices in order: kept + summed + made for a `right` product with kept indices (a
+    batched product), else made + summed."""
     after: Indices
+    """U's indices in order."""
     copies: bool
+    """Whether T must be permuted in memory."""
 
 
 @dataclass(order=True)
 class _State:
+    """A partial layout in the search; states compare by their time."""
+
     seconds: float
     products: tuple[StageProduct, ...] = field(compare=False)
     order: Indices = field(compare=False)
@@ -46,7 +51,13 @@ class _State:
 
 @functools.lru_cache(maxsize=4096)
 def layout(contraction: Contraction, rows: int, target: Target) -> tuple[StageProduct, ...]:
-    """The products of every stage, arranged for the least estimated time."""
+    """Return the product of every stage, laid out for the shortest predicted time.
+
+    Args:
+        contraction: The stages.
+        rows: Number of rows of the input.
+        target: Device, dtype and number of threads.
+    """
     network = contraction.network
     sizes = {**network.sizes, ROWS: rows}
     states = [_State(0.0, (), (ROWS, *network.in_indices))]
@@ -54,11 +65,12 @@ def layout(contraction: Contraction, rows: int, target: Target) -> tuple[StagePr
     for place, stage in enumerate(contraction.stages):
         last = place + 1 == len(contraction.stages)
         following = None if last else contraction.stages[place + 1]
+        final_order = output if last else None
         grown = [
             _State(state.seconds + seconds, (*state.products, product), product.after)
             for state in states
             for product in _products(stage, state.order, following, output, sizes)
-            for seconds in [product_seconds(product, sizes, target, last and output)]
+            for seconds in [product_seconds(product, sizes, target, final_order)]
         ]
         best: dict[Indices, _State] = {}
         for state in sorted(grown):
@@ -93,7 +105,10 @@ def _products(
 def _left(
     order: Indices, free: Indices, summed: Indices
 ) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """T as (outer, summed, inner) where that needs no copy: summed in the middle, or at the end."""
+    """Yield T as (outer, summed, inner) if its summed indices are neighbours in the middle or last.
+
+    In the middle, T needs no copy.
+    """
     places = [order.index(label) for label in summed]
     first, end = min(places), max(places) + 1
     if end - first == len(summed):
@@ -105,21 +120,24 @@ def _left(
 
 
 def _orders_of_made(stage: Stage, following: Stage | None, output: Indices) -> Iterable[Indices]:
-    """Sensible orders of W's own indices: the next stage's kept and summed ones lie together."""
+    """Return the orders of W's own indices that keep those of one role in the next stage together.
+
+    After the last stage there is one order, the output's.
+    """
     if following is None:
         return [tuple(label for label in output if label in stage.made)]
     blocks = [
         tuple(label for label in stage.made if label in part)
         for part in (following.kept, following.free, following.summed)
     ]
-    some = [block for block in blocks if block]
-    return [tuple(itertools.chain(*blocks)) for blocks in itertools.permutations(some)]
+    filled = [block for block in blocks if block]
+    return [tuple(itertools.chain(*order)) for order in itertools.permutations(filled)]
 
 
 def _viewable(
     parts: tuple[Indices, Indices, Indices], order: Indices, sizes: Mapping[str, int]
 ) -> bool:
-    """Whether a contiguous tensor is a batch of matrices in these parts without a copy."""
+    """Return whether a contiguous tensor can be viewed as a batch of matrices in these parts."""
     strides, step = {}, 1
     for label in reversed(order):
         strides[label] = step
@@ -135,9 +153,19 @@ def _viewable(
 
 
 def product_seconds(
-    product: StageProduct, sizes: Mapping[str, int], target: Target, output: Indices | bool = False
+    product: StageProduct,
+    sizes: Mapping[str, int],
+    target: Target,
+    output: Indices | None = None,
 ) -> float:
-    """Estimated seconds of one forward of `product`; `output` is the order it must end in."""
+    """Predict the seconds of a product in the forward pass.
+
+    Args:
+        product: The product.
+        sizes: Size of every index, the rows included.
+        target: Device, dtype and number of threads.
+        output: The order to which the result is permuted, for the last product; None for others.
+    """
     speed, stage = target.speed, product.stage
     made = elements(stage.made, sizes)
     one, two, three = (elements(part, sizes) for part in product.parts)

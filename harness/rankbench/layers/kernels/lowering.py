@@ -1,7 +1,8 @@
-"""How the native kernel walks a contraction: its stages lowered to tables of offsets.
+"""Lower a contraction to the tables of offsets that the native kernel reads.
 
-Per row, T is kept in the order kept, free, made of the stage that left it, row-major, `made`
-padded to whole vectors. A stage reads T at ho[h] + fo[f] + ko[k], so nothing is ever permuted.
+A stage leaves its result U for one row in the order kept, free, made, row-major, with `made` padded
+to whole vectors. The next stage reads it as T at ho[h] + fo[f] + ko[k], so that no tensor is ever
+permuted. Letters: h, f, k, m are the sizes of a stage's kept, free, summed and made indices.
 """
 
 from __future__ import annotations
@@ -19,52 +20,63 @@ from rankbench.layers.contraction.stages import Contraction, Stage
 from rankbench.layers.network import Indices
 
 Offsets = NDArray[np.int32]
-TILE = 40 << 10  # numbers that a tile's tensors may take: they stay in a second-level cache
-KEEP = 2.0  # numbers kept for the backward pass, at most this many times the input's
-KEEPING = 44  # FLOPs that take as long as writing a number to memory and reading it back
+TILE = 40 << 10  # Numbers in the tensors of a tile, so that they stay in the second-level cache.
+KEEP = 2.0  # Numbers kept for the backward pass, as a multiple of the input's at most.
+KEEPING = 44  # FLOPs that take as long as writing a number to memory and reading it again.
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """One stage: sizes, offsets into T (ho, fo, ko), W's order, and `made` padded to `width`."""
+    """One stage as the native kernel runs it."""
 
     sizes: tuple[int, int, int, int]
+    """Numbers of values of the kept, free, summed and made indices: (h, f, k, m)."""
     offsets: tuple[Offsets, Offsets, Offsets]
+    """Offsets into T of every value of the kept, free and summed indices: (ho, fo, ko)."""
     run: int
+    """Length of the runs of consecutive offsets in ko."""
     weight: Indices
+    """W's indices in order: kept, summed, made."""
     width: int
+    """m, padded to whole vectors."""
 
     @property
     def result(self) -> int:
-        """Numbers that the stage leaves of one tile or row."""
+        """Numbers in the stage's result for one tile or row."""
         h, f, _, _ = self.sizes
         return h * f * self.width
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """All stages; those before `split` run once for each tile, which begins at `tiles`.
+    """All stages of a contraction as the native kernel runs them.
 
-    The output is read at `uo` of the last result and written at `yo`. `keep`: whether the result
-    of stage split - 1 is kept for the backward pass, in place of being made again.
+    The input of a row is divided into tiles that fit into the cache. The first stages run tile by
+    tile; their results are joined, and the other stages run once for a row.
     """
 
     stages: tuple[Lowered, ...]
+    """The stages, in order."""
     split: int
+    """Number of stages that run tile by tile."""
     tiles: Offsets
+    """Offset into the row of the input at which each tile begins."""
     uo: Offsets
+    """Offset into the last stage's result of each number of the output."""
     yo: Offsets
+    """Offset into the row of the output of the same number."""
     keep: bool
+    """Whether the joined result of the tiles is kept for the backward pass, not computed again."""
 
     @property
     def joined(self) -> int:
-        """Numbers of one row that stage split - 1 leaves, over all tiles."""
+        """Numbers in the joined result of all tiles of one row."""
         return len(self.tiles) * self.stages[self.split - 1].result
 
 
 @functools.lru_cache(maxsize=1024)
 def lower(contraction: Contraction) -> Chain:
-    """Offsets and tiles of every stage, for any number of rows."""
+    """Return the tables of a contraction, which serve any number of rows."""
     network, stages = contraction.network, contraction.stages
     sizes = network.sizes
     count, split = _tiling(contraction)
@@ -92,7 +104,7 @@ def lower(contraction: Contraction) -> Chain:
 def _lower_stage(
     stage: Stage, free: Indices, made: Indices, strides: Mapping[str, int], sizes: Mapping[str, int]
 ) -> tuple[Lowered, dict[str, int]]:
-    """A stage that reads T at `strides`, and the strides of what it leaves."""
+    """Return the stage that reads T at `strides`, and the strides of its result."""
     largest_first = [
         sorted(part, key=lambda s: -strides[s]) for part in (stage.kept, free, stage.summed)
     ]
@@ -108,10 +120,11 @@ def _lower_stage(
 
 
 def _tiling(contraction: Contraction) -> tuple[int, int]:
-    """How many leading input modes are tiled, and before which stage the tiles are joined.
+    """Choose how many leading input modes number the tiles, and how many stages run tile by tile.
 
-    As few modes as keep a tile's tensors within TILE, joined after the stage whose result is the
-    best to keep for the backward pass: costly to make again, and small.
+    As few modes are tiled as keep the tensors of a tile within TILE. The tiles are joined after
+    the stage whose result is the best one to keep for the backward pass: small, and costly to
+    compute again.
     """
     network, stages = contraction.network, contraction.stages
     results, flops = contraction.intermediates(1), contraction.stage_flops(1)
@@ -133,7 +146,10 @@ def _tiling(contraction: Contraction) -> tuple[int, int]:
 
 
 def _order_of_made(stage: Stage, following: Stage | None, output: Indices) -> Indices:
-    """W's own indices: those that the next stage sums come last, so that it reads runs of them."""
+    """Order W's own indices so that the next stage's summed ones come last.
+
+    The next stage then reads runs of neighbours. After the last stage the order is the output's.
+    """
     if following is None:
         return tuple(label for label in output if label in stage.made)
     rank = dict.fromkeys(following.summed, 2) | dict.fromkeys(following.kept, 0)
@@ -145,7 +161,7 @@ def _row_major(order: Indices, sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _offsets(order: Indices, strides: Mapping[str, int], sizes: Mapping[str, int]) -> Offsets:
-    """Offsets of every combination of `order`'s indices, row-major."""
+    """Return the offset of every combination of the values of `order`'s indices, row-major."""
     total = np.zeros(1, dtype=np.int64)
     for label in order:
         total = (total[:, None] + np.arange(sizes[label]) * strides[label]).ravel()
@@ -153,6 +169,6 @@ def _offsets(order: Indices, strides: Mapping[str, int], sizes: Mapping[str, int
 
 
 def _run(offsets: Offsets) -> int:
-    """The longest run of neighbours that offsets come in, all runs being as long."""
+    """Return the largest length such that `offsets` consist of runs of so many neighbours."""
     breaks = np.flatnonzero(np.diff(offsets) != 1) + 1
     return math.gcd(len(offsets), *(int(b) for b in breaks))

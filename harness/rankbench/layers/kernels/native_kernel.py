@@ -1,4 +1,7 @@
-"""Apply a contraction with the native kernel, and its gradients; lowering.py says what it walks."""
+"""Apply a contraction, and compute its gradients, with the native kernel (kernel.c).
+
+lowering.py makes the tables of offsets that the kernel reads.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,18 @@ from rankbench.layers.kernels.native_types import NativeProgram, NativeStage, ke
 
 
 def apply_native(contraction: Contraction, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
-    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..), on the CPU.
+    """Compute W x for every row of x on the CPU.
 
-    Computed in the type of x, bfloat16 in float32: then only x, y and gradients are rounded.
+    The computation has the type of x; for bfloat16 it is float32, and only x, y and their
+    gradients are rounded.
+
+    Args:
+        contraction: The contraction.
+        x: The rows, (b, in_features).
+        cores: The cores, in the order of the network.
+
+    Returns:
+        The rows W x, (b, out_features).
     """
     chain = lower(contraction)
     numbers = torch.promote_types(x.dtype, torch.float32)
@@ -42,7 +54,7 @@ def _padded(weight: Tensor, step: Lowered) -> Tensor:
 
 
 class _Native(torch.autograd.Function):
-    """y = W x by the native kernel; all gradients."""
+    """Autograd function of the native kernel: y = W x, and the gradients of x and the weights."""
 
     @staticmethod
     def forward(ctx: Any, chain: Chain, x: Tensor, *weights: Tensor) -> Tensor:
@@ -70,9 +82,9 @@ class _Native(torch.autograd.Function):
         sums: list[list[Tensor]] = []
 
         def work(first: int, end: int, scratch: int) -> None:
-            own = [weight.new_zeros(weight.shape) for weight in weights]
-            sums.append(own)
-            pointers = (ctypes.c_void_p * len(own))(*(total.data_ptr() for total in own))
+            gradients = [weight.new_zeros(weight.shape) for weight in weights]
+            sums.append(gradients)
+            pointers = (ctypes.c_void_p * len(gradients))(*(g.data_ptr() for g in gradients))
             call.kernel.backward(
                 call.program, x.data_ptr(), gy.data_ptr(), _pointer(kept), first, end, scratch,
                 pointers, _pointer(gx),
@@ -80,14 +92,17 @@ class _Native(torch.autograd.Function):
 
         call.each(work)
         totals = sums[0]
-        for own in sums[1:]:
-            for total, more in zip(totals, own, strict=True):
-                total += more
+        for gradients in sums[1:]:
+            for total, gradient in zip(totals, gradients, strict=True):
+                total += gradient
         return None, None if gx is None else gx.to(x.dtype), *totals
 
 
 class _Call:
-    """A chain with its weights as the kernel's structures, and the rows shared among threads."""
+    """A chain and its weights as the structures that kernel.c takes, for calls over the rows of x.
+
+    It holds every array that the structures point to.
+    """
 
     def __init__(self, chain: Chain, weights: Sequence[Tensor], x: Tensor) -> None:
         self.kernel = kernel(str(x.dtype).removeprefix("torch."))
@@ -114,7 +129,10 @@ class _Call:
         )  # fmt: skip
 
     def each(self, work: Any) -> None:
-        """Call work(first, end, scratch) for shares of the rows, one a thread."""
+        """Divide the rows among threads and call work(first, end, scratch) in each.
+
+        `scratch` is the address of the thread's scratch memory.
+        """
         threads = max(1, min(torch.get_num_threads(), len(self.x)))
         scratch = self.weights[0].new_empty(threads, self.kernel.scratch_size(self.program))
 

@@ -1,4 +1,4 @@
-"""What kernel.c takes: its structures, and the types of its functions."""
+"""Declare the structures and function signatures of kernel.c for ctypes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rankbench.layers.kernels.compiler import library
 
 
 class NativeStage(ctypes.Structure):
-    """A stage as kernel.c sees it."""
+    """`Stage` of kernel.c."""
 
     _fields_ = (
         *((name, ctypes.c_long) for name in ("H", "F", "K", "M", "run")),
@@ -18,7 +18,7 @@ class NativeStage(ctypes.Structure):
 
 
 class NativeProgram(ctypes.Structure):
-    """A chain of stages as kernel.c sees it."""
+    """`Program` of kernel.c: a chain of stages."""
 
     _fields_ = (
         *(
@@ -32,18 +32,19 @@ class NativeProgram(ctypes.Structure):
 
 @functools.cache
 def kernel(dtype: str) -> ctypes.CDLL:
-    """The functions of kernel.c, compiled for `dtype`.
+    """Return the native library for `dtype` with the signatures of kernel.c's functions set.
 
-    Raises ValueError where there are none, with the reason.
+    Raises:
+        ValueError: If there is no library; the error gives the reason.
     """
-    found = library(dtype)
+    native = library(dtype)
     program, pointer, size = ctypes.POINTER(NativeProgram), ctypes.c_void_p, ctypes.c_long
-    found.scratch_size.argtypes = [program]
-    found.scratch_size.restype = size
-    found.forward.argtypes = [program, pointer, pointer, pointer, size, size, pointer]
-    found.forward.restype = None
-    found.backward.argtypes = [
+    native.scratch_size.argtypes = [program]
+    native.scratch_size.restype = size
+    native.forward.argtypes = [program, pointer, pointer, pointer, size, size, pointer]
+    native.forward.restype = None
+    native.backward.argtypes = [
         program, pointer, pointer, pointer, size, size, pointer, ctypes.POINTER(pointer), pointer,
     ]  # fmt: skip
-    found.backward.restype = None
-    return found
+    native.backward.restype = None
+    return native

@@ -1,5 +1,5 @@
-/* Put rows of a matrix where they lie in a tensor: row i, column k at fo[i] + ko[k]. Rows or
- * columns are often neighbours there, a few at a time, and go together. */
+/* Write the rows of a matrix to their places in a tensor: row i, column k goes to fo[i] + ko[k].
+ * Rows or columns that are neighbours in the tensor are written a few at a time, as vectors. */
 #pragma once
 #include "tiles.h"
 
@@ -14,19 +14,20 @@ typedef bits eight_places VECTOR(8 * sizeof(real));
 #define SHUFFLE(VEC, A, B, ...) __builtin_shuffle(A, B, (VEC##_places){__VA_ARGS__})
 #endif
 
-/* One row. */
+/* Write one row. */
 INLINE void put_row(long K, const int32_t *ko, const real *from, real *to)
 {
     for (long k = 0; k < K; k++) to[ko[k]] = from[k];
 }
 
-/* One row, whose columns are four neighbours at a time. */
+/* Write one row whose columns come in runs of four neighbours. */
 INLINE void put_row_by_four(long K, const int32_t *ko, const real *from, real *to)
 {
     for (long k = 0; k < K; k += 4) *(four *)(to + ko[k]) = *(const four *)(from + k);
 }
 
-/* Two rows: the second's runs of columns, as long as half of VEC, lie right behind the first's. */
+/* Write two rows whose columns come in runs as long as half of VEC. In the tensor, each run of the
+ * second row directly follows the run of the first. */
 #define PUT_PAIR(NAME, VEC, LOW, HIGH)                                                            \
     INLINE void NAME(long K, const int32_t *ko, const real *from, real *to)                       \
     {                                                                                             \
@@ -44,7 +45,7 @@ PUT_PAIR(put_pair_by_four, eight, HALVES(0, 1, 2, 3, 8, 9, 10, 11),
 
 #define MIX(...) SHUFFLE(four, __VA_ARGS__)
 
-/* Four rows that are neighbours in every column: a transposed block of four columns at a time. */
+/* Write four rows that are neighbours in every column: transpose blocks of four columns. */
 INLINE void put_four_rows(long K, const int32_t *ko, const real *from, real *to)
 {
     long k = 0;
@@ -62,7 +63,7 @@ INLINE void put_four_rows(long K, const int32_t *ko, const real *from, real *to)
         for (int i = 0; i < 4; i++) to[ko[k] + i] = from[i * K + k];
 }
 
-/* `rows` rows of K reals; ko comes in runs of `run` neighbours. */
+/* Write `rows` rows of K reals; ko consists of runs of `run` neighbours. */
 static void scatter(long rows, long K, const int32_t *fo, const int32_t *ko, long run,
                     const real *from, real *to)
 {

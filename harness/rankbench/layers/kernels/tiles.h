@@ -1,15 +1,15 @@
-/* Small products of matrices in vector registers, which kernel.c and lstm.c are made of: C[m][n]
- * (+)= sum_k A[m][k] B[k][n] with rows of B and C contiguous; A is reached through offset tables.
- * Compiled for one type of number: REAL is float or double. */
+/* Small matrix products in vector registers, for kernel.c and lstm.c: C[m][n] (+)= sum_k A[m][k]
+ * B[k][n]. Rows of B and C are contiguous; A is read through tables of offsets. The code is
+ * compiled for one type of number: define REAL as float or double. */
 #pragma once
 #include <stdint.h>
 #include <string.h>
 
 #ifdef __AVX512F__
-#define BYTES 64 /* of a vector register, of which there are 32 */
-#define NARROW 2 /* sums of a tile whose rows are less than a vector */
+#define BYTES 64 /* bytes of a vector register; there are 32 registers */
+#define NARROW 2 /* sums of a tile whose rows are shorter than a vector */
 #else
-#define BYTES 32 /* 16 of them */
+#define BYTES 32 /* there are 16 registers */
 #define NARROW 1
 #endif
 
@@ -24,8 +24,9 @@ typedef real half VECTOR(BYTES / 2);
 typedef real quarter VECTOR(BYTES / 4);
 #define INLINE static inline __attribute__((always_inline))
 
-/* C[MR][] of NV vectors a row, and where the rows after it begin. Terms are added to SUMS sums in
- * turn: a tile of few vectors would wait for its own. */
+/* Define a function that computes a tile of C, MR rows of NV vectors, and returns the address of
+ * the row below the tile. Terms are added to SUMS sums in turn, because in a tile of few vectors
+ * each addition would wait for the one before. */
 #define TILE(NAME, VEC, MR, NV, SUMS)                                                             \
     INLINE real *NAME(long K, const real *const *a, const int32_t *ko, const real *B, long ldb,   \
                       real *C, long ldc, int add)                                                 \
@@ -90,7 +91,8 @@ TILES(real_, real, 1, 2)
 #define TALL_SWEEPS(KIND)                                                                         \
     SWEEPS(KIND) SWEEP(KIND, 7) SWEEP(KIND, 8) SWEEP(KIND, 9) SWEEP(KIND, 10)
 
-/* A product with as many columns as KIND: all tiles about as high, for a low one takes as long. */
+/* Define a product with as many columns as the tiles of KIND have. All tiles have about the same
+ * number of rows, because a tile with few rows takes as long as one with many. */
 #define COLUMNS(KIND, MOST, SWEEPS_OF)                                                            \
     static void KIND##columns(long M, long K, const real *A, const int32_t *fo,                   \
                               const int32_t *ko, const real *B, long ldb, real *C, long ldc,      \
@@ -104,7 +106,8 @@ TILES(real_, real, 1, 2)
     }
 
 COLUMNS(pair_, 6, SWEEPS)
-COLUMNS(wide_, (M > 20 ? 8 : 10), TALL_SWEEPS) /* ten need more addresses than there are registers */
+/* Tiles of ten rows need more addresses than there are registers, so they are for small M alone. */
+COLUMNS(wide_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 COLUMNS(half_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 COLUMNS(real_, 6, SWEEPS)
 #if BYTES == 64
@@ -112,6 +115,8 @@ TALL_TILES(quarter_, quarter, 1, NARROW)
 COLUMNS(quarter_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 #endif
 
+/* Compute C[m][n] = sum_k A[fo[m] + ko[k]] B[k][n], or add to C if `add`. ldb and ldc are the
+ * distances between rows of B and C. */
 static void product(long M, long N, long K, const real *A, const int32_t *fo, const int32_t *ko,
                     const real *B, long ldb, real *C, long ldc, int add)
 {

@@ -1,6 +1,7 @@
-"""Apply a contraction with torch: chunks of rows through the stages, redone in the backward pass.
+"""Apply a contraction with torch, in chunks of rows if the intermediates are large.
 
-Letters: b rows; h, f, k, m kept, free, summed, made; o, n outer, inner of a left product.
+Letters: b rows; h, f, k, m the kept, free, summed and made indices of a stage; o, n the outer and
+inner indices of a left product.
 """
 
 from __future__ import annotations
@@ -23,16 +24,22 @@ from rankbench.layers.network import Indices
 def apply_torch(
     contraction: Contraction, x: Tensor, cores: Sequence[Tensor], target: Target
 ) -> Tensor:
-    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..)."""
+    """Compute W x (b, out_features) for every row of x (b, in_features)."""
     return TorchKernel(contraction, len(x), target)(x, cores)
 
 
 class TorchKernel:
-    """A contraction made ready for a number of rows: laid out, with its groups' merging planned.
+    """A contraction that is ready to run on a number of rows: laid out, with its merging planned.
 
-    What fits into the target's chunk of intermediates is left to autograd; more rows go through
-    in chunks whose intermediates are made again in the backward pass, so that memory is bounded.
-    `chunk` sets the rows of a chunk instead.
+    If the intermediates of all rows fit into one chunk, autograd keeps them. Otherwise the rows
+    are processed in chunks, and the backward pass computes the intermediates of each chunk again,
+    so that memory is bounded.
+
+    Args:
+        contraction: The contraction.
+        rows: The number of rows for which the layout is chosen. Any number can be passed to it.
+        target: Device, dtype and number of threads.
+        chunk: Rows of a chunk; None for as many as the target's rates suggest.
     """
 
     def __init__(
@@ -48,7 +55,7 @@ class TorchKernel:
         ]
 
     def __call__(self, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
-        """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..), multiplied in the type of x."""
+        """Compute W x (b, out_features) for every row of x (b, in_features), in the type of x."""
         weights = [
             merge.run([cores[place] for place in group]).to(x.dtype) for group, merge in self.merges
         ]
@@ -59,7 +66,7 @@ class TorchKernel:
 
 
 class _Chunk:
-    """The products of a contraction over some rows, forward and backward."""
+    """The products of a contraction over one chunk of rows, forward and backward."""
 
     def __init__(self, contraction: Contraction, products: tuple[StageProduct, ...]) -> None:
         self.network = contraction.network
@@ -70,7 +77,10 @@ class _Chunk:
     def forward(
         self, x: Tensor, weights: Sequence[Tensor], stages: int | None = None
     ) -> list[Tensor]:
-        """x and what each of the first `stages` leaves; after all of them y (b, j1 * j2 * ..)."""
+        """Return x and the results of the first `stages` stages, or of all if it is None.
+
+        The result of the last stage is returned as y (b, out_features).
+        """
         sizes = {**self.sizes, ROWS: len(x)}
         order: Indices = (ROWS, *self.network.in_indices)
         made = [x]
@@ -87,7 +97,7 @@ class _Chunk:
     def backward(
         self, x: Tensor, weights: Sequence[Tensor], gy: Tensor, sums: Sequence[Tensor], to_x: bool
     ) -> Tensor | None:
-        """Add the gradients of `weights` to `sums`; return that of x if it is wanted."""
+        """Add the gradients of `weights` to `sums`; return the gradient of x if `to_x`, or None."""
         sizes = {**self.sizes, ROWS: len(x)}
         made = self.forward(x, weights, len(self.products) - 1)
         g = _permuted(gy, self.output, self.products[-1].after, sizes)
@@ -105,7 +115,7 @@ class _Chunk:
 
 
 class _Chunked(torch.autograd.Function):
-    """A contraction over chunks of rows that keeps nothing but its inputs."""
+    """Autograd function of a contraction in chunks of rows, which saves its inputs alone."""
 
     @staticmethod
     def forward(ctx: Any, work: _Chunk, chunk: int, x: Tensor, *weights: Tensor) -> Tensor:
@@ -125,7 +135,7 @@ class _Chunked(torch.autograd.Function):
         )
         to_x = ctx.needs_input_grad[2]
         gx = torch.empty_like(x) if to_x else None
-        # Not in the type of bfloat16 weights: many chunks are added up.
+        # Gradients of bfloat16 weights are summed in float32, since there may be many chunks.
         sums = [torch.zeros_like(weight, dtype=_sum_type(weight.dtype)) for weight in weights]
         first = 0
         for part, g in zip(x.split(ctx.chunk), gy.split(ctx.chunk), strict=True):
@@ -133,8 +143,8 @@ class _Chunked(torch.autograd.Function):
             if gx is not None and to_part is not None:
                 gx[first : first + len(part)] = to_part
             first += len(part)
-        found = (total.to(weight.dtype) for total, weight in zip(sums, weights, strict=True))
-        return None, None, gx, *found
+        gradients = (total.to(weight.dtype) for total, weight in zip(sums, weights, strict=True))
+        return None, None, gx, *gradients
 
 
 def _sum_type(dtype: torch.dtype) -> torch.dtype:
@@ -142,7 +152,7 @@ def _sum_type(dtype: torch.dtype) -> torch.dtype:
 
 
 def _arranged(T: Tensor, order: Indices, product: StageProduct, sizes: dict[str, int]) -> Tensor:
-    """T as the three blocks of `product`."""
+    """Return T with its indices merged to the three blocks of `product`."""
     blocks = [elements(part, sizes) for part in product.parts]
     wanted = tuple(label for part in product.parts for label in part)
     return _permuted(T, order, wanted, sizes).reshape(blocks)
@@ -163,7 +173,8 @@ def _multiply(T: Tensor, weight: Tensor, product: StageProduct, sizes: dict[str,
     h, _, k = T.shape
     if product.stage.kept:
         return torch.bmm(T, weight.reshape(h, k, made))
-    # (m, k) and linear: autograd then forms the gradient as g^T x, which is the fast orientation.
+    # With a weight (m, k) and F.linear, autograd computes the gradient as g^T x, which is faster
+    # than x^T g.
     return F.linear(T, weight.reshape(made, k))
 
 
@@ -175,12 +186,12 @@ def _result_shape(T: Tensor, product: StageProduct, sizes: dict[str, int]) -> tu
 
 def _add_weight_gradient(T: Tensor, g: Tensor, product: StageProduct, total: Tensor) -> None:
     if product.side == "left":
-        found = torch.einsum("omn,okn->mk", g, T)
+        gradient = torch.einsum("omn,okn->mk", g, T)
     elif product.stage.kept:
-        found = torch.bmm(T.mT, g)
+        gradient = torch.bmm(T.mT, g)
     else:
-        found = g[0].mT @ T[0]
-    total += found.reshape(total.shape)
+        gradient = g[0].mT @ T[0]
+    total += gradient.reshape(total.shape)
 
 
 def _input_gradient(

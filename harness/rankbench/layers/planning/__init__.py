@@ -1,1 +1,1 @@
-"""Which contraction and kernel to choose: a cost model, or a measurement."""
+"""Choose the contraction and kernel of a layer, by a cost model or by measurement, and run it."""

@@ -17,14 +17,26 @@ Apply = Callable[[Tensor, Sequence[Tensor]], Tensor]
 
 
 def apply(choice: Choice, x: Tensor, cores: Sequence[Tensor]) -> Tensor:
-    """W x for rows x (b, i1 * i2 * ..): (b, j1 * j2 * ..)."""
+    """Compute W x for every row of x.
+
+    Args:
+        choice: The contraction and its kernel.
+        x: The rows, (b, in_features).
+        cores: The cores, in the order of the network.
+
+    Returns:
+        The rows W x, (b, out_features).
+    """
     if choice.kernel == "native":
         return apply_native(choice.contraction, x, cores)
     return apply_torch(choice.contraction, x, cores, Target.of(x))
 
 
 def prepare(choice: Choice, rows: int, target: Target) -> Apply:
-    """`apply` for that many rows, planned beforehand: a compiler can trace what is left."""
+    """Return `apply` for `rows` rows with its planning done, so that torch.compile can trace it.
+
+    The native kernel cannot be traced and is excluded from compilation.
+    """
     if choice.kernel == "native":
         run: Apply = torch.compiler.disable(functools.partial(apply_native, choice.contraction))
         return run

@@ -1,7 +1,7 @@
-"""The cost model: seconds that a contraction should take, by FLOPs, bytes moved and calls.
+"""Predict the time of a contraction from its FLOPs, the bytes it moves and its tensor operations.
 
-The rate of a product falls with small dimensions. Forward and backward are told apart; the input
-has no gradient.
+Products with small dimensions run at lower rates. Forward and backward pass are predicted apart;
+the input needs no gradient.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from rankbench.layers.kernels.layout import layout, product_seconds
 from rankbench.layers.kernels.lowering import lower
 from rankbench.layers.kernels.target import Target
 
-# The native kernel: bytes/s from the outer caches, bytes that a first- and a third-level cache hold
-# for a weight, rows of a tile below which a sum waits for itself, seconds to put a number back
-# where T has it.
-_L2_BYTES_S = 60e9
-_L1, _L3 = 24 << 10, 8 << 20
-_LATENCY = 5.0
-_SCATTER_S = 0.6e-9
-_MERGING = 16  # terms in the sums of an einsum of cores at which it has half a product's rate
-_CALLS = (15, 27)  # small operations of a forward and a backward pass, whatever the stages
-# Vectors' worth of time that a tail of so many quarters of a vector costs.
+# Constants of the native kernel.
+_L2_BYTES_S = 60e9  # Bytes/s from the second- and third-level cache.
+_L1, _L3 = 24 << 10, 8 << 20  # Bytes of a weight that fit into the first- and third-level cache.
+_LATENCY = 5.0  # Rows of a tile below which an addition waits for the one before it.
+_SCATTER_S = 0.6e-9  # Seconds to write one number to its place in T.
+# Constants of torch.
+_MERGING = 16  # Terms in a sum at which an einsum of cores runs at half the rate of a product.
+_CALLS = (15, 27)  # Small operations of a forward and a backward pass, whatever the stages.
+# The time of the native kernel's last columns, in vectors: entry k for k quarters of a vector.
 _TAIL = (0.0, 1.8, 1.8, 3.0, 1.3, 3.0, 3.0, 4.0, 2.0)
 
 
 def predict(one: Contraction, kernel: str, rows: int, target: Target) -> tuple[float, float]:
-    """Seconds of forward and of backward over `rows` rows, merging included."""
-    times = _native_seconds if kernel == "native" else _torch_seconds
-    forward, backward = times(one, rows, target)
+    """Predict the seconds of the forward and of the backward pass over `rows` rows.
+
+    Args:
+        one: The contraction. Merging of its groups is included.
+        kernel: `torch` or `native`.
+        rows: Number of rows.
+        target: Device, dtype and number of threads.
+    """
+    predict_stages = _native_seconds if kernel == "native" else _torch_seconds
+    forward, backward = predict_stages(one, rows, target)
     speed = target.speed
     for plan, size in zip(one.merges(), one.merged(), strict=True):
         products = sum(len(step.positions) == 2 for step in plan.steps)
@@ -48,21 +54,19 @@ def _torch_seconds(one: Contraction, rows: int, target: Target) -> tuple[float, 
     products = layout(one, chunk, target)
     sizes = {**one.network.sizes, ROWS: chunk}
     output = (ROWS, *one.network.out_indices)
-    last = len(products) - 1
-    each = [
-        product_seconds(product, sizes, target, place == last and output)
-        for place, product in enumerate(products)
-    ]
+    seconds = [product_seconds(product, sizes, target) for product in products[:-1]]
+    seconds.append(product_seconds(products[-1], sizes, target, output))
     chunks = rows / chunk
-    again = sum(each[:-1]) if chunks > 1 else 0.0
-    return chunks * sum(each), chunks * (2 * sum(each) - each[0] + again)
+    # More than one chunk: the backward pass makes the intermediates again.
+    recomputed = sum(seconds[:-1]) if chunks > 1 else 0.0
+    return chunks * sum(seconds), chunks * (2 * sum(seconds) - seconds[0] + recomputed)
 
 
 def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float, float]:
     chain, speed, size = lower(one), target.speed, max(target.itemsize, 4)
-    # A vector of 32 bytes holds half as many doubles.
+    # `native` is the rate in float32; a vector of 32 bytes holds half as many doubles.
     rate, lanes = speed.native * 4 / size, 32 // size
-    forward = again = backward = 0.0
+    forward = recomputed = backward = 0.0
     for place, step in enumerate(chain.stages):
         h, f, k, _ = step.sizes
         times = len(chain.tiles) if place < chain.split else 1
@@ -84,8 +88,8 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
             )
         )
         forward += apply_s
-        redone = place < len(chain.stages) - 1 and not (chain.keep and place == chain.split - 1)
-        again += apply_s if redone else 0.0
+        stored = place == len(chain.stages) - 1 or (chain.keep and place == chain.split - 1)
+        recomputed += 0.0 if stored else apply_s
         backward += weight_s + (input_s if place else 0.0)
     network = one.network
     moved = target.itemsize * (network.in_features + network.out_features)
@@ -93,11 +97,22 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
     memory = (moved + kept) / speed.memory
     share = rows / min(target.threads, rows)
     calls = (4 + 3 * len(chain.stages)) * speed.call_s
-    return share * (forward + memory) + calls, share * (backward + again + memory) + 2 * calls
+    backward += recomputed
+    return share * (forward + memory) + calls, share * (backward + memory) + 2 * calls
 
 
 def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int) -> float:
-    """C (m, n) = A B by kernel.c's tiles: blocks of two vectors, one vector, half a vector."""
+    """Predict the seconds of C (m, n) = A (m, k) B (k, n) in the native kernel.
+
+    Args:
+        m: Rows of A.
+        n: Columns of B, computed in blocks of two vectors, one vector, half a vector and single
+            numbers, as tiles.h does.
+        k: Terms of each sum.
+        rate: FLOP/s of large products.
+        lanes: Numbers in a vector.
+        size: Bytes of a number.
+    """
     blocks, left = divmod(n, 2 * lanes)
     slots = blocks * 2 * lanes + _TAIL[-(-left * 4 // lanes)] * lanes
     flops = 2 * m * slots * k * max(1 + 1.5 / m, _LATENCY / m) * (1 + 3 / k)
@@ -107,7 +122,10 @@ def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int)
 
 
 def rough_seconds(one: Contraction, kernel: str, rows: int, target: Target) -> float:
-    """Seconds of forward and backward by FLOPs and bytes alone: what is worth a closer look."""
+    """Estimate the seconds of forward and backward pass by FLOPs, bytes and calls alone.
+
+    It is cheap and serves to select the contractions that `predict` looks at.
+    """
     speed, network = target.speed, one.network
     rate = target.threads * (speed.native if kernel == "native" else speed.gemm)
     sizes = {**network.sizes, ROWS: rows}

@@ -1,4 +1,4 @@
-"""Plans by measurement: the most promising contractions timed once for a shape, then remembered."""
+"""Choose a contraction by measurement: time the most promising ones once and cache the result."""
 
 from __future__ import annotations
 
@@ -27,36 +27,48 @@ if TYPE_CHECKING:
 
     from rankbench.layers.base import Layer
 
-_CONTENDERS = 6
-_ROUNDS, _LATE = (5, 50), 5.0
-_HOPELESS = 4.0  # times the best so far: such a contender is timed no further
+_CONTENDERS = 6  # The contractions that are timed, best first as predicted.
+_ROUNDS = (5, 50)  # The fewest and the most rounds of measurement.
+_LATE = 5.0  # Times the budget after which even the fewest rounds are cut short.
+_HOPELESS = 4.0  # Times the best sample above which a contender is not timed again.
 
 
 @functools.lru_cache(maxsize=4096)
 def tuned(layer: Layer, rows: int, target: Target) -> Choice:
-    """The fastest forward and backward of those the model thinks best, measured or remembered.
+    """Return the choice with the fastest forward and backward pass, as measured on this machine.
 
-    What was measured is kept in the user's cache, by layer, rows, device, type and threads; a
-    cache that cannot be read or written costs the measurement again.
+    The contractions that the cost model predicts to be fastest are timed. The result is cached in
+    the user's cache folder by layer, rows, device, dtype, threads and machine. If the cache cannot
+    be read or written, they are timed again.
     """
     rows = max(rows, 1)
-    path = _remembered_in(layer, rows, target)
-    found = _recall(path, layer)
-    if found is None or found.kernel not in usable_kernels(layer.kernel, target):
+    path = _cache_file(layer, rows, target)
+    choice = _read_cache(path, layer)
+    if choice is None or choice.kernel not in usable_kernels(layer.kernel, target):
         contenders = choices(replace(layer, plan="auto"), rows, target)[:_CONTENDERS]
         times = time_choices(contenders, rows, target)
-        found, _ = min(times, key=lambda pair: statistics.median(pair[1]))
-        _remember(path, found, times)
-    return found
+        choice, _ = min(times, key=lambda pair: statistics.median(pair[1]))
+        _write_cache(path, choice, times)
+    return choice
 
 
 def time_choices(
     contenders: Sequence[Choice], rows: int, target: Target, budget_s: float = 1.0
 ) -> list[tuple[Choice, list[float]]]:
-    """Seconds of forward and backward of each contender, in turns, on N(0, 1) data.
+    """Time forward and backward pass of each contender, in turns, on normally distributed data.
 
-    At least 5 rounds, then more until `budget_s` is over or there are 50; at least 2 where a round
-    takes many times the budget. A contender that is hopelessly slow in one is timed no further.
+    There are at least 5 rounds, then more until `budget_s` seconds have passed or there are 50;
+    2 rounds suffice if they take many times the budget. A contender that took more than 4 times
+    the best sample is not timed again.
+
+    Args:
+        contenders: The choices to time, all of the same layer.
+        rows: Number of rows.
+        target: Device and dtype.
+        budget_s: Seconds to spend.
+
+    Returns:
+        Each choice with its samples in seconds.
     """
     generator = torch.Generator().manual_seed(0)
     dtype, network = getattr(torch, target.dtype), contenders[0].contraction.network
@@ -69,13 +81,13 @@ def time_choices(
     cores = [draw(*(sizes[label] for label in core.indices)) for core in network.cores]
     for core in cores:
         core.requires_grad_()
-    # The time of one thread alone is not disturbed by what else runs on the machine.
-    alone = target.device == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if alone else time.perf_counter
+    # With one thread, processor time excludes what other processes take from this one.
+    one_thread = target.device == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if one_thread else time.perf_counter
     samples: list[list[float]] = [[] for _ in contenders]
     running = set(range(len(contenders)))
     deadline = time.perf_counter() + budget_s
-    for turn in range(_ROUNDS[1] + 1):  # the first one warms up
+    for turn in range(_ROUNDS[1] + 1):  # Round 0 warms up and is not recorded.
         late = time.perf_counter() - deadline
         if (turn > _ROUNDS[0] and late > 0) or (turn > 2 and late > _LATE * budget_s):
             break
@@ -84,7 +96,7 @@ def time_choices(
             seconds = _step_seconds(contenders[place], x, g, cores, clock)
             if turn:
                 samples[place].append(seconds)
-        best = min(min(own) for own in samples if own) if turn else 0.0
+        best = min(min(seconds) for seconds in samples if seconds) if turn else 0.0
         running = {p for p in running if not turn or samples[p][-1] <= _HOPELESS * best}
     return list(zip(contenders, samples, strict=True))
 
@@ -103,7 +115,7 @@ def _step_seconds(
     return clock() - start
 
 
-def _remembered_in(layer: Layer, rows: int, target: Target) -> Path:
+def _cache_file(layer: Layer, rows: int, target: Target) -> Path:
     device = (
         torch.cuda.get_device_name() if target.device == "cuda" else platform.processor() or "cpu"
     )
@@ -117,31 +129,31 @@ def _remembered_in(layer: Layer, rows: int, target: Target) -> Path:
     return cache_folder() / "plans" / f"{digest}.json"
 
 
-def _recall(path: Path, layer: Layer) -> Choice | None:
+def _read_cache(path: Path, layer: Layer) -> Choice | None:
+    """Return the cached choice, or None if there is none or it is not valid."""
     try:
-        known = json.loads(path.read_text())
-        groups = tuple(tuple(group) for group in known["groups"])
+        cached = json.loads(path.read_text())
+        groups = tuple(tuple(group) for group in cached["groups"])
         if sorted(core for group in groups for core in group) != list(range(len(layer.cores()))):
             return None
-        seconds = (float(known["forward_s"]), float(known["backward_s"]))
-        found = contraction(layer.network, groups)
-        return Choice(found, str(known["kernel"]), *seconds)
+        seconds = (float(cached["forward_s"]), float(cached["backward_s"]))
+        return Choice(contraction(layer.network, groups), str(cached["kernel"]), *seconds)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _remember(path: Path, found: Choice, times: Sequence[tuple[Choice, list[float]]]) -> None:
-    known: dict[str, Any] = {
-        "groups": found.contraction.groups,
-        "kernel": found.kernel,
-        "forward_s": found.forward_s,
-        "backward_s": found.backward_s,
-        "measured_s": {choice.describe(): statistics.median(own) for choice, own in times},
+def _write_cache(path: Path, choice: Choice, times: Sequence[tuple[Choice, list[float]]]) -> None:
+    content: dict[str, Any] = {
+        "groups": choice.contraction.groups,
+        "kernel": choice.kernel,
+        "forward_s": choice.forward_s,
+        "backward_s": choice.backward_s,
+        "measured_s": {timed.describe(): statistics.median(samples) for timed, samples in times},
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(known, file, indent=1)
+            json.dump(content, file, indent=1)
         Path(file.name).replace(path)
     except OSError:
         return

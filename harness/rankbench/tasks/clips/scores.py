@@ -1,4 +1,4 @@
-"""What the epochs of a classifier come to: accuracies with intervals, epochs to a level."""
+"""Summarise the epochs of a classifier: accuracies with intervals, and epochs to a level."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ LEVELS = {f"epochs_to_{percent}": percent / 100 for percent in (60, 70, 80, 90)}
 
 
 class Scores:
-    """The `runs` columns of accuracy, from the records of the epochs seen so far.
+    """The accuracy columns of `runs`, updated after every epoch.
 
-    `test_size`: clips an accuracy is a share of.
+    Args:
+        test_size: Number of test clips, from which the intervals follow.
     """
 
     def __init__(self, test_size: int) -> None:
@@ -19,7 +20,7 @@ class Scores:
         self._row: dict[str, Any] = {}
 
     def add(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The columns after one more epoch, `record` being its row of `epochs`."""
+        """Add the row of `epochs` of one more epoch, and return the columns of `runs`."""
         row, accuracy = self._row, record["accuracy"]
         row |= {key: record[key] for key in ("train_loss", "accuracy")}
         row |= {
@@ -35,7 +36,7 @@ class Scores:
         return dict(row)
 
     def _select(self, record: dict[str, Any]) -> None:
-        """Keep the test accuracy of the first epoch with the highest validation accuracy."""
+        """Store the test accuracy of the first epoch with the highest validation accuracy."""
         validated = record.get("validation_accuracy")
         if validated is not None and validated > self._row.get("validation_accuracy", -1):
             self._row["validation_accuracy"] = validated
@@ -44,12 +45,19 @@ class Scores:
 
 @functools.cache
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share of `count` trials.
+    """Compute the 95 % Wilson interval of a proportion.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927).
+
+    Args:
+        share: The observed proportion, from 0 to 1.
+        count: Number of observations.
+
+    Returns:
+        The lower and the upper end.
     """
-    from scipy.stats import binomtest  # importing it takes most of a second
+    from scipy.stats import binomtest  # Imported here, because it takes most of a second.
 
     interval = binomtest(round(share * count), count).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

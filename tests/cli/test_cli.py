@@ -101,7 +101,7 @@ def test_status_tells_failures_the_front_and_what_is_of_earlier_settings(
         told = capsys.readouterr().out
         assert "more stored runs are of earlier settings" in told
     assert "limits: num_params at most 200\nconstraints: rmse at least 99" in told
-    assert "skipped 1: beyond search.limits: num_params at most 200" in told
+    assert "skipped 1: outside search.limits: num_params at most 200" in told
 
 
 def test_csv_writes_lists_as_text(study: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,7 +234,7 @@ BAD = [
     ("run nothing", "study must be one of: "),
     ("run {study} task.nois=1", "got 'nois' (did you mean 'noise'?)"),
     ("run {study} space.branches.tt.layer.decomposition=tt", "got 'tt'"),
-    ("run ucf11", "task.frames is not set: give a set of `rankbench data list` or a Parquet"),
+    ("run ucf11", "task.frames is not set: give the name of a set (`rankbench data list` shows"),
     ("run ucf11 task.frames=nowhere.parquet", "frames file nowhere.parquet does not exist"),
     ("query select", "there are no results in results"),
     ("figures nothing", "nothing"),

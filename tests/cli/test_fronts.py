@@ -137,7 +137,7 @@ def test_failures_are_grouped_by_reason_the_most_frequent_first() -> None:
     rows = [
         *(point(None, R, status="error", error=f"KeyError: <x at 0x7f{R}a>") for R in (1, 2, 3)),
         *(point(None, R, status="timeout", error=f"not within {R}.5 s") for R in (4, 5)),
-        point(None, 6, status="pruned", error="behind others'"),
+        point(None, 6, status="pruned", error="worse than other trials'"),
         point(0.5, 7),
     ]
     told = shown(failure_table(rows)).splitlines()

@@ -107,7 +107,7 @@ def test_a_branch_can_be_deleted(tmp_path: Path) -> None:
         ("space.branches.tt.layer.decomposition=tensor_tran", "(did you mean 'tensor_train'?)"),
         ("space.branches.tt.layer.tt_rank=[1]", "(did you mean 'tt_ranks'?)"),
         ("space.branches.tt.cell.hidden_size=[8]", "the study has no cell"),
-        ("space.branches.tt.task.name=[profile]", "task.name is fixed in a study"),
+        ("space.branches.tt.task.name=[profile]", "task.name must not vary in space"),
         (
             "space.branches.tt.model.depth=[1]",
             "one of: task, layer, cell, training, compute; got 'model'",

@@ -89,8 +89,14 @@ def test_a_violation_is_positive_beyond_either_end_and_there_alone(
     ("node", "told"),
     [
         ({"rmse": "5 ms"}, "search.limits.rmse must be a number in .* got '5 ms'"),
-        ({"rmse": {}}, "search.limits.rmse must be a number, the most it may be, or have low"),
-        ({"rmse": {"most": 5}}, "search.limits.rmse must be a number or have low and high"),
+        (
+            {"rmse": {}},
+            r"search.limits.rmse must be a number \(an upper bound\) or have low and/or high",
+        ),
+        (
+            {"rmse": {"most": 5}},
+            r"search.limits.rmse must be a number \(an upper bound\) or have low",
+        ),
         ({"rmse": {"low": 2, "high": 1}}, "low must not be above high, got 2 and 1"),
         (("rmse",), "search.limits must map columns of runs to bounds"),
     ],
@@ -137,15 +143,15 @@ def test_a_grid_leaves_out_what_is_beyond_a_limit_and_counts_it() -> None:
     grid = enumerate_grid(load_study("smoke", limits))
     assert {p.layer.num_params <= 136 for p in grid.points.values()} == {True}
     assert sum(grid.skipped.values()) == len(everything.points) - len(grid.points) > 0
-    assert all(reason.startswith("beyond search.limits: ") for reason in grid.skipped)
+    assert all(reason.startswith("outside search.limits: ") for reason in grid.skipped)
     assert (
-        "beyond search.limits: num_params at most 300, compression_ratio at least 30"
+        "outside search.limits: num_params at most 300, compression_ratio at least 30"
         in grid.skipped
     )
 
 
 def test_a_grid_with_nothing_within_its_limits_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no valid point: beyond search"):
+    with pytest.raises(ValueError, match="no valid point: outside search"):
         enumerate_grid(load_study("smoke", ["search.limits.num_params=3"]))
 
 
@@ -162,7 +168,7 @@ def test_a_draw_beyond_a_limit_costs_neither_a_run_nor_a_trial(
     assert len(beyond) == sum(execution.skipped.values()) == len(trials(tmp_path)) - 6 > 0
     assert {trial.constraints["num_params"] for trial in beyond} == {0.5}
     assert {trial.value for trial in beyond} == {math.inf}
-    assert set(execution.skipped) == {"beyond search.limits: num_params at most 16"}
+    assert set(execution.skipped) == {"outside search.limits: num_params at most 16"}
     assert run(study).measured == []
 
 

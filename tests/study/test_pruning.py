@@ -96,7 +96,7 @@ def test_a_point_that_falls_behind_is_ended_and_its_rows_are_kept(tmp_path: Path
     assert listener.runs == 1
     runs = load("pruning", root=tmp_path / "results")
     pruned = runs[runs["status"] == "pruned"].iloc[0]
-    assert pruned["error"] == "rmse 9 after epoch 1 is behind others'"
+    assert pruned["error"] == "rmse 9 after epoch 1 is worse than other trials'"
     assert (pruned["epochs"], pruned["rmse"]) == (1, 9.0)
     epochs = load("pruning", table="epochs", root=tmp_path / "results")
     assert (epochs["run_id"] == pruned["run_id"]).sum() == 1
@@ -236,13 +236,13 @@ def test_a_sampled_search_is_pruned_and_goes_on(tmp_path: Path) -> None:
         ),
         (
             {"search": {"objectives": (("rmse", "minimize"), ("num_params", "minimize"))}},
-            "search.pruner=median needs one objective, as Optuna's pruners do; got rmse,"
-            " num_params; keep one, or set search.pruner=none",
+            "search.pruner=median needs exactly one objective, because Optuna prunes by one; got"
+            " rmse, num_params; keep one, or set search.pruner=none",
         ),
         (
             {"search": {"objectives": (("top_accuracy", "maximize"),)}},
-            "search.pruner=median goes by rmse, to minimize, and search.objectives asks to"
-            " maximize top_accuracy; they must agree",
+            "search.pruner=median uses the curve of rmse (minimize), but search.objectives has"
+            " maximize top_accuracy; the directions must agree",
         ),
         ({"replicates": 2}, "search.pruner=median needs replicates=1, got 2"),
         (

@@ -92,7 +92,7 @@ def test_ranges_of_integers_give_integers() -> None:
     ("branch", "message"),
     [
         ({"layer": {"cp_rank": ()}}, "space.branches.b.layer.cp_rank has no values"),
-        ({"task": {"noise": {"low": 0}}}, "must be a list or a range with low, high"),
+        ({"task": {"noise": {"low": 0}}}, "must be a list, or a range with low, high"),
         ({"task": {"noise": {"low": 0, "high": 1, "stop": 2}}}, "'stop': 2"),
         ({"task": {"noise": {"low": 2, "high": 1}}}, "low must be below high, got 2 and 1"),
     ],
@@ -105,6 +105,6 @@ def test_wrong_dimensions_are_told(branch: dict[str, object], message: str) -> N
 def test_a_grid_refuses_a_range() -> None:
     space = Space.parse({"task": {"noise": {"low": 0.0, "high": 1.0}}}, {})
     with pytest.raises(
-        ValueError, match=r"task\.noise is a range; search\.sampler=grid needs a list"
+        ValueError, match=r"task\.noise is a range, but search\.sampler=grid needs a list"
     ):
         list(space.grid())

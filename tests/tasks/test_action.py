@@ -386,8 +386,8 @@ def alone(rows: list[dict[str, Any]], **columns: Any) -> list[dict[str, Any]]:
 
 def needs_groups(asked: str, instead: str, unit: str = "group") -> str:
     return (
-        f"{asked} needs data with groups; in frames each clip is a {unit} of its own: set"
-        f" {instead}, or bring data in which several clips share a {unit}"
+        f"{asked} needs data with groups, but in frames each clip is a {unit} of its own: set"
+        f" {instead}, or use data in which several clips share a {unit}"
     )
 
 
@@ -500,7 +500,7 @@ def test_random_sampling_is_told_and_repeats(tmp_path: Path) -> None:
     assert (facts["sampling"], facts["time_steps"], facts["rows"]) == ("random", 3, 15)
     assert curve(run(chosen))[-1]["train_loss"] == facts["train_loss"]
     assert facts["train_loss"] != merged(run(point(action(file, time_steps=3))))["train_loss"]
-    with refused("task.time_steps must be at most 5, the frames of clip c0_g00_0, got 6"):
+    with refused("task.time_steps must be at most 5, the number of frames of clip c0_g00_0; got 6"):
         run(point(action(file, sampling="random", time_steps=6)))
 
 
@@ -563,8 +563,8 @@ def test_planning_needs_no_data() -> None:
 
 def test_missing_frames_are_one_line(tmp_path: Path, file: Path) -> None:
     unset = (
-        "task.frames is not set: give a set of `rankbench data list` or a Parquet of JPEG frames,"
-        " e.g. task.frames=PATH"
+        "task.frames is not set: give the name of a set (`rankbench data list` shows them) or the"
+        " path of a Parquet file of JPEG frames, such as task.frames=PATH"
     )
     assert Action().missing() == unset
     assert action(tmp_path).missing() == f"frames file {tmp_path} does not exist"
@@ -627,15 +627,15 @@ def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
 
 
 def test_a_path_must_be_text() -> None:
-    with refused("task.frames must be a set or the path of a file, got 5"):
+    with refused("task.frames must be the name of a set or the path of a file, got 5"):
         Action(frames=5)
 
 
 def test_a_point_needs_a_cell_training_and_a_layer_that_fits() -> None:
     whole = point(action())
-    with refused("task action needs a cell, e.g. cell.name=lstm cell.hidden_size=256"):
+    with refused("task action needs a cell, such as cell.name=lstm cell.hidden_size=256; got none"):
         Point(task=whole.task, layer=whole.layer, training=whole.training)
-    with refused("task action needs training settings"):
+    with refused("task action needs training settings, got none"):
         Point(task=whole.task, layer=whole.layer, cell=whole.cell)
     with refused(
         "task action with this cell needs a layer from 576 to 24 features (gates included),"
@@ -731,10 +731,10 @@ def test_where_chooses_clips_of_a_set(stored: Clips) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "task.time_steps must be at most 3, the frames of clip c0_g00_0, got None"),
+        ({}, "task.time_steps must be at most 3, the number of frames of clip c0_g00_0; got None"),
         (
             {"time_steps": 4},
-            "task.time_steps must be at most 3, the frames of clip c0_g00_0, got 4",
+            "task.time_steps must be at most 3, the number of frames of clip c0_g00_0; got 4",
         ),
         (
             {"time_steps": 3, "where": {"side": "x"}},

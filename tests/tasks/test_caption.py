@@ -374,12 +374,12 @@ def test_what_cannot_be_used_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) 
     write_captions()
     assert TASKS["caption"] is Caption
     assert caption().missing() is None
-    assert str(caption(data="").missing()).startswith("task.data is not set: give captions and")
+    assert str(caption(data="").missing()).startswith("task.data is not set: store a set with")
     assert str(caption(data="x").missing()).startswith("no set 'x' is cached (cached: tiny);")
     with pytest.raises(ValueError, match=r"^task\.data is not set"):
         list(rows(point(caption(data=""))))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    wanted = "package sacrebleu is not installed; `pip install 'rankbench[captions]'` does it"
+    wanted = "package sacrebleu is not installed; run `pip install 'rankbench[captions]'`"
     assert caption().missing() == wanted
 
 

@@ -320,7 +320,7 @@ def test_parts_that_do_not_fit_are_told_in_one_line() -> None:
     with pytest.raises(ValueError) as caught:
         make_point(Draw(**SMALL), input_dropout=0.5)
     assert str(caught.value) == (
-        "training.input_dropout must be 0 with task draw, which has no such thing, got 0.5"
+        "training.input_dropout must be 0 with task draw, which does not use it; got 0.5"
     )
     with pytest.raises(ValueError) as caught:
         dataclasses.replace(point, cell=None)

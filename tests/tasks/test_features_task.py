@@ -89,10 +89,16 @@ def test_it_is_a_task_of_the_table() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"features": ""}, "task.features is not set: give a set of features of `rankbench data"),
+        (
+            {"features": ""},
+            "task.features is not set: give the name of a set of features (`rankbench",
+        ),
         ({"features": "none"}, "no set 'none' is cached (cached: cnn); `rankbench data features"),
         ({"size": 9}, "task.size must be 12, as in the set cnn, got 9"),
-        ({"time_steps": 5}, "task.time_steps must be at most 4, the frames of clip clip_00, got 5"),
+        (
+            {"time_steps": 5},
+            "task.time_steps must be at most 4, the number of frames of clip clip_00; got 5",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_line(settings: dict[str, Any], message: str) -> None:

@@ -66,7 +66,10 @@ def test_an_input_in_its_own_order_keeps_the_id_from_before_it_could_have_anothe
     [
         ({"permute": "mode"}, r"task\.permute must be one of: none, pixels, modes; got 'mode'"),
         ({"permute": "modes", "permute_seed": -1}, r"task\.permute_seed must be an integer of at"),
-        ({"permute_seed": 1}, r"it must be 0 with task\.permute none, got 1"),
+        (
+            {"permute_seed": 1},
+            r"must be 0 with task\.permute=none, which draws no permutation; got 1",
+        ),
     ],
 )
 def test_wrong_settings_are_told(change: dict[str, object], message: str) -> None:

@@ -85,9 +85,9 @@ def test_patience_is_for_tasks_with_a_validation_curve() -> None:
     with pytest.raises(ValueError) as caught:
         replace(action_point("x"), training=Training(patience=2))
     assert str(caught.value) == (
-        "training.patience needs a validation curve, which task action does not have here: never"
-        " stop on the test side; task action has one with task.validation=true, task recovery"
-        " always"
+        "training.patience needs a validation curve, which task action does not have here, and"
+        " a run never stops by its test side; task action has one with task.validation=true, task"
+        " recovery always"
     )
     task = replace(action_point("x").task, validation=True)
     assert replace(action_point("x"), task=task, training=Training(patience=2))

@@ -69,5 +69,5 @@ def test_memory_that_is_not_there_is_a_status() -> None:
 def test_a_cell_decides_the_output_itself() -> None:
     cell = Cell(name="rnn", hidden_size=4)
     layer = LayerSettings(decomposition="dense").resolve(12, 4)
-    with pytest.raises(ValueError, match=r"task\.out_features is for a bare map"):
+    with pytest.raises(ValueError, match=r"task\.out_features must be null with a cell"):
         Point(task=Profile(in_features=12, out_features=4), layer=layer, cell=cell)

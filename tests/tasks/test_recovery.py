@@ -163,7 +163,7 @@ def test_wrong_settings_are_told(change: dict[str, object], message: str) -> Non
 
 
 def test_least_squares_wants_a_dense_layer() -> None:
-    with pytest.raises(ValueError, match=r"solves for a dense W; .* got cp"):
+    with pytest.raises(ValueError, match=r"solves for a dense W; got cp"):
         make_point("cp", replace(SMALL, learner="least_squares"))
 
 

@@ -213,11 +213,13 @@ def test_nothing_is_said_where_nothing_ran() -> None:
 
 def test_settings_that_a_task_cannot_follow_are_refused() -> None:
     with refused(
-        "task.statistics trains W on moments, not through the map; "
-        "compute.precision bfloat16 needs task.statistics=false"
+        "compute.precision=bfloat16 needs task.statistics=false: with statistics, the layer is"
+        " trained on moments, not on products with the samples"
     ):
         point(replace(SMALL, statistics=True), compute=BFLOAT16)
-    with refused("task.learner least_squares takes no steps; leave compute out"):
+    with refused(
+        "compute must be left out with task.learner=least_squares, which takes no training steps"
+    ):
         least = replace(SMALL, learner="least_squares")
         point(least, "dense", compute=Compute(compile=True))
     with refused("compute.precision tf32 needs dtype float32, got float64"):

@@ -1,1 +1,1 @@
-"""A study file as a checked object: points, search space, limits, estimate."""
+"""Study files: reading and checking them, their search space, limits and time estimate."""

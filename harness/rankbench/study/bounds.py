@@ -1,4 +1,4 @@
-"""Bounds on columns of `runs`: how far a value is beyond one, and how a person reads it."""
+"""Bounds on columns of the table `runs`, for the limits and constraints of a search."""
 
 from __future__ import annotations
 
@@ -9,28 +9,39 @@ from typing import Any
 
 from rankbench.common.checks import number
 
-# A value that is not known cannot be shown to hold; finite, so that any reader of JSON takes it.
+# The violation of a missing value. It is finite, because JSON has no infinity.
 _UNKNOWN = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """The values of `column` from `low` to `high`, both included; None leaves that end open.
+    """A closed interval that the values of a column must lie in.
 
-    Raises ValueError for an end that is no number, for none at all, and for low above high.
+    Raises:
+        ValueError: An end is not a number, both are missing, or `low` is above `high`.
+
+    Example:
+        >>> str(Bound(column="num_params", high=3000))
+        'num_params at most 3,000'
     """
 
     column: str
+    """Name of a column of `runs`."""
     low: float | None = None
+    """Smallest allowed value, in the column's unit; None for no lower end."""
     high: float | None = None
+    """Largest allowed value, in the column's unit; None for no upper end."""
     where: str = "search.constraints"
+    """The setting that the bound comes from, named in error messages."""
 
     def __post_init__(self) -> None:
         name = f"{self.where}.{self.column}"
         ends = {"low": self.low, "high": self.high}
         known = {end: value for end, value in ends.items() if value is not None}
         if not known:
-            raise ValueError(f"{name} must be a number, the most it may be, or have low or high")
+            raise ValueError(
+                f"{name} must be a number (an upper bound) or have low and/or high; got neither"
+            )
         for end, value in known.items():
             number(name if end == "high" else f"{name}.{end}", value, -math.inf, math.inf)
         if self.low is not None and self.high is not None and self.low > self.high:
@@ -38,31 +49,42 @@ class Bound:
 
     @staticmethod
     def parse(where: str, node: Any) -> tuple[Bound, ...]:
-        """Read a mapping of columns to bounds: a number is the most, {low, high} are both ends.
+        """Parse a mapping of columns to bounds.
 
-        Raises ValueError for anything else.
+        Args:
+            where: The setting that holds the mapping, named in error messages.
+            node: Column names, each with a number (an upper bound) or `{low: ..., high: ...}`.
+
+        Raises:
+            ValueError: `node` has another form.
         """
         if not isinstance(node, Mapping):
             raise ValueError(f"{where} must map columns of runs to bounds, got {node!r}")
-        found = []
+        bounds = []
         for column, value in node.items():
             ends = value if isinstance(value, Mapping) else {"high": value}
             if set(ends) - {"low", "high"}:
                 raise ValueError(
-                    f"{where}.{column} must be a number or have low and high; got {dict(ends)}"
+                    f"{where}.{column} must be a number (an upper bound) or have low and/or high; "
+                    f"got {dict(ends)}"
                 )
-            found.append(Bound(column=column, where=where, **ends))
-        return tuple(found)
+            bounds.append(Bound(column=column, where=where, **ends))
+        return tuple(bounds)
 
     def plain(self) -> dict[str, float]:
-        """The ends there are, as plain JSON values."""
+        """Return the ends that are set, as a dict for JSON."""
         ends = {"low": self.low, "high": self.high}
         return {end: value for end, value in ends.items() if value is not None}
 
     def violation(self, value: float | None) -> float:
-        """How far `value` is beyond, in shares of the end it misses; 0 or less is within.
+        """Return how far `value` is outside, relative to the end that it exceeds.
 
-        A value that is not known is far beyond.
+        Returns:
+            0 or less for a value within the bound, and 1e9 for None or NaN.
+
+        Example:
+            >>> Bound(column="num_params", high=1000).violation(1500)
+            0.5
         """
         if value is None or math.isnan(value):
             return _UNKNOWN

@@ -1,4 +1,4 @@
-"""A study file and its overrides, composed by Hydra, as one checked dataclass."""
+"""The `Study` dataclass, and `load_study`, which makes one from a study file and overrides."""
 
 from __future__ import annotations
 
@@ -9,21 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from rankbench.cells.settings import CELLS, Cell
 from rankbench.common.address import check_address
 from rankbench.common.checks import check_int_at_least, number, one_of, positive_int
 from rankbench.layers import LAYERS
 from rankbench.layers.settings import LayerSettings
 from rankbench.study.bounds import Bound
-from rankbench.study.safety import check_file, check_override, check_strings
+from rankbench.study.compose import apply_overrides, read_file
 from rankbench.study.search import Search
 from rankbench.study.space import Settings, Space
 from rankbench.tasks import TASKS, Task
@@ -39,48 +31,64 @@ _BOUNDS = ("limits", "constraints")
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One study: what is measured, over which space, how it is searched and where it runs.
+    """A study: what is measured, over which space, how the space is searched, and where it runs.
 
-    `seeds`: replicates of every point; `replicates`: how many of them are trained as one
-    program, which changes no result beyond rounding; `time_limit_s`: hard limit of one program;
-    `threads`: torch threads of one program (None: the cores shared among `workers`);
-    `checkpoint_s`: seconds between two checkpoints of a training, 0 for none;
-    `workers_per_device`: workers of each GPU, in place of `workers` where there are any;
-    `memory_limit_gb`: of a program and all that it starts; `retries`: how often a run that failed
-    is tried again at once; `alone`: whether a run has the machine alone (auto: one that times);
-    `storage`: address of the PostgreSQL database that machines share, empty for a journal;
-    `heartbeat_s`: seconds between two signs of life there, four of which a worker may miss;
-    `engine`: who places the workers; `slurm`: what submitit is told of the jobs.
-
-    Raises ValueError for a value out of its range or an unknown key.
+    Raises:
+        ValueError: A value is out of its range, or a key is unknown.
     """
 
     name: str
+    """Name of the study: the stem of its file, and the folder of its results."""
     description: str = ""
+    """One line for people, shown when the study starts."""
     task: Mapping[str, Any]
+    """`name`, a key of TASKS, and the settings of that task."""
     layer: Mapping[str, Any]
+    """Settings of the layer, as in `LayerSettings`, that every point shares."""
     cell: Mapping[str, Any] | None = None
+    """Settings of the cell, as in `Cell`; None measures the layer without a cell."""
     training: Mapping[str, Any] | None = None
+    """Settings of the training, as in `Training`; None for a task that trains nothing."""
     compute: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Precision and compilation, as in `Compute`."""
     space: Space
+    """The settings that vary, with their values or ranges."""
     search: Search
+    """How points are chosen from the space, and what they are optimised for."""
     seeds: tuple[int, ...] = (0,)
+    """Seeds of the replicates of every point; distinct integers."""
     dtype: str = "float32"
+    """Type of the weights: float32, float64 or bfloat16."""
     device: str = "auto"
+    """auto (a GPU where there is one), cpu or cuda."""
     workers: int = 1
+    """Number of runs at a time."""
     replicates: int = 1
+    """Seeds of a point that are trained as one program; changes no result beyond rounding."""
     threads: int | None = None
+    """Torch threads of one run; None divides the cores among the workers."""
     time_limit_s: float = 3600.0
+    """Hard limit in seconds on the duration of one run."""
     checkpoint_s: float = 60.0
+    """Seconds between two checkpoints of a training; 0 writes none."""
     workers_per_device: int | None = None
+    """Number of runs at a time on each GPU; replaces `workers` where there is a GPU."""
     memory_limit_gb: float | None = None
+    """Limit in GB on the memory of a run and all processes that it starts; None sets no limit."""
     retries: int = 0
+    """How often a failed run is repeated at once."""
     alone: bool | str = "auto"
+    """Whether a run has the machine to itself; auto: only runs that measure time."""
     results: str = "results"
+    """Folder or URL of the results."""
     storage: str = dataclasses.field(default="", repr=False)
+    """URL of a PostgreSQL database that machines share; empty uses a local journal file."""
     heartbeat_s: int = 15
+    """Seconds between two heartbeats of a worker; a trial is requeued after four missed ones."""
     engine: str = "local"
+    """What starts the workers: local, ray or slurm."""
     slurm: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Parameters of the Slurm jobs, passed to submitit."""
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, DTYPES)
@@ -111,9 +119,13 @@ class Study:
         self._check_pruner()
 
     def point(self, settings: Settings) -> Point:
-        """The point of this study with `settings` ("layer.cp_rank": 2, ...) put in.
+        """Return the point that the study's settings and these `settings` of its space make.
 
-        Raises ValueError where they make no valid point.
+        Args:
+            settings: Dotted names and their values, such as `{"layer.cp_rank": 2}`.
+
+        Raises:
+            ValueError: The settings contradict each other or do not fit the task.
         """
         parts = self._parts(settings)
         task = _task(parts["task"])
@@ -123,7 +135,7 @@ class Study:
             if cell is None:
                 raise ValueError(
                     f"task {task.name} without a cell needs task.out_features; "
-                    "give it, or a cell with its hidden_size"
+                    "set it, or set cell.hidden_size"
                 )
             out_features = cell.hidden_size
         layer = LayerSettings(**parts["layer"]).resolve(
@@ -141,7 +153,7 @@ class Study:
         )
 
     def missing(self) -> str | None:
-        """One line on data that the study's task needs and does not find, else None."""
+        """Return one line about data that the task needs and cannot find; None if all is there."""
         return _task(self._parts({})["task"]).missing()
 
     def _parts(self, settings: Settings) -> dict[str, dict[str, Any]]:
@@ -157,8 +169,8 @@ class Study:
         one_of("engine", self.engine, ENGINES)
         if self.engine != "local" and not self.storage:
             raise ValueError(
-                f"engine={self.engine} needs storage=postgresql://USER@HOST/DATABASE, which its"
-                " workers share; got none"
+                f"engine={self.engine} needs storage=postgresql://USER@HOST/DATABASE, a database"
+                " that its workers share; got none"
             )
 
     def _check_replicates(self) -> None:
@@ -171,7 +183,7 @@ class Study:
             )
 
     def monitor(self) -> Monitor | None:
-        """The validation curve that the study's task has, None without one."""
+        """Return the column and direction of the task's validation curve; None without one."""
         return _task(self._parts({})["task"]).monitor()
 
     def _check_pruner(self) -> None:
@@ -187,12 +199,12 @@ class Study:
         column, direction = self.search.objectives[0]
         if direction != monitor[1]:
             raise ValueError(
-                f"{pruner} goes by {monitor[0]}, to {monitor[1]}, and search.objectives asks to"
-                f" {direction} {column}; they must agree"
+                f"{pruner} uses the curve of {monitor[0]} ({monitor[1]}), but search.objectives"
+                f" has {direction} {column}; the directions must agree"
             )
 
     def _check_names(self) -> None:
-        """Check every name a point is built from, in the study's own settings and its space."""
+        """Check the names of all settings, both in the study's parts and in its space."""
         for part, owner in PARTS.items():
             if getattr(self, part) is not None:
                 fields = _fields(owner or TASKS[self.task["name"]])
@@ -202,7 +214,7 @@ class Study:
             part, _, key = name.partition(".")
             one_of("the first part of a setting in space", part, PARTS)
             if name == "task.name":
-                raise ValueError("task.name is fixed in a study; write one study a task")
+                raise ValueError("task.name must not vary in space; write one study per task")
             one_of(
                 f"a key of {part} in space", key, _fields(PARTS[part] or TASKS[self.task["name"]])
             )
@@ -216,7 +228,7 @@ def _task(settings: dict[str, Any]) -> Task:
     return TASKS[settings["name"]](**{k: v for k, v in settings.items() if k != "name"})
 
 
-# What each part of a point is built from; None: the task's own class.
+# The class that each part of a point is built from; None stands for the class of the task.
 PARTS: dict[str, type[Any] | None] = {
     "task": None,
     "layer": LayerSettings,
@@ -233,27 +245,33 @@ _NAMES: dict[str, tuple[Any, ...]] = {
 
 
 def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
-    """The study of a name in `studies/` or a path to a YAML file, with Hydra overrides.
+    """Load a study by name or path, with defaults filled in and overrides applied.
 
-    Raises ValueError for a file that is missing or wrong, or an override that does not apply.
+    Args:
+        study: The name of a file in `studies/`, or a path that ends in `.yaml` or `.yml`.
+        overrides: Hydra overrides, such as `["seeds=3", "layer.plan=paper"]`.
+
+    Raises:
+        ValueError: The file is missing or wrong, or an override does not apply.
+
+    Example:
+        >>> study = load_study("smoke", ["seeds=1", "device=cpu"])
+        >>> study.task["name"], study.seeds, len(list(study.space.grid()))
+        ('recovery', (0,), 28)
     """
     path = find_study(study)
-    try:
-        check_file(path)
-        with initialize_config_dir(str(path.parent.resolve()), version_base="1.3"):
-            written = _plain(path, compose(path.stem))
-        complete = _with_defaults(path, written)
-        ConfigStore.instance().store(name="rankbench_study", node=complete)
-        with initialize(config_path=None, version_base="1.3"):
-            config = compose("rankbench_study", [_forced(item) for item in overrides])
-        composed = _plain(path, config)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise ValueError(f"{path}: {_one_line(error)}") from error
-    return _study(path.stem, composed)
+    complete = _with_defaults(path, read_file(path))
+    return _study(path.stem, apply_overrides(path, complete, overrides))
 
 
 def find_study(study: str) -> Path:
-    """The YAML file of a study: a path, or a name in ./studies or the checkout's studies."""
+    """Find the YAML file of a study, given its path or its name.
+
+    A name is looked up in `./studies`, then in the `studies` folder of the checkout.
+
+    Raises:
+        ValueError: There is no such file.
+    """
     if study.endswith((".yaml", ".yml")):
         if not Path(study).is_file():
             raise ValueError(f"study file {study} does not exist")
@@ -263,11 +281,11 @@ def find_study(study: str) -> Path:
         if (folder / f"{study}.yaml").is_file():
             return folder / f"{study}.yaml"
     one_of("study", study, sorted({p.stem for folder in folders for p in folder.glob("*.yaml")}))
-    raise AssertionError("one_of found a study that is no file")
+    raise AssertionError(f"study {study} is listed, but its file is missing")
 
 
 def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
-    """The file's settings over every default, so that any setting can be overridden."""
+    """Fill in every default, so that an override can address any setting."""
     task = written.get("task") if isinstance(written, dict) else None
     if not isinstance(task, dict) or "name" not in task:
         raise ValueError(f"{path}: a study needs task.name, one of: {', '.join(TASKS)}")
@@ -288,25 +306,13 @@ def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
     return _merge({**_defaults(Study), **parts}, written)
 
 
-def _forced(override: str) -> str:
-    """An override that Hydra does not look up: our own checks name the keys that are valid.
-
-    Raises ValueError for one that is not in Hydra's grammar.
-    """
-    try:
-        check_override(OverridesParser.create().parse_override(override))
-    except HydraException as error:
-        raise ValueError(f"override {override!r}: {_one_line(error)}") from error
-    return override if override.startswith(("+", "~")) else f"++{override}"
-
-
 def _study(name: str, composed: dict[str, Any]) -> Study:
-    values = _tuples({**composed, "name": name})
+    values = {**composed, "name": name}
     _check_keys("the study", values, _fields(Study))
     _check_keys("space", values["space"], ("shared", "branches"))
     _check_keys("search", values["search"], _fields(Search))
     for key, node in values["space"].items():
-        if not isinstance(node, dict | None) or (key == "branches" and _odd(node)):
+        if not isinstance(node, dict | None) or (key == "branches" and not _all_mappings(node)):
             raise ValueError(f"space.{key} must be a mapping of settings, got {node!r}")
     values["space"] = Space.parse(values["space"]["shared"], values["space"]["branches"])
     objectives = values["search"].get("objectives")
@@ -321,8 +327,8 @@ def _study(name: str, composed: dict[str, Any]) -> Study:
     return Study(**values)
 
 
-def _odd(branches: dict[str, Any] | None) -> bool:
-    return not all(isinstance(branch, dict) for branch in (branches or {}).values())
+def _all_mappings(branches: dict[str, Any] | None) -> bool:
+    return all(isinstance(branch, dict) for branch in (branches or {}).values())
 
 
 def _check_keys(owner: str, values: Any, valid: Sequence[str]) -> None:
@@ -345,24 +351,9 @@ def _fields(part: type[Any]) -> list[str]:
     return ["name", *names] if part in TASKS.values() else names
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = [
-        key for key in above if isinstance(below.get(key), dict) and isinstance(above[key], dict)
-    ]
-    return {**below, **above, **{key: _merge(below[key], above[key]) for key in both}}
-
-
-def _plain(path: Path, config: Any) -> Any:
-    check_strings(path, OmegaConf.to_container(config, resolve=False))
-    return OmegaConf.to_container(config, resolve=True)
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, all the way down: settings are frozen and hashed."""
-    if isinstance(value, dict):
-        return {key: _tuples(inner) for key, inner in value.items()}
-    return tuple(_tuples(inner) for inner in value) if isinstance(value, list | tuple) else value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+def _merge(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    merged = {**defaults, **values}
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
+            merged[key] = _merge(defaults[key], value)
+    return merged

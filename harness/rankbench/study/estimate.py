@@ -1,4 +1,4 @@
-"""A rough estimate of a run's time, from its arithmetic and this machine's speed."""
+"""Estimate the duration of a run roughly, from its FLOPs and the speed of this machine."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from importlib.metadata import version
 from rankbench.common.cache_dir import cache_folder
 from rankbench.tasks.base import Point
 
-_START_S = 0.3  # starting a child process
-_ROWS, _IN, _OUT = 96, 8192, 512  # a skinny product, as input maps are
-_KEPT_S = 7 * 24 * 3600.0  # a machine may be busy when it is measured
-_VALUES = 2**20  # of a batch of video frames
+_START_S = 0.3  # Seconds to start a child process.
+_ROWS, _IN, _OUT = 96, 8192, 512  # Few rows and many columns, as in products with input maps.
+_KEPT_S = 7 * 24 * 3600.0  # Not for ever: a machine may be busy when it is measured.
+_VALUES = 2**20  # Values in a batch of video frames.
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeModel:
-    """What a CPU does in a second.
-
-    FLOPs in a matrix product, and the seconds of a small tensor operation, of normalising a value
-    of a batch of frames, and of drawing and applying its dropout.
-    """
+    """The measured speed of a CPU, from which the duration of a run is estimated."""
 
     flops_per_s: float
+    """FLOPs per second in a matrix product."""
     seconds_per_call: float
+    """Seconds of one small tensor operation in a training step."""
     seconds_per_value: float = 0.0
+    """Seconds to normalise one value of a batch of frames."""
     seconds_per_mask: float = 0.0
+    """Seconds to draw and apply dropout to one value of a batch of frames."""
 
     def seconds(self, point: Point, together: int = 1) -> float:
-        """Estimated seconds of one run of `point`: its FLOPs, its input and its calls, added.
+        """Estimate the seconds of one run of `point`, as the sum of FLOPs, input and calls.
 
-        Runs trained `together` share their calls and the start of their process.
+        Args:
+            point: The point that the run measures.
+            together: Number of runs trained as one program; they share the time of the calls and
+                of starting the process.
         """
         work = point.task.run_cost(point)
         calls = work.steps * work.calls * self.seconds_per_call
@@ -48,7 +51,16 @@ class RuntimeModel:
 
 
 def estimate(points: Iterable[Point], threads: int, together: int = 1) -> dict[str, float]:
-    """Estimated seconds of one run of each point on this machine, by point id."""
+    """Estimate the seconds of one run of each point on this machine.
+
+    Args:
+        points: The points to estimate.
+        threads: Torch threads of a run.
+        together: Number of runs trained as one program.
+
+    Returns:
+        Seconds by `point_id`.
+    """
     speed = runtime_model(threads)
     return {point.point_id: speed.seconds(point, together) for point in points}
 
@@ -76,7 +88,11 @@ def runtime_model(threads: int) -> RuntimeModel:
 
 
 def measure_runtime(threads: int) -> RuntimeModel:
-    """Time a skinny matrix product, a small addition and the input of a step on this CPU."""
+    """Measure this CPU: a matrix product, a small addition, normalisation and dropout.
+
+    Args:
+        threads: Torch threads to measure with.
+    """
     import torch
 
     from rankbench.training.dropout import WideDropout  # loads torch
@@ -93,7 +109,7 @@ def measure_runtime(threads: int) -> RuntimeModel:
     torch.set_num_threads(before)
     return RuntimeModel(
         flops_per_s=2 * _ROWS * _IN * _OUT / product,
-        # A call of a training step carries its share of autograd and the optimiser.
+        # In a training step, autograd and the optimiser add about nine operations to each one.
         seconds_per_call=10 * call,
         seconds_per_value=value,
         seconds_per_mask=mask,

@@ -1,4 +1,4 @@
-"""Which points may be measured, and which measured ones hold what the study asks of them."""
+"""Check points against a study's limits, and measured points against its constraints."""
 
 from __future__ import annotations
 
@@ -18,26 +18,36 @@ Row = Mapping[str, Any]
 
 
 def limit_violations(study: Study, point: Point) -> dict[str, float]:
-    """How far a point is beyond each limit; one on a number that it does not have is held."""
-    found = {}
+    """Compute how far a point exceeds each limit of the study, by column.
+
+    A limit on a number that the point does not have, such as the `tucker_rank` of a tensor train,
+    does not apply to it.
+
+    Returns:
+        Relative violations, as `Bound.violation` returns them; 0 or less is within the limit.
+    """
+    violations = {}
     for bound in study.search.limits:
         value = known_number(point, bound.column)
         if value is not None:
-            found[bound.column] = bound.violation(value)
-    return found
+            violations[bound.column] = bound.violation(value)
+    return violations
 
 
 def exceeded_limits(study: Study, point: Point) -> str | None:
-    """Which limits a point is beyond, None where it is within all."""
+    """Return a message with the limits that a point exceeds, None if it is within all of them."""
     violations = limit_violations(study, point)
     broken = [b for b in study.search.limits if violations.get(b.column, 0.0) > 0]
-    return f"beyond search.limits: {', '.join(str(b) for b in broken)}" if broken else None
+    return f"outside search.limits: {', '.join(str(b) for b in broken)}" if broken else None
 
 
 def constraint_violations(study: Study, runs: Sequence[Row]) -> dict[str, float]:
-    """How far the mean over a point's `runs` is beyond each constraint; 0 or less holds it.
+    """Compute how far the mean over a point's runs violates each constraint, by column.
 
-    A column that a run has no value in is far beyond: nobody knows that it holds.
+    If a run has no value in the column, the constraint counts as violated by far.
+
+    Returns:
+        Relative violations, as `Bound.violation` returns them; 0 or less meets the constraint.
     """
     return {
         bound.column: bound.violation(mean_of(runs, bound.column))
@@ -46,7 +56,7 @@ def constraint_violations(study: Study, runs: Sequence[Row]) -> dict[str, float]
 
 
 def breaches(study: Study, runs: Sequence[Row]) -> list[str]:
-    """The constraints that a point's `runs` break: "step_ms 7.13, at most 5"."""
+    """Describe each constraint that a point's runs violate, as in "step_ms 7.13, at most 5"."""
     violations = constraint_violations(study, runs)
     return [
         f"{bound.column} {metric(mean_of(runs, bound.column))},"
@@ -57,9 +67,9 @@ def breaches(study: Study, runs: Sequence[Row]) -> list[str]:
 
 
 def constrain(trial: Trial, violations: Mapping[str, float]) -> None:
-    """Tell a trial what its sampler is to know of it; above 0 it is infeasible.
+    """Set the constraints of an Optuna trial; one above 0 makes the trial infeasible.
 
-    A trial that is tried again has them already, from its first time.
+    A trial that is repeated already has its constraints; they are not set twice.
     """
     for name, violation in violations.items():
         if name not in trial.constraints:
@@ -67,7 +77,7 @@ def constrain(trial: Trial, violations: Mapping[str, float]) -> None:
 
 
 def mean_of(runs: Sequence[Row], column: str) -> float | None:
-    """The mean of a column over a point's runs, None unless each has a finite value."""
+    """Return the mean of a column over a point's runs; None unless every value is finite."""
     values = [run.get(column) for run in runs]
     known = [value for value in values if value is not None and math.isfinite(value)]
     return statistics.fmean(known) if known and len(known) == len(values) else None

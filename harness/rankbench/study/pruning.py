@@ -1,4 +1,4 @@
-"""Optuna's pruners: a trial whose validation curve falls behind those of others is ended early."""
+"""Prune trials with Optuna: end a run whose validation curve is worse than those of others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Curve = dict[int, float]  # epoch -> the monitored metric
 
 
 def build_pruner(search: Search) -> BasePruner:
-    """Optuna's pruner of a search.
+    """Build the Optuna pruner that the settings of a search name.
 
     Source: Li et al., Hyperband: a novel bandit-based approach to hyperparameter optimization,
     JMLR 18 (2018); the median rule is Vizier's (Golovin et al., KDD 2017).
@@ -32,9 +32,11 @@ def build_pruner(search: Search) -> BasePruner:
 
 
 def add_told(study: Study, trial: FrozenTrial) -> None:
-    """Add a finished trial, with what the pruner of `study` would have noted on it.
+    """Add a finished trial to an Optuna study, so that the study's pruner can compare with it.
 
-    Hyperband notes on a running trial how it stood at each rung, and compares others with that.
+    Hyperband stores on a running trial its value at each rung, and compares later trials with
+    these values. For Hyperband, the trial is therefore added as running, its curve is reported
+    once more, and then the trial is finished.
     """
     if not isinstance(study.pruner, HyperbandPruner):
         study.add_trial(trial)
@@ -47,19 +49,24 @@ def add_told(study: Study, trial: FrozenTrial) -> None:
         constraints=trial.constraints,
     )
     study.add_trial(running)
-    again = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
+    replayed = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
     for epoch, value in sorted(trial.intermediate_values.items()):
-        again.report(value, epoch)
-        again.should_prune()
+        replayed.report(value, epoch)
+        replayed.should_prune()
     values = trial.values if trial.state is TrialState.COMPLETE else None
-    study.tell(again, values, trial.state)
+    study.tell(replayed, values, trial.state)
 
 
 class PruningMonitor:
-    """Reports the validation curve of one run to its trial, and asks whether to go on.
+    """Report the validation curve of one run to its Optuna trial, and decide whether to end it.
 
-    `epochs`: of the whole training; a run that has them all is not pruned. `verdict`: why the run
-    should end, None while it may go on.
+    Args:
+        trial: The Optuna trial of the run.
+        monitor: Name and direction of the monitored column of `epochs`.
+        epochs: Length of the whole training; a run that has reached it is not pruned.
+
+    Attributes:
+        prune_reason: Why the run should end; None while it may continue.
     """
 
     def __init__(self, trial: Trial, monitor: Monitor, epochs: int) -> None:
@@ -67,10 +74,14 @@ class PruningMonitor:
         self.name, _ = monitor
         self.prune_reason: str | None = None
         self._latest: tuple[int, float] | None = None
-        self._reported: set[int] = set()  # a run that is tried again repeats what it told
+        self._reported: set[int] = set()  # A repeated run sends the same epochs once more.
 
     def on_row(self, table: str, row: Mapping[str, Any]) -> None:
-        """A row of the run. That of `epochs` comes first, and what `runs` keeps of it next."""
+        """Take one row that the run has sent.
+
+        A row of `epochs` comes first, then the row of `runs` that confirms it is stored; only then
+        is the value reported.
+        """
         if table == "epochs":
             self._latest = (row["epoch"], row[self.name])
         elif table == "runs" and self._latest is not None:
@@ -78,11 +89,11 @@ class PruningMonitor:
             self.report({epoch: value})
             if epoch < self.epochs and self.trial.should_prune():
                 self.prune_reason = (
-                    f"{self.name} {metric(value)} after epoch {epoch} is behind others'"
+                    f"{self.name} {metric(value)} after epoch {epoch} is worse than other trials'"
                 )
 
     def report(self, curve: Curve) -> None:
-        """Tell the trial a curve, or a point of it."""
+        """Report the values of a curve to the trial, each epoch once."""
         for epoch, value in curve.items():
             if epoch not in self._reported:
                 self._reported.add(epoch)
@@ -90,9 +101,17 @@ class PruningMonitor:
 
 
 def curves(epochs: Iterable[Mapping[str, Any]], name: str) -> dict[str, Curve]:
-    """The curve of each run, by run_id, from rows of the table epochs."""
-    found: dict[str, Curve] = {}
+    """Collect the curve of each run from rows of the table `epochs`.
+
+    Args:
+        epochs: Rows of the table.
+        name: The column of the curve.
+
+    Returns:
+        Epoch and value of each record, by `run_id`.
+    """
+    by_run: dict[str, Curve] = {}
     for row in epochs:
         if row[name] is not None:
-            found.setdefault(row["run_id"], {})[row["epoch"]] = row[name]
-    return found
+            by_run.setdefault(row["run_id"], {})[row["epoch"]] = row[name]
+    return by_run

@@ -1,4 +1,4 @@
-"""What a study file may not do: run code, read the environment, or reach outside its folder."""
+"""Reject study files that run code, read the environment or read files outside their folder."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ _OWN = "_self_"
 
 
 def check_file(path: Path) -> None:
-    """Check a study file and those its `defaults` name, before anything is composed of them.
+    """Check a study file and the files that its `defaults` include, before Hydra composes them.
 
-    Raises ValueError for settings of Hydra, and for `defaults` that are no file below the study.
+    Raises:
+        ValueError: A file contains settings of Hydra itself, or includes something that is not a
+            file below the folder of the study.
     """
     root, seen, waiting = path.parent.resolve(), set[Path](), [path]
     while waiting:
@@ -27,30 +29,37 @@ def check_file(path: Path) -> None:
         if not isinstance(written, DictConfig):
             raise ValueError(f"{file}: a study must be a mapping of settings")
         if "hydra" in written:
-            raise ValueError(f"{file}: hydra is no setting of a study; remove it")
+            raise ValueError(f"{file}: a study must not configure hydra; remove the key hydra")
         entries = OmegaConf.to_container(written, resolve=False).get("defaults") or []  # type: ignore[union-attr]
-        found = [_included(file, root, name) for name in _names(file, entries)]
-        waiting += [below for below in found if below not in seen]
+        included = [_included(file, root, name) for name in _names(file, entries)]
+        waiting += [below for below in included if below not in seen]
 
 
 def check_override(override: Override) -> None:
-    """Raise ValueError for an override of Hydra itself."""
+    """Raise ValueError for an override of a setting of Hydra itself."""
     if override.key_or_group.partition(".")[0].partition("/")[0] == "hydra":
-        raise ValueError(f"override {override.input_line!r}: hydra is no setting of a study")
+        raise ValueError(
+            f"override {override.input_line!r}: a study must not configure hydra; remove it"
+        )
 
 
 def check_strings(where: object, value: Any) -> None:
-    """Raise ValueError for text that asks a resolver, as ${oc.env:HOME} does: none is run."""
+    """Raise ValueError for text that calls an OmegaConf resolver, such as ${oc.env:HOME}.
+
+    Args:
+        where: The study file, named in the message.
+        value: Unresolved settings, nested in dicts and lists.
+    """
     for text in _strings(value):
-        if _asks_resolver(text):
+        if _calls_resolver(text):
             raise ValueError(
-                f"{where}: {text!r} asks a resolver, and a study file may not read what is "
-                "outside it; only ${name} of another setting is known"
+                f"{where}: {text!r} calls a resolver, which a study file must not; "
+                "only references to other settings, such as ${seeds}, are allowed"
             )
 
 
 def _names(file: Path, entries: Any) -> Iterator[str]:
-    """The files that a list of defaults names: `name`, or `group: option`."""
+    """Return the files that a list of defaults includes, as `name` or `group: option`."""
     if not isinstance(entries, list):
         raise ValueError(f"{file}: defaults must be a list of names, got {entries!r}")
     for entry in entries:
@@ -62,10 +71,10 @@ def _names(file: Path, entries: Any) -> Iterator[str]:
 
 def _included(file: Path, root: Path, name: Any) -> Path:
     if isinstance(name, str) and _NAME.fullmatch(name):
-        path = file.parent / f"{name}.yaml"  # as Hydra looks it up
+        path = file.parent / f"{name}.yaml"  # Hydra looks for the same path.
         if path.is_file() and path.resolve().is_relative_to(root):
             return path
-    raise ValueError(f"{file}: defaults must name files below {root}, got {name!r}")
+    raise ValueError(f"{file}: defaults must name files in {root} or below, got {name!r}")
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -80,11 +89,11 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
-def _asks_resolver(text: str) -> bool:
-    """Whether a colon stands within ${...}, at any depth: a reference has none."""
+def _calls_resolver(text: str) -> bool:
+    """Return whether there is a colon within ${...}, at any depth; references have none."""
     depth = 0
-    for place, letter in enumerate(text):
-        if text.startswith("${", place):
+    for position, letter in enumerate(text):
+        if text.startswith("${", position):
             depth += 1
         elif letter == "}":
             depth = max(0, depth - 1)

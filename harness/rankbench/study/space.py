@@ -1,4 +1,8 @@
-"""The space of a study: branches of choices and ranges, as a grid or as Optuna distributions."""
+"""The search space of a study: branches of choices and ranges.
+
+A space becomes either a grid of settings (`grid`, with the fixed distributions of `wide`) or the
+distributions that an Optuna sampler draws from (`narrow`).
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ from optuna.distributions import (
 
 from rankbench.layers import LAYERS
 
-# One wide distribution for each structural parameter, the same in every grid, so that a grid
-# can grow: Optuna refuses a parameter whose distribution changed.
+# Optuna refuses a parameter whose distribution has changed. Structural parameters therefore have
+# one wide distribution each, the same in every grid, so that a grid can grow.
 _ANY_RANK = IntDistribution(1, 65536, log=True)
 STRUCTURE: dict[str, BaseDistribution] = {
     "layer.decomposition": CategoricalDistribution(list(LAYERS)),
@@ -34,15 +38,19 @@ STRUCTURE: dict[str, BaseDistribution] = {
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, evenly or, with `log`, evenly in their logarithm."""
+    """A range of numbers that a sampler draws from."""
 
     low: float
+    """Smallest value."""
     high: float
+    """Largest value, included."""
     step: float | None = None
+    """Distance between two values; None means 1 for integers and any value for floats."""
     log: bool = False
+    """Whether values are drawn evenly in their logarithm."""
 
     def distribution(self) -> BaseDistribution:
-        """Integers where low, high and step are, else floats."""
+        """Return an integer distribution if low, high and step are integers, else a float one."""
         bounds = (self.low, self.high, 1 if self.step is None else self.step)
         if all(isinstance(bound, int) for bound in bounds):
             return IntDistribution(int(self.low), int(self.high), self.log, int(bounds[2]))
@@ -55,19 +63,31 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """Named branches; each maps a dotted setting ("layer.cp_rank") to its choices or range.
+    """The settings that vary in a study, divided into branches.
 
-    A branch states only the settings that exist in it: a Tucker rank stands in the branches of
-    Tucker and block-term layers. An empty space is the one point of the study's own settings.
+    A branch has only settings that apply to it, so only the branches of Tucker and block-term
+    layers have `layer.tucker_rank`. An empty space has one point, made of the study's own settings.
+
+    Example:
+        >>> layer = {"decomposition": "cp", "core_order": 3, "cp_rank": (2, 4)}
+        >>> space = Space.parse({}, {"cp": {"layer": layer}})
+        >>> [settings["layer.cp_rank"] for settings in space.grid()]
+        [2, 4]
     """
 
     branches: dict[str, dict[str, Dimension]]
+    """Dotted settings ("layer.cp_rank") and their choices or range, by name of the branch."""
 
     @staticmethod
     def parse(shared: Mapping[str, Any], branches: Mapping[str, Any]) -> Space:
-        """Read the `space` of a study file; `shared` dimensions join every branch.
+        """Parse the `space` of a study file.
 
-        Raises ValueError for a dimension without choices or a range without bounds.
+        Args:
+            shared: Settings that vary in every branch.
+            branches: Nested settings of each branch, by its name.
+
+        Raises:
+            ValueError: A setting has no choices, or a range lacks an end.
         """
         common = dict(_dimensions("space.shared", shared))
         return Space(
@@ -78,9 +98,10 @@ class Space:
         )
 
     def grid(self) -> Iterator[Settings]:
-        """Every combination of choices, branch after branch.
+        """Iterate over all combinations of choices, one branch after the other.
 
-        Raises ValueError for a range, which has no list of values.
+        Raises:
+            ValueError: A setting is a range, which has no list of values.
         """
         for dimensions in self.branches.values():
             choices = [_choices(key, dimension) for key, dimension in dimensions.items()]
@@ -88,7 +109,11 @@ class Space:
                 yield dict(zip(dimensions, values, strict=True))
 
     def wide(self) -> dict[str, BaseDistribution]:
-        """Distributions of a grid: the wide ones where the values are plain, else the choices."""
+        """Return the Optuna distributions of a grid, by setting.
+
+        Structural parameters have their wide distribution in STRUCTURE if it contains all their
+        values; other settings are categorical.
+        """
         values: dict[str, list[Any]] = {}
         for settings in self.grid():
             for key, value in settings.items():
@@ -103,7 +128,10 @@ class Space:
         }
 
     def narrow(self, branch: str) -> dict[str, BaseDistribution]:
-        """Distributions a sampler draws a branch's settings from; one choice is not drawn."""
+        """Return the distributions that a sampler draws the settings of a branch from.
+
+        Settings with a single choice are left out.
+        """
         return {
             self._name(branch, key): dimension.distribution()
             if isinstance(dimension, Range)
@@ -113,7 +141,7 @@ class Space:
         }
 
     def settings(self, branch: str, params: Mapping[str, Any]) -> Settings:
-        """The settings that sampled `params` stand for."""
+        """Convert sampled Optuna parameters back to the settings of a branch."""
         chosen = {}
         for key, dimension in self.branches[branch].items():
             if isinstance(dimension, Range):
@@ -126,20 +154,20 @@ class Space:
         return chosen
 
     def _name(self, branch: str, key: str) -> str:
-        # Optuna keeps one distribution a name, and branches differ in their choices.
+        # Optuna has one distribution per name, but branches may have different choices.
         return f"{branch}.{key}" if len(self.branches) > 1 else key
 
 
 def encode(value: Any) -> Any:
-    """A value Optuna can store: tuples become JSON text."""
+    """Convert a value to one that Optuna can store: a tuple becomes JSON text."""
     return json.dumps(value) if isinstance(value, tuple) else value
 
 
 def _choices(key: str, dimension: Dimension) -> tuple[Any, ...]:
     if isinstance(dimension, Range):
         raise ValueError(
-            f"{key} is a range; search.sampler=grid needs a list of values "
-            "(or choose the sampler tpe, nsga2 or random)"
+            f"{key} is a range, but search.sampler=grid needs a list of values; "
+            "give a list, or set search.sampler to tpe, nsga2 or random"
         )
     return dimension
 
@@ -151,7 +179,7 @@ def _fits(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def _dimensions(where: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Dimension]]:
-    """Flatten nested settings to dotted keys; a leaf is a list, a range or one value."""
+    """Flatten nested settings to dotted names; a leaf is a list, a range or a single value."""
     for key, value in node.items():
         path = f"{where}.{key}"
         setting = path.split(".", 2 if where.startswith("space.shared") else 3)[-1]
@@ -169,10 +197,10 @@ def _range(path: str, value: Mapping[str, Any]) -> Range:
     unknown = set(value) - {"low", "high", "step", "log"}
     if unknown or "high" not in value:
         raise ValueError(
-            f"{path} must be a list or a range with low, high and, if wanted, step and log; "
+            f"{path} must be a list, or a range with low, high and optionally step and log; "
             f"got {dict(value)}"
         )
-    found = Range(**value)
-    if not found.low < found.high:
-        raise ValueError(f"{path}: low must be below high, got {found.low} and {found.high}")
-    return found
+    parsed = Range(**value)
+    if not parsed.low < parsed.high:
+        raise ValueError(f"{path}: low must be below high, got {parsed.low} and {parsed.high}")
+    return parsed

@@ -1,4 +1,4 @@
-"""The table of tasks; one file each."""
+"""Tasks: what a layer learns, or what is measured of it. TASKS lists them by name."""
 
 from __future__ import annotations
 

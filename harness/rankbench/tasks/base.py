@@ -1,4 +1,8 @@
-"""What every task offers: its sizes before any data is read, and a run that yields rows."""
+"""Base classes of tasks: `Task`, and `Point`, a task with everything else but the seed.
+
+A task knows its sizes before any data is read, and its `run` yields rows of results as soon as they
+are measured.
+"""
 
 from __future__ import annotations
 
@@ -22,114 +26,143 @@ Replicate = tuple[int, Row | Diverged]
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a run is given besides its point: seed, torch device, number of threads.
-
-    `checkpoint`: where a long training keeps its state, None to keep nothing.
-    """
+    """What a run needs besides its point."""
 
     seed: int
+    """Seed of the run: initial weights, order of batches, dropout."""
     device: str = "cpu"
+    """Torch device: cpu or cuda."""
     threads: int = 1
+    """Number of torch threads."""
     checkpoint: Checkpoint | None = None
+    """Where a training saves its state; None saves nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """What a run will execute, for an estimate of its time.
+    """The size of a run, from which its duration is estimated.
 
-    `flops` and `calls` of one step (forward and backward, FLOPs and tensor operations), the
-    number of `steps`, and what happens to the input of a step before the layer sees it, which for
-    video takes as long as the layer: how many `values` are normalised, how many `masked` by
-    dropout. What evaluation adds is spread over the steps.
+    The cost of evaluation is divided among the training steps.
     """
 
     flops: float
+    """FLOPs of one step, forward and backward."""
     calls: int
+    """Tensor operations of one step, forward and backward."""
     steps: int
+    """Number of training steps."""
     values: int = 0
+    """Input values normalised in one step; for video this takes as long as the layer."""
     masked: int = 0
+    """Input values to which one step applies dropout."""
 
 
 class Task(ABC):
-    """What is learned or measured; a frozen dataclass of settings that checks itself."""
+    """What a layer learns, or what is measured of it.
+
+    A task is a frozen dataclass of settings that validates itself. To add one, write a subclass in
+    a file of its own and list it in TASKS.
+    """
 
     name: ClassVar[str]
-    uses_cell: ClassVar[bool]  # whether the map feeds a recurrent cell or stands alone
+    """Key in TASKS, stored with every result; never change it."""
+    uses_cell: ClassVar[bool]
+    """Whether the layer may be the input map of a recurrent cell."""
     trains: ClassVar[bool]
-    trains_together: ClassVar[bool] = False  # whether it has `run_together`
+    """Whether the task has training settings."""
+    trains_together: ClassVar[bool] = False
+    """Whether the task implements `run_together`."""
 
     @abstractmethod
     def sizes(self) -> tuple[int, int | None]:
-        """Features in and out of the map; None where the cell's hidden size decides."""
+        """Return the layer's input and output features, without reading any data.
+
+        Returns:
+            Both sizes; the second is None if the cell's hidden size determines it.
+        """
 
     @abstractmethod
     def check(self, point: Point) -> None:
-        """Raise ValueError where the parts of a point do not fit together."""
+        """Raise ValueError if the parts of a point do not fit together."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """The `runs` columns that say which task this is."""
+        """Return the columns of `runs` that identify the task and its settings."""
 
     @abstractmethod
     def run_cost(self, point: Point) -> RunCost:
-        """The size of a run, known without any data."""
+        """Estimate the size of a run, without reading any data."""
 
     def rows(self, point: Point) -> int:
-        """Rows (batch * time) of a forward pass, by which its cost is known beforehand."""
+        """Return the rows (batch * time) that the layer sees in one forward pass."""
         return 1
 
     @abstractmethod
     def run(self, point: Point, context: Context) -> Iterator[Row]:
-        """Measure, yielding (table, row) as each is known.
+        """Measure a point with one seed, and yield each row as soon as it is known.
 
-        Rows of `runs` are merged into one; the others gain study and run_id. A row of `artifacts`
-        is a file to be stored beside a run that is done: its name, and its content in bytes.
+        The worker merges all rows of `runs` into one, and adds the study and run_id to the others.
+        A row of `artifacts` is a file, with `name` and `content` in bytes, which is stored when the
+        run is done.
 
-        Raises Diverged when training does, ValueError for data that cannot be used.
+        Yields:
+            Pairs of a table's name and a row of it.
+
+        Raises:
+            Diverged: The training diverged.
+            ValueError: The data is missing or cannot be used.
         """
 
     def run_together(
         self, point: Point, contexts: Sequence[Context]
     ) -> Iterator[Sequence[Replicate]]:
-        """Run replicates as one program: for each context what `run` yields, within rounding.
+        """Run several replicates of a point as one program.
 
-        Yields what becomes known at one time, each with the place of its context. A replicate
-        that diverges yields its Diverged and then nothing; the others go on.
+        Each replicate yields what `run` would yield for its context, within rounding. A replicate
+        that diverges yields a Diverged and nothing after it; the others continue.
+
+        Yields:
+            What becomes known at one time: pairs of the index of a context and a row.
         """
         raise NotImplementedError(f"task {self.name} runs one replicate at a time")
 
     def monitor(self) -> Monitor | None:
-        """The metric of a record by which training may be stopped early; None without one.
+        """Return the column of `epochs` that early stopping and pruning use, and its direction.
 
-        It is never of the test side. Its row of `epochs` comes before that record's row of `runs`.
+        The column must not come from the test side, and `run` must yield the row of `epochs` before
+        the row of `runs` that belongs to it. None means that the task has no validation curve.
         """
         return None
 
     def times(self) -> bool:
-        """Whether time is what a run measures, so that it should have the machine alone."""
+        """Return whether a run measures time, and so should have the machine to itself."""
         return False
 
     def missing(self) -> str | None:
-        """One line on data that is not there, None when a run can start."""
+        """Return one line about data that cannot be found; None if a run can start."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A task, a layer, a cell, a training and a compute: everything about a run but its seed.
+    """Everything that determines a run except its seed.
 
-    `cell` is None for a task that learns or measures a bare map, `training` None for one that
-    learns nothing. `dtype` is the type of weights and data, `compute` how steps are executed.
-
-    Raises ValueError where the parts do not fit together.
+    Raises:
+        ValueError: The parts do not fit together.
     """
 
     task: Task
+    """What is learned or measured."""
     layer: Layer
+    """The compressed map."""
     cell: Cell | None = None
+    """The cell whose input map is the layer; None for a task on the layer alone."""
     training: Training | None = None
+    """Training settings; None for a task that trains nothing."""
     dtype: str = "float32"
+    """Type of weights and data: float32, float64 or bfloat16."""
     compute: Compute = dataclasses.field(default_factory=Compute)
+    """How steps are executed: precision, compilation, CUDA graphs."""
 
     def __post_init__(self) -> None:
         self.compute.check(self.dtype)
@@ -138,24 +171,24 @@ class Point:
         if stops and self.task.monitor() is None:
             raise ValueError(
                 f"training.patience needs a validation curve, which task {self.task.name} does not"
-                " have here: never stop on the test side; task action has one with"
+                " have here, and a run never stops by its test side; task action has one with"
                 " task.validation=true, task recovery always"
             )
 
     def config(self) -> dict[str, Any]:
-        """Every setting, as plain JSON values, under task, layer, cell, training and compute."""
+        """Return all settings as JSON values, under task, layer, cell, training and compute."""
         return self._parts(changed_only=False)
 
     @property
     def point_id(self) -> str:
-        """16 hex digits of the SHA-256 of the settings that differ from their defaults.
+        """The id of the point: 16 hex digits of the SHA-256 of its non-default settings.
 
-        Leaving the defaults out lets a release add a setting without renaming old results.
+        Defaults are left out, so that a new setting does not change the ids of older results.
         """
         return digest(json.dumps(self._parts(changed_only=True), sort_keys=True))
 
     def run_id(self, seed: int) -> str:
-        """16 hex digits of the SHA-256 of the point and `seed`."""
+        """Return the id of the run with `seed`: 16 hex digits of the SHA-256 of point and seed."""
         return digest(f"{self.point_id}:{seed}")
 
     def _parts(self, *, changed_only: bool) -> dict[str, Any]:
@@ -175,11 +208,11 @@ class Point:
 
 
 def _settings(part: Any, changed_only: bool) -> dict[str, Any]:
-    """The fields of a dataclass; the metadata of a field say what of it counts for a point's id.
+    """Return the fields of a dataclass as a dict, all of them or those that make up the id.
 
-    `identity`, a function: its result, in place of the value; None: nothing, the setting is no
-    part of the id. `unsaid`: the value that is left out in place of the default, where the
-    default has changed since.
+    Metadata of a field control what enters the id. `identity` is a function whose result replaces
+    the value, or None if the setting is not part of the id. `unsaid` is the value that is left out
+    instead of the default; a setting needs it if its default has changed.
     """
     values = {}
     for field in dataclasses.fields(part):
@@ -196,5 +229,5 @@ def _same(value: Any) -> Any:
 
 
 def digest(text: str) -> str:
-    """16 hex digits of the SHA-256 of `text`."""
+    """Return the first 16 hex digits of the SHA-256 of `text`."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

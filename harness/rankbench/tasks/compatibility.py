@@ -1,4 +1,4 @@
-"""Whether the parts of a point fit a task that trains a cell."""
+"""Check that the parts of a point fit a task that trains a cell."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ if TYPE_CHECKING:
 
 
 def check_cell(task: Task, point: Point) -> None:
-    """Raise ValueError unless the point has a cell, a training and a layer that feeds the cell."""
+    """Raise ValueError unless the point has a cell, training settings and a layer that fits."""
     if point.cell is None:
-        raise ValueError(f"task {task.name} needs a cell, e.g. cell.name=lstm cell.hidden_size=256")
+        raise ValueError(
+            f"task {task.name} needs a cell, such as cell.name=lstm cell.hidden_size=256; got none"
+        )
     if point.training is None:
-        raise ValueError(f"task {task.name} needs training settings")
+        raise ValueError(f"task {task.name} needs training settings, got none")
     wanted = (task.sizes()[0], point.cell.hidden_size * point.cell.gates)
     got = (point.layer.in_features, point.layer.out_features)
     if got != wanted:

@@ -1,4 +1,4 @@
-"""What a point alone tells: columns of `runs` that are known before anything is measured."""
+"""Columns of `runs` that follow from the point alone, before anything is measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rankbench.tasks.base import Point
 
 
 def point_facts(point: Point) -> dict[str, Any]:
-    """The `runs` columns known before anything is measured."""
+    """Return the columns of `runs` that follow from the point alone."""
     return {
         "point_id": point.point_id,
         "task": point.task.name,
@@ -22,7 +22,7 @@ def point_facts(point: Point) -> dict[str, Any]:
     }
 
 
-# Columns of numbers that a point alone tells.
+# Numeric columns that follow from the point alone; the keys of `search.limits`.
 KNOWN = (
     *("num_params", "compression_ratio", "forward_flops", "largest_intermediate", "rows"),
     *("dense_params", "in_features", "out_features", "core_order", "hidden_size"),
@@ -31,9 +31,13 @@ KNOWN = (
 
 
 def known_number(point: Point, column: str) -> float | None:
-    """The value of a column in KNOWN; None where a point has none, such as another layer's rank.
+    """Return the value of a column in KNOWN for a point.
 
-    FLOPs and intermediates are those of `Layer.cost` over the rows of the task's forward pass.
+    FLOPs and intermediates are those of the planned contraction over the rows that the layer sees
+    in one forward pass.
+
+    Returns:
+        The value; None if the point has none, such as the rank of another decomposition.
     """
     rows = point.task.rows(point)
     if column == "rows":
@@ -46,7 +50,7 @@ def known_number(point: Point, column: str) -> float | None:
 
 
 def layer_facts(layer: Layer) -> dict[str, Any]:
-    """The `runs` columns that say which layer this is and what it costs."""
+    """Return the columns of `runs` that describe a layer: sizes, ranks and parameters."""
     largest = {name: _largest(getattr(layer, name)) for name in layer.RANKS}
     return {
         "decomposition": layer.name,
@@ -55,7 +59,7 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
         "out_modes": list(layer.out_modes),
         "in_features": layer.in_features,
         "out_features": layer.out_features,
-        # The columns tt_rank and tr_rank hold the largest of tt_ranks and tr_ranks.
+        # The columns tt_rank and tr_rank have the largest of tt_ranks and tr_ranks.
         **{name.removesuffix("s"): value for name, value in largest.items()},
         "ranks": list(layer.ranks),
         "plan": layer.plan,

@@ -1,4 +1,6 @@
-"""The features of an input in another order: what a map that groups them into modes may rely on.
+"""Permute the input features, to measure how much a decomposition depends on their order.
+
+A decomposition groups neighbouring features into modes, so it may rely on their order.
 
 Letters: i input features.
 """
@@ -21,51 +23,58 @@ PERMUTATIONS = ("none", "pixels", "modes")
 
 
 def check_permutation(permute: str, permute_seed: int) -> None:
-    """Raise ValueError for an unknown permutation, and for a seed where nothing is permuted."""
+    """Raise ValueError for an unknown permutation, or for a seed without a permutation."""
     one_of("task.permute", permute, PERMUTATIONS)
     check_int_at_least("task.permute_seed", permute_seed, 0)
     if permute == "none" and permute_seed:
         raise ValueError(
-            f"task.permute_seed draws a permutation; it must be 0 with task.permute none, "
+            f"task.permute_seed must be 0 with task.permute=none, which draws no permutation; "
             f"got {permute_seed}"
         )
 
 
 def said(permute: str) -> str | None:
-    """What the column `permute` says: null for an input in its own order."""
+    """Return the value of the column `permute`: None for an input in its original order."""
     return None if permute == "none" else permute
 
 
 def new_order(size: int, permute: str, seed: int) -> Int64[Tensor, " i"]:
-    """Which of `size` features stands at each place of the permuted input.
+    """Return the permutation of the input features: the index of the feature at each position.
 
-    `none`: its own. `pixels`: any, by one permutation. `modes`: the input as a tensor of the prime
-    factors of `size`, row-major, its modes in another order than their own; with fewer than two
-    primes there is no other.
+    Args:
+        size: Number of input features, i.
+        permute: `none` keeps the order. `pixels` draws one permutation of all features. `modes`
+            views the input as a row-major tensor of the prime factors of `size` and draws another
+            order of its modes; with fewer than two prime factors, the order stays the same.
+        seed: Seed of the draw.
+
+    Example:
+        >>> new_order(6, "modes", 0).tolist()
+        [0, 2, 4, 1, 3, 5]
     """
     import torch
 
-    places = torch.arange(size)
+    indices = torch.arange(size)
     generator = torch.Generator().manual_seed(seed)
     if permute == "pixels":
         return torch.randperm(size, generator=generator)
     if permute == "modes":
         modes = _primes(size)
-        return places.view(modes).permute(_other_order(len(modes), generator)).flatten()
-    return places
+        return indices.view(modes).permute(_other_order(len(modes), generator)).flatten()
+    return indices
 
 
 def _other_order(count: int, generator: torch.Generator) -> list[int]:
     import torch
 
-    own = list(range(count))
+    original = list(range(count))
     drawn = torch.randperm(count, generator=generator).tolist()
-    while drawn == own and count > 1:
+    while drawn == original and count > 1:
         drawn = torch.randperm(count, generator=generator).tolist()
-    return [int(place) for place in drawn]
+    return [int(mode) for mode in drawn]
 
 
 def _primes(size: int) -> tuple[int, ...]:
-    """The prime factors of `size`, largest first."""
+    """Return the prime factors of `size`, largest first."""
     most = max(1, int(math.log2(size)))
     return tuple(mode for mode in factorise(size, most) if mode > 1)

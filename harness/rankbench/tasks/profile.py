@@ -1,4 +1,4 @@
-"""Counts, time and memory of a layer or a cell, without learning anything."""
+"""Task `profile`: count parameters and FLOPs, and measure time and memory, without training."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ LEARNING_RATE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Profile(Task):
-    """Measure one map, alone (cell null) or as a cell's input map over `time_steps`.
+    """Measure the time and memory of a layer, alone or as the input map of a cell.
 
-    The loss of the timed step is the mean square of the output, the optimiser Adam, the input
-    `batch` x `time_steps` rows drawn from N(0, 1), computed as the point's compute says; a peak
-    of memory is that of a step that is not captured. `timing` false gives the counts alone, without
-    building a tensor. `out_features` is for a bare map; a cell's hidden size decides otherwise.
-    `budget_s`: seconds spent on each phase at most.
+    The measured step is a forward pass, a backward pass of the mean square of the output, and a
+    step of Adam. The input has `batch` x `time_steps` rows drawn from N(0, 1). The point's
+    `compute` applies, but peak memory is measured without a CUDA graph.
 
-    Raises ValueError for a value out of its range.
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> Profile(in_features=4096, timing=False).sizes()
+        (4096, None)
     """
 
     name: ClassVar[str] = "profile"
@@ -39,11 +42,17 @@ class Profile(Task):
     trains: ClassVar[bool] = False
 
     in_features: int = 57600
+    """Input features of the layer."""
     out_features: int | None = None
+    """Output features of a layer without a cell; must be None with one."""
     batch: int = 16
+    """Sequences in a batch."""
     time_steps: int = 6
+    """Time steps of a sequence."""
     timing: bool = True
+    """Whether to measure time and memory; False counts only, and builds no tensor."""
     budget_s: float = 5.0
+    """Most seconds to spend on measuring each phase; above 0, up to 3600."""
 
     def __post_init__(self) -> None:
         for name in ("in_features", "batch", "time_steps"):
@@ -58,8 +67,8 @@ class Profile(Task):
     def check(self, point: Point) -> None:
         if point.cell is not None and self.out_features is not None:
             raise ValueError(
-                "task.out_features is for a bare map; with a cell its hidden_size decides "
-                f"(got out_features {self.out_features}, hidden_size {point.cell.hidden_size})"
+                "task.out_features must be null with a cell, whose hidden_size determines it; got "
+                f"out_features {self.out_features}, hidden_size {point.cell.hidden_size}"
             )
 
     def describe(self) -> dict[str, Any]:

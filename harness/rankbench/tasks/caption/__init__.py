@@ -1,1 +1,1 @@
-"""Task `caption`: describe images in words."""
+"""Task `caption`: describe images in sentences."""

@@ -1,7 +1,7 @@
-"""Show and Tell: a cell that is shown an image first and then the words before.
+"""The Show and Tell network: a cell that sees an image and then the previous words.
 
-Letters: b captions, T words of a caption and its end, f features of an image, e of a word,
-v words of the vocabulary, h hidden.
+Letters: b captions, T words of a caption with END, f features of an image, e of a word,
+v words of the vocabulary, h hidden units.
 """
 
 from __future__ import annotations
@@ -21,15 +21,26 @@ from rankbench.training.dropout import WideDropout
 if TYPE_CHECKING:
     from rankbench.tasks.base import Point
 
-_SPREAD = 0.08  # of the first embeddings, either side of 0: Vinyals et al. 2015, their code
+# Initial embeddings are drawn between minus and plus this value, as in the code of Vinyals et al.
+_SPREAD = 0.08
 
 
 class Captioner(nn.Module):
-    """p(S_t | image, S_0 ... S_t-1) from a cell over x_-1 = P (image - shift) / scale, x_t = E S_t.
+    """A cell that predicts p(S_t | image, S_0 ... S_t-1), the probability of every next word.
 
-    S_0 is START; `scaling` is (shift, scale) of every feature. The softmax over the vocabulary has
-    a matrix and a bias of its own. The cell's input map, (e to gates * h), is the point's layer,
-    applied to all steps at once. `vocabulary`: v. Source: Vinyals et al. 2015, Eq. 10-12.
+        x_-1 = P (image - shift) / scale,    x_t = E S_t for t >= 0,    S_0 = START
+
+    The cell runs over x_-1, x_0, ..., and a softmax with its own matrix and bias turns its hidden
+    state into probabilities. The cell's input map (e to gates * h) is the point's layer, applied to
+    all steps at once.
+
+    Source: Vinyals et al. 2015, Eq. 10-12.
+
+    Args:
+        point: Cell, layer, dtype and dropout rates.
+        context: Seed and device.
+        scaling: Shift and scale of every image feature.
+        vocabulary: Number of words, v.
     """
 
     shift: Tensor
@@ -47,7 +58,7 @@ class Captioner(nn.Module):
         assert point.training is not None
         self.dtype: torch.dtype = getattr(torch, point.dtype)
         size, hidden = point.layer.in_features, point.cell.hidden_size
-        torch.manual_seed(context.seed)  # of all but the cell, and of every dropout mask
+        torch.manual_seed(context.seed)  # Seeds all weights but the cell's, and dropout masks.
         kind = {"device": context.device, "dtype": self.dtype}
         for name, values in zip(("shift", "scale"), scaling, strict=True):
             self.register_buffer(name, values.to(**kind), persistent=False)
@@ -69,37 +80,48 @@ class Captioner(nn.Module):
     def nats(
         self, images: Float[Tensor, "b f"], captions: Int64[Tensor, "b T"]
     ) -> Float[Tensor, " n"]:
-        """-log p of each word of the captions, ends included, padding left out."""
+        """Return -log p of each word of the captions, in nats.
+
+        END counts as a word; padding is left out.
+        """
         starts = torch.full_like(captions[:, :1], START)
-        before = torch.cat([starts, captions[:, :-1]], dim=1)
-        x = torch.cat([self._seen(images), self.embed(before)], dim=1)
+        previous = torch.cat([starts, captions[:, :-1]], dim=1)
+        x = torch.cat([self._image_input(images), self.embed(previous)], dim=1)
         outputs, _ = self.cell(self.dropout(x))
-        told = captions != PAD
-        logits = self.head(outputs[:, 1:][told])
-        return F.cross_entropy(self._wide(logits), captions[told], reduction="none")
+        is_word = captions != PAD
+        logits = self.head(outputs[:, 1:][is_word])
+        return F.cross_entropy(self._wide(logits), captions[is_word], reduction="none")
 
     def gates(self) -> Float[Tensor, "v gates*h"]:
-        """What the input map makes of every word: a table, since it is linear."""
-        made: Tensor = self.cell.input_map(self.embed.weight)
-        return made
+        """Apply the input map to the embedding of every word, as a table for `next`."""
+        table: Tensor = self.cell.input_map(self.embed.weight)
+        return table
 
     def begin(self, images: Float[Tensor, "b f"]) -> State:
-        """The state after the image."""
-        state: State = self.cell(self._seen(images))[1]
+        """Return the state of the cell after it has seen the images."""
+        state: State = self.cell(self._image_input(images))[1]
         return state
 
     def next(
         self, gates: Float[Tensor, "b gates*h"], state: State
     ) -> tuple[Float[Tensor, "b v"], State]:
-        """log p of every word after the words whose rows of `gates()` these are; the new state."""
+        """Compute log p of every next word.
+
+        Args:
+            gates: The rows of `gates()` of the last words.
+            state: State of the cell before these words.
+
+        Returns:
+            log p of every next word, and the new state.
+        """
         outputs, state = self.cell.recur(gates[:, None], state, None)
         return F.log_softmax(self._wide(self.head(outputs[:, 0])), dim=1), state
 
-    def _seen(self, images: Float[Tensor, "b f"]) -> Float[Tensor, "b 1 e"]:
-        """x_-1."""
-        made: Tensor = self.project((images.to(self.dtype) - self.shift) / self.scale)
-        return made[:, None]
+    def _image_input(self, images: Float[Tensor, "b f"]) -> Float[Tensor, "b 1 e"]:
+        """Return the first input of the cell, x_-1."""
+        projected: Tensor = self.project((images.to(self.dtype) - self.shift) / self.scale)
+        return projected[:, None]
 
     def _wide(self, logits: Tensor) -> Tensor:
-        """In float32 at least."""
+        """Convert logits to float32 unless they are float64, for an exact softmax."""
         return logits if self.dtype == torch.float64 else logits.float()

@@ -1,4 +1,4 @@
-"""Say what is on an image: Show and Tell with any layer as the input map of its cell."""
+"""Task `caption`: describe images with Show and Tell, with any layer as its cell's input map."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from rankbench.tasks.base import Point
     from rankbench.tasks.caption.training import CaptionTrainer
 
-# Flickr8k as published, for planning without the data.
+# The size of Flickr8k as published, for time estimates without the data.
 PUBLISHED_CAPTIONS = 30_000
 PUBLISHED_WORDS = 12
-# Tensor operations of a training step (forward, backward, Adam), counted for LSTMs.
+# Tensor operations of a training step (forward, backward and Adam), counted for LSTMs.
 CALLS_A_STEP = 140
 CALLS_A_CORE = 44
 
@@ -37,16 +37,14 @@ CALLS_A_CORE = 44
 class Caption(Task):
     """Learn captions by teacher forcing, then write sentences for the test images.
 
-    `data`: the name of a set that `rankbench data captions` stored, with its sides. `embedding`:
-    features of a word and of a projected image, the inputs of the layer. `min_count`: how often a
-    word must occur on the training side to be in the vocabulary. `beams`: widths of the search
-    that writes, whose first one the scores in `runs` are of; `max_length`: words of a sentence at
-    most. `standardise`: give each feature mean 0 and deviation 1 on the training images, without
-    which words are learned long before the image counts. `validation`: follow the perplexity of the
-    validation side, by which a run may stop early. `keep_sentences` stores what was written; it is
-    no part of a point.
+    Source: Vinyals et al. 2015; BT Fig. 8.
 
-    Raises ValueError for a value out of its range. Source: Vinyals et al. 2015; BT Fig. 8.
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> Caption(embedding=256, beams=[3, 20]).sizes()
+        (256, None)
     """
 
     name: ClassVar[str] = "caption"
@@ -54,13 +52,24 @@ class Caption(Task):
     trains: ClassVar[bool] = True
 
     data: str = ""
+    """Name of a set stored by `rankbench data captions`, which also defines its sides."""
     embedding: int = 512
+    """Features of a word and of a projected image: the inputs of the layer."""
     min_count: int = 5
+    """How often a word must occur on the training side to be in the vocabulary."""
     beams: Any = (3,)
+    """Widths of the beam search; the scores in `runs` are those of the first."""
     max_length: int = 20
+    """Most words of a sentence."""
     standardise: bool = True
+    """Whether to scale image features to mean 0 and deviation 1 on the training images.
+
+    Without it, the network learns words long before it uses the image.
+    """
     validation: bool = False
+    """Whether to record the validation perplexity, for early stopping and pruning."""
     keep_sentences: bool = field(default=True, metadata={"identity": None})
+    """Whether to store the sentences; not part of a point's id."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str):
@@ -90,7 +99,7 @@ class Caption(Task):
         return point.training.batch_size * (PUBLISHED_WORDS + 2)
 
     def run_cost(self, point: Point) -> RunCost:
-        """As if the data were Flickr8k as published, since it is not read for planning."""
+        """Estimate the size of a run from that of Flickr8k; the data is not read."""
         assert point.training is not None
         batches = math.ceil(PUBLISHED_CAPTIONS / point.training.batch_size)
         return RunCost(
@@ -102,8 +111,8 @@ class Caption(Task):
     def missing(self) -> str | None:
         if not self.data:
             return (
-                "task.data is not set: give captions and features of images to `rankbench data"
-                " captions NAME --captions FILE --features FILE`, then task.data=NAME"
+                "task.data is not set: store a set with `rankbench data captions NAME --captions"
+                " FILE --features FILE`, then set task.data=NAME"
             )
         if self.data not in sets.names():
             return sets.unknown(self.data, KIND)
@@ -119,8 +128,10 @@ class Caption(Task):
         if missing:
             raise ValueError(missing)
         data = load_captions(self.data)
-        told = [words(caption) for place in data.on("train") for caption in data.captions[place]]
-        vocabulary = Vocabulary(told, self.min_count)
+        training_captions = [
+            words(caption) for image in data.on("train") for caption in data.captions[image]
+        ]
+        vocabulary = Vocabulary(training_captions, self.min_count)
         sides = {name: side_of(data, name, vocabulary) for name in self._sides()}
         model = Captioner(point, context, self.scaling(data), len(vocabulary))
         trainer = CaptionTrainer(model, data, sides, point.training, context)
@@ -137,14 +148,14 @@ class Caption(Task):
         yield from self._written(data, trainer, vocabulary)
 
     def scaling(self, data: CaptionSet) -> tuple[Tensor, Tensor]:
-        """Shift and scale of every feature, from the training images alone.
+        """Compute the shift and scale of every feature, from the training images alone.
 
-        A feature that is 0 on all of them is left as it is.
+        A feature that is constant on all of them is only shifted.
         """
         import torch
 
-        seen = torch.from_numpy(np.asarray(data.vectors[data.on("train")])).double()
-        mean, deviation = seen.mean(0), seen.std(0, correction=0)
+        vectors = torch.from_numpy(np.asarray(data.vectors[data.on("train")])).double()
+        mean, deviation = vectors.mean(0), vectors.std(0, correction=0)
         if not self.standardise:
             return torch.zeros_like(mean), torch.ones_like(mean)
         return mean, torch.where(deviation > 0, deviation, 1.0)
@@ -153,9 +164,11 @@ class Caption(Task):
         return ("train", *(["validation"] if self.validation else []), "test")
 
     def _facts(self, data: CaptionSet, trainer: CaptionTrainer) -> dict[str, Any]:
-        """Sizes; ValueError where there is nothing to validate on."""
+        """Return sizes of sides and model; raise ValueError without a validation side."""
         if self.validation and not len(trainer.sides["validation"]):
-            raise ValueError(f"task.validation: the set {self.data} has no validation side")
+            raise ValueError(
+                f"task.validation must be false with set {self.data}, which has no validation side"
+            )
         sizes = {f"{name}_size": len(side) for name, side in trainer.sides.items()}
         model_params = sum(parameter.numel() for parameter in trainer.model.parameters())
         return {
@@ -168,16 +181,18 @@ class Caption(Task):
     def _written(
         self, data: CaptionSet, trainer: CaptionTrainer, vocabulary: Vocabulary
     ) -> Iterator[Row]:
-        """The sentences of every width, their scores, and those of the first for `runs`."""
-        places = data.on("test")
-        references = [[" ".join(words(one)) for one in data.captions[place]] for place in places]
+        """Write and score sentences with every beam width."""
+        images = data.on("test")
+        references = [
+            [" ".join(words(caption)) for caption in data.captions[image]] for image in images
+        ]
         for width in self.beams:
-            said = trainer.sentences(places, vocabulary, width, self.max_length)
-            scores = score([sentence for sentence, _ in said], references)
+            written = trainer.sentences(images, vocabulary, width, self.max_length)
+            scores = score([sentence for sentence, _ in written], references)
             yield "beams", {"beam": width, **scores}
             if width == self.beams[0]:
                 yield "runs", {"beam": width, **scores}
-            for place, (sentence, log_p) in zip(places, said, strict=True):
+            for image, (sentence, log_p) in zip(images, written, strict=True):
                 if self.keep_sentences:
-                    image = {"image_id": data.images[place], "beam": width}
-                    yield "sentences", {**image, "sentence": sentence, "score": log_p}
+                    row = {"image_id": data.images[image], "beam": width}
+                    yield "sentences", {**row, "sentence": sentence, "score": log_p}

@@ -1,1 +1,1 @@
-"""Tasks `action`, `features` and `motion`: name the class of a clip."""
+"""Tasks `action`, `features` and `motion`: classify clips."""

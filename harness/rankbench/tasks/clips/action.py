@@ -1,4 +1,4 @@
-"""Action recognition from pictures: clips of video frames through one recurrent cell."""
+"""Task `action`: recognise actions in clips of video frames with one recurrent cell."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rankbench.data.video.frame_files import load_clips
 from rankbench.data.video.index import Decoding
 from rankbench.tasks.clips.base import ClipTask
 
-# How a pixel p, 0 to 255, enters the network: (p - shift) / scale.
+# (shift, scale) by name: a pixel p from 0 to 255 enters the network as (p - shift) / scale.
 NORMALISE: dict[str, tuple[float, float]] = {
-    "minus_128": (128.0, 1.0),  # the published TT-RNN experiments on UCF11
-    "over_128": (0.0, 128.0),  # the toolkit of TR-LSTM's author
+    "minus_128": (128.0, 1.0),  # As in the published TT-RNN experiments on UCF11.
+    "over_128": (0.0, 128.0),  # As in the toolkit by the author of TR-LSTM.
     "centred": (128.0, 128.0),
     "unit": (0.0, 255.0),
 }
@@ -29,29 +29,40 @@ def _file_name(path: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Action(ClipTask):
-    """Name the class of a clip from its pictures.
+    """Classify clips from their video frames.
 
-    `frames`: the name of a set that `rankbench data` stored, or the path of a Parquet file with
-    columns `clip_id, label, group, slot, jpeg`; what names both is the set, and ./NAME the file.
-    A point is the same wherever the file lies, as long as its name is. `height`, `width` in
-    pixels, `channels` 1 or 3; `normalise`: a name in NORMALISE. Of a Parquet file, all clips must
-    have as many frames where `sampling` is random.
+    Source: BT Fig. 6, TR Table 1.
 
-    Raises ValueError for a value out of its range. Source: BT Fig. 6, TR Table 1.
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> Action(frames="ucf11", height=60, width=80).sizes()
+        (14400, None)
     """
 
     name: ClassVar[str] = "action"
 
     frames: str = field(default="", metadata={"identity": _file_name})
+    """A set stored by `rankbench data`, or the path of a Parquet file of JPEG frames.
+
+    The file has columns `clip_id, label, group, slot, jpeg`; with random `sampling`, all its clips
+    must have the same number of frames. If a set and a file have the same name, the set is used;
+    write ./NAME for the file. Only the file's name, not its folder, is part of a point's id.
+    """
     height: int = 120
+    """Height of a frame in pixels."""
     width: int = 160
+    """Width of a frame in pixels."""
     channels: int = 3
+    """1 for grey values, 3 for colours."""
     normalise: str = "centred"
+    """How pixels are scaled; a name in NORMALISE."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.frames, str):
             raise ValueError(
-                f"task.frames must be a set or the path of a file, got {self.frames!r}"
+                f"task.frames must be the name of a set or the path of a file, got {self.frames!r}"
             )
         for name in ("height", "width"):
             positive_int(f"task.{name}", getattr(self, name))
@@ -71,8 +82,8 @@ class Action(ClipTask):
     def missing(self) -> str | None:
         if not self.frames:
             return (
-                "task.frames is not set: give a set of `rankbench data list` or a Parquet of JPEG"
-                " frames, e.g. task.frames=PATH"
+                "task.frames is not set: give the name of a set (`rankbench data list` shows them)"
+                " or the path of a Parquet file of JPEG frames, such as task.frames=PATH"
             )
         if self._is_set or self._path.is_file():
             return None
@@ -104,5 +115,5 @@ class Action(ClipTask):
     def _path(self) -> Path:
         try:
             return Path(self.frames).expanduser()
-        except RuntimeError:  # ~NAME of a user who is not there
+        except RuntimeError:  # ~NAME for a user that does not exist.
             return Path(self.frames)

@@ -1,4 +1,4 @@
-"""What every task that classifies clips has: which frames are shown, who is trained and tested on.
+"""The base class of tasks that classify clips: choose frames, split clips, train and test.
 
 Letters: c clips.
 """
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
     from rankbench.tasks.base import Point
 
-# split -> the column of what is never on both sides.
+# The column whose values are never divided between training and test, by `split`.
 UNITS = {"group": "group", "clip": "clip_id", "supergroup": "supergroup"}
 SPLITS = (*UNITS, "leave_one_group_out", "official", "column")
 SAMPLINGS = ("even", "random")
 
-# UCF11 as published, for planning without the data.
+# The size of UCF11 as published, for time estimates without the data.
 PUBLISHED_CLIPS = 1600
 PUBLISHED_TIME_STEPS = 6
-# Tensor operations of a training step (forward, backward, Adam), counted for LSTMs.
+# Tensor operations of a training step (forward, backward and Adam), counted for LSTMs.
 CALLS_A_STEP = 90
 CALLS_A_TIME_STEP = 48
 CALLS_A_CORE = 44
@@ -55,42 +55,53 @@ CALLS_A_CORE = 44
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTask(Task):
-    """Name the class of a clip from its frames, shown to a cell one after the other.
+    """Classify clips with a cell that sees their frames one after the other.
 
-    `classes`: labels are 0 to classes - 1. `time_steps`: frames of a clip; None takes all, and
-    then every clip must have as many. `sampling`: `even`, spread over those it has, the same ones
-    always; or `random`, drawn afresh whenever a clip is learned from and shown in ascending order
-    (the papers), evenly spread when it is tested. `where`: column -> value that a clip, or a row
-    of a Parquet file, must have to be read.
+    The splits `group`, `supergroup` and `leave_one_group_out` need data in which several clips
+    share a group. If every clip has a group of its own, the run fails with an error.
 
-    `split`: what never is on both sides, `group` (the same scene), `supergroup` (groups that show
-    the same footage, where the data has that column) or `clip`, in `folds` folds stratified by
-    class of which `fold` is held out, drawn with `split_seed`; `leave_one_group_out`: UCF11's own,
-    the groups with the number of rank `fold`, or the group of that rank where names have no number;
-    `official`: HMDB51's, its column hmdb_split1, 2 or 3 for `fold` 0, 1 or 2; or `column`: the
-    clips whose `split_column` says "train" are trained on, all others tested on.
-    `validation`: hold a part of the training side out, by whose accuracy a run may stop early;
-    one of `folds` parts, of whole groups (of clips, where the split is by clip).
-
-    `group`, `supergroup` and `leave_one_group_out` need data in which several clips share a
-    group; where each clip is one of its own a run ends with an error that says so.
-
-    Raises ValueError for a value out of its range.
+    Raises:
+        ValueError: A value is out of its range.
     """
 
     uses_cell: ClassVar[bool] = True
     trains: ClassVar[bool] = True
 
     classes: int = 11
+    """Number of classes; labels are 0 to classes - 1."""
     time_steps: int | None = None
+    """Frames that the cell sees of each clip; None for all, if all clips have equally many."""
     where: Any = ()
+    """Columns and the values that a clip, or a row of a Parquet file, must have to be used."""
     split: str = "group"
+    """The unit that is never divided between training and test, or a published split.
+
+    `group` (clips of one scene), `supergroup` (groups with the same footage) and `clip` make
+    `folds` folds, stratified by class. `leave_one_group_out` is UCF11's protocol: it holds out the
+    groups with the `fold`-th number, or the `fold`-th group if names have no number. `official` is
+    HMDB51's: column hmdb_split1, 2 or 3 for `fold` 0, 1 or 2. `column` trains on the clips whose
+    `split_column` is "train" and tests on all others.
+    """
     split_column: str = ""
+    """Column of the data for `split=column`."""
     folds: int = 5
+    """Number of folds; 2 or more."""
     fold: int = 0
+    """Index of the fold that is held out, from 0."""
     split_seed: int = 0
+    """Seed that assigns units to folds."""
     validation: bool = False
+    """Whether to hold out one of `folds` parts of the training side for validation.
+
+    The part consists of whole groups, or of clips if the split is by clip. Early stopping and
+    pruning use its accuracy.
+    """
     sampling: str = "even"
+    """How frames are chosen: `even` spreads them evenly over the clip.
+
+    `random` draws others each time a clip is trained on, in ascending order (as the papers do), and
+    spreads them evenly in tests.
+    """
 
     def __post_init__(self) -> None:
         positive_int("task.classes", self.classes)
@@ -106,18 +117,19 @@ class ClipTask(Task):
 
     @abstractmethod
     def clips(self) -> Clips:
-        """The clips to learn from.
+        """Load the clips.
 
-        Raises ValueError for data that is not there or cannot be used.
+        Raises:
+            ValueError: The data is missing or cannot be used.
         """
 
     @abstractmethod
     def dataset(self) -> str:
-        """The name of the data."""
+        """Return the name of the data set."""
 
     @abstractmethod
     def scaling(self) -> tuple[float, float]:
-        """(shift, scale): a stored value p enters as (p - shift) / scale."""
+        """Return (shift, scale): a stored value p enters the network as (p - shift) / scale."""
 
     def check(self, point: Point) -> None:
         check_cell(self, point)
@@ -130,13 +142,14 @@ class ClipTask(Task):
         return {"split": self.split + column}
 
     def run_cost(self, point: Point) -> RunCost:
-        """As if the data were UCF11 as published, since it is not read for planning."""
+        """Estimate the size of a run from the published size of UCF11; the data is not read."""
         assert point.cell is not None
         assert point.training is not None
         batch, steps = point.training.batch_size, self.time_steps or PUBLISHED_TIME_STEPS
         batches = math.ceil(PUBLISHED_CLIPS * (self.folds - 1) / self.folds / batch)
         calls = CALLS_A_STEP + CALLS_A_TIME_STEP * steps + CALLS_A_CORE * len(point.layer.cores())
-        rows, tested = self.rows(point), 1 / (self.folds - 1)  # clips, for one that is learned from
+        # `tested` is the number of clips tested per clip trained on.
+        rows, tested = self.rows(point), 1 / (self.folds - 1)
         values = rows * point.layer.in_features
         return RunCost(
             flops=(3.0 + tested) * layer_cost(point.layer, rows).flops,
@@ -183,9 +196,10 @@ class ClipTask(Task):
         yield from learn(trainer, point, context, data_hash=clips.data_hash, summarise=summarise)
 
     def labels(self, clips: Clips) -> Int64[Tensor, " c"]:
-        """The class of every clip.
+        """Return the class of every clip.
 
-        Raises ValueError for a label that is none of `classes`.
+        Raises:
+            ValueError: A label is not in 0 to classes - 1.
         """
         import torch
 
@@ -200,10 +214,10 @@ class ClipTask(Task):
         return torch.from_numpy(labels)
 
     def sides(self, clips: Clips) -> Sides:
-        """The sides of every clip, as `split` and `validation` ask.
+        """Divide the clips into training, validation and test, by `split` and `validation`.
 
-        Raises ValueError where a side would be empty, a column is not there, or the data has no
-        groups to split by.
+        Raises:
+            ValueError: A side would be empty, a column is missing, or the data has no groups.
         """
         self._check_groups(clips)
         train, test = self._two_sides(clips)
@@ -215,7 +229,7 @@ class ClipTask(Task):
         return Sides(train=train, test=test, validation=validation)
 
     def _check_groups(self, clips: Clips) -> None:
-        """Refuse to split by group what can only be split by clip."""
+        """Raise ValueError if the split needs groups and every clip has a group of its own."""
         by_group = self.split in (*UNITS, "leave_one_group_out")
         unit = UNITS.get(self.split, "group")
         if unit == "clip_id" or not (by_group or self.validation):
@@ -224,12 +238,12 @@ class ClipTask(Task):
         one_each = self.split in UNITS and len(set(groups)) == len(groups)
         if not one_each and groups_are_known(groups, clips.column("clip_id").tolist()):
             return
-        asked, instead = f"task.split={self.split}", "task.split=clip"
+        setting, instead = f"task.split={self.split}", "task.split=clip"
         if not by_group:
-            asked, instead = f"task.validation=true with {asked}", "task.validation=false"
+            setting, instead = f"task.validation=true with {setting}", "task.validation=false"
         raise ValueError(
-            f"{asked} needs data with groups; in {self.dataset()} each clip is a {unit} of its"
-            f" own: set {instead}, or bring data in which several clips share a {unit}"
+            f"{setting} needs data with groups, but in {self.dataset()} each clip is a {unit} of"
+            f" its own: set {instead}, or use data in which several clips share a {unit}"
         )
 
     def _two_sides(self, clips: Clips) -> tuple[Indices, Indices]:
@@ -246,9 +260,10 @@ class ClipTask(Task):
         return sides_of_fold(assign_folds(groups, labels, self.folds, self.split_seed), self.fold)
 
     def _shown(self, clips: Clips) -> int:
-        """Frames of a clip that the cell sees.
+        """Return the number of frames that the cell sees of each clip.
 
-        Raises ValueError where a clip has fewer, or all are asked for and clips differ.
+        Raises:
+            ValueError: A clip has fewer, or `time_steps` is None and the clips differ in length.
         """
         least = int(clips.count.min())
         if self.time_steps is None and int(clips.count.max()) == least:
@@ -256,7 +271,7 @@ class ClipTask(Task):
         if self.time_steps is None or self.time_steps > least:
             clip = clips.column("clip_id")[clips.count.argmin()]
             raise ValueError(
-                f"task.time_steps must be at most {least}, the frames of clip {clip},"
+                f"task.time_steps must be at most {least}, the number of frames of clip {clip};"
                 f" got {self.time_steps}"
             )
         return self.time_steps
@@ -289,7 +304,7 @@ class ClipTask(Task):
 
 
 def _pairs(where: Any) -> tuple[tuple[str, Any], ...]:
-    """The (column, value) pairs of a mapping, in the order of the columns."""
+    """Return the (column, value) pairs of a mapping, sorted by column."""
     items = where.items() if isinstance(where, Mapping) else where
     try:
         pairs = tuple(sorted((column, value) for column, value in items))

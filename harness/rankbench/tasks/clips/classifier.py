@@ -1,4 +1,4 @@
-"""A cell with a linear head over frames, and what the training loop asks of it.
+"""The network that classifies clips, and its trainer: batches, loss and accuracy.
 
 Letters: c clips, b clips of a batch, t time steps, f features of a frame, k classes.
 """
@@ -26,13 +26,19 @@ from rankbench.training.settings import Training
 if TYPE_CHECKING:
     from rankbench.tasks.base import Point
 
-EVALUATION_BATCH = 64  # clips at a time when nothing is learned
+EVALUATION_BATCH = 64  # Clips in a batch of validation and test.
 
 
 class ClipClassifier(nn.Module):
-    """Frames normalised, dropped out, through a cell; a linear head on its last hidden state.
+    """A cell over the frames of a clip, with a linear head on its last hidden state.
 
-    A value p enters as (p - shift) / scale, `normalise` being (shift, scale).
+    Frames are normalised, and in training some of their values are dropped out.
+
+    Args:
+        point: Cell, layer, dtype and dropout rates.
+        context: Seed and device.
+        classes: Number of classes, k.
+        normalise: (shift, scale); a value p enters as (p - shift) / scale.
     """
 
     def __init__(
@@ -43,7 +49,7 @@ class ClipClassifier(nn.Module):
         assert point.training is not None
         self.shift, self.scale = normalise
         self.dtype: torch.dtype = getattr(torch, point.dtype)
-        torch.manual_seed(context.seed)  # of the head and of every dropout mask
+        torch.manual_seed(context.seed)  # Seeds the head and all dropout masks.
         head = nn.Linear(point.cell.hidden_size, classes, dtype=self.dtype)
         self.head = head.to(context.device)
         self.dropout = WideDropout(point.training.input_dropout)
@@ -58,7 +64,7 @@ class ClipClassifier(nn.Module):
         )
 
     def forward(self, frames: Shaped[Tensor, "b t f"]) -> Float[Tensor, "b k"]:
-        """The logit of every class, in float32 at least."""
+        """Return the logit of every class, in float32 or float64."""
         x = frames.to(self.dtype).sub_(self.shift).div_(self.scale)
         outputs, _ = self.cell(self.dropout(x))
         logits: Tensor = self.head(outputs[:, -1])
@@ -66,11 +72,19 @@ class ClipClassifier(nn.Module):
 
 
 class ClassifierTrainer:
-    """What the training loop asks for: batches of one side, the loss, accuracy on the other.
+    """Batches, loss and accuracy for the training loop.
 
-    Frames stay as they are stored until they are on the device, a batch at a time. Of each clip
-    `shown` frames enter: evenly spread ones, or, if `random`, those drawn whenever it is learned
-    from.
+    Frames are copied to the device one batch at a time, in the type in which they are stored.
+
+    Args:
+        model: The network.
+        clips: The data.
+        labels: Class of every clip.
+        sides: Indices of the clips for training, validation and test.
+        training: Batch size and `head_l2`.
+        context: Seed and device.
+        shown: Frames that the network sees of each clip.
+        random: Whether training draws frames at random instead of spreading them evenly.
     """
 
     def __init__(
@@ -95,7 +109,7 @@ class ClassifierTrainer:
         self.right = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def batches(self) -> Iterator[tuple[Tensor, ...]]:
-        """The training side once, in a new order every time."""
+        """Iterate over the training side once, in a new random order each time."""
         self.right.zero_()
         side = self.sides["train"]
         side = side[torch.randperm(len(side), generator=self.order)]
@@ -103,7 +117,7 @@ class ClassifierTrainer:
         return self._load(side, self.training.batch_size, steps)
 
     def loss(self, batch: tuple[Tensor, ...]) -> Float[Tensor, ""]:
-        """Cross-entropy, plus head_l2 times the squared norm of the head's matrix."""
+        """Return the cross-entropy plus head_l2 times the squared norm of the head's matrix."""
         frames, labels = batch
         logits = self.model(frames)
         self.right.add_((logits.detach().argmax(1) == labels).sum())
@@ -111,7 +125,7 @@ class ClassifierTrainer:
         return F.cross_entropy(logits, labels) + penalty
 
     def evaluate(self) -> dict[str, float]:
-        """Accuracy on the training batches since the epoch began, and on the other sides now."""
+        """Return the accuracies: of this epoch's training batches, validation and test."""
         shares = {"train_accuracy": int(self.right) / len(self.sides["train"])}
         if len(self.sides["validation"]):
             shares["validation_accuracy"] = self._accuracy(self.sides["validation"])
@@ -125,14 +139,14 @@ class ClassifierTrainer:
     def _load(
         self, side: Tensor, size: int, steps: Tensor | None = None
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Batches of clips; `steps` (clips, shown) of each, or evenly spread ones."""
+        """Iterate over batches of clips, with the given `steps` (clips, shown) or even ones."""
         if steps is None:
             steps = spread(self.shown, self.count[side])
         return self.loader(self._gather(side, size, steps))
 
     def _gather(self, side: Tensor, size: int, steps: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        places = self.first[side, None] + steps
+        rows = self.first[side, None] + steps
         for start in range(0, len(side), size):
-            chosen = places[start : start + size].numpy()
+            chosen = rows[start : start + size].numpy()
             labels = self.labels[side[start : start + size]]
             yield torch.from_numpy(np.asarray(self.rows[chosen])), labels

@@ -1,4 +1,4 @@
-"""Classify clips from features that a CNN made of their frames."""
+"""Task `features`: classify clips from CNN features of their frames."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from rankbench.tasks.clips.base import ClipTask
 
 @dataclass(frozen=True, kw_only=True)
 class Features(ClipTask):
-    """Name the class of a clip from the features of its frames.
+    """Classify clips from CNN features of their frames, used without scaling.
 
-    `features`: the name of a set that `rankbench data features` stored; `size`: how many a frame
-    has, 1280 of EfficientNet-lite0, 2048 of Inception-V3. They enter as they are.
+    Source: TR Tables 2 and 3.
 
-    Raises ValueError for a value out of its range. Source: TR Tables 2 and 3.
+    Raises:
+        ValueError: A value is out of its range.
     """
 
     name: ClassVar[str] = "features"
 
     features: str = ""
+    """Name of a set stored by `rankbench data features`."""
     size: int = 1280
+    """Features of a frame: 1280 for EfficientNet-lite0, 2048 for Inception-V3."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.features, str):
@@ -45,8 +47,8 @@ class Features(ClipTask):
     def missing(self) -> str | None:
         if not self.features:
             return (
-                "task.features is not set: give a set of features of `rankbench data list`,"
-                " e.g. task.features=NAME"
+                "task.features is not set: give the name of a set of features (`rankbench data"
+                " list` shows them), such as task.features=NAME"
             )
         known = self.features in sets.names()
         return None if known else sets.unknown(self.features, "features")

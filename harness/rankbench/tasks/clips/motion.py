@@ -1,4 +1,4 @@
-"""Say which way a blurred disk moves: clips that are made here, so that no data is needed.
+"""Task `motion`: classify the direction of a moving disk, in generated clips.
 
 Letters: c clips, t time steps, s pixels along a side, n rows (frames of all clips).
 """
@@ -29,35 +29,48 @@ if TYPE_CHECKING:
 
     from rankbench.tasks.base import Point
 
-_REACH = 0.6  # how far a disk moves in a clip, of half a picture's width
+_REACH = 0.6  # Distance that a disk moves in a clip, in half widths of the picture.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Motion(ClipTask):
-    """Name the direction, one of `classes` around the circle, in which a disk moves.
+    """Classify the direction in which a blurred disk moves; the clips are generated.
 
-    `size`: pixels along a side; `clips_a_class`; `noise`: standard deviation of what is added to
-    each pixel, of which the disk reaches 1; `data_seed` draws starts and noise. A disk starts
-    anywhere near the middle, so that no single frame tells its direction. With `timing` a run is
-    also profiled as task profile does it, `budget_s` seconds a phase at most. `permute` puts the
-    pixels of every frame in one order that `permute_seed` draws, see `rankbench.tasks.permuting`.
+    A disk starts anywhere near the middle, so that a single frame does not reveal its direction.
 
-    Raises ValueError for a value out of its range.
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> clips = Motion(classes=4, clips_a_class=10).clips()
+        >>> len(clips), clips.rows.shape
+        (40, (240, 256))
     """
 
     name: ClassVar[str] = "motion"
 
     classes: int = 8
+    """Number of directions, evenly around the circle."""
     time_steps: int | None = 6
+    """Frames of a clip; a positive integer."""
     split: str = "clip"
+    """How clips are split, as in `ClipTask`; every clip has a group of its own."""
     size: int = 16
+    """Pixels along each side of a frame."""
     clips_a_class: int = 80
+    """Clips per direction."""
     noise: float = 0.5
+    """Standard deviation of the noise on each pixel; the disk's brightness reaches 1."""
     data_seed: int = 0
+    """Seed of the starting points and the noise."""
     permute: str = "none"
+    """Order of the pixels of every frame: none, pixels or modes; see `new_order`."""
     permute_seed: int = 0
+    """Seed of the permutation; 0 without one."""
     timing: bool = True
+    """Whether a run also measures time and memory, as task profile does."""
     budget_s: float = 1.0
+    """Most seconds to spend on measuring each phase; above 0, up to 3600."""
 
     def __post_init__(self) -> None:
         for name in ("size", "clips_a_class", "time_steps"):
@@ -98,7 +111,7 @@ class Motion(ClipTask):
 
 
 class Moving:
-    """The clips of a Motion, drawn at once; every frame a row."""
+    """The generated clips of a Motion task, with one row per frame."""
 
     ordered = True
 
@@ -124,27 +137,30 @@ class Moving:
         return len(self.count)
 
     def column(self, name: str) -> NDArray[Any]:
-        """The label, or the number of a clip, which is its group too.
+        """Return a column: `label`, or `clip_id` and `group`, which both number the clips.
 
-        Raises ValueError for any other column.
+        Raises:
+            ValueError: `name` is another column.
         """
         if name == "label":
             return self._labels
         if name in ("clip_id", "group"):
             return np.array([f"{clip:05d}" for clip in range(len(self))])
-        raise ValueError(f"clips of task motion have label, clip_id and group, no {name}")
+        raise ValueError(
+            f"column {name} does not exist: clips of task motion have label, clip_id and group"
+        )
 
 
 def draw(task: Motion, labels: Tensor, generator: torch.Generator) -> Float[Tensor, "c t s*s"]:
-    """The frames of clips with these `labels`, in float32."""
+    """Draw the frames of clips that have the given labels, in float32."""
     import torch
 
     assert task.time_steps is not None
     angles = 2 * math.pi * labels / task.classes
     starts = 0.6 * torch.rand(len(labels), 2, generator=generator) - 0.3
-    ways = torch.stack([angles.sin(), angles.cos()], dim=1)
-    moved = torch.linspace(-_REACH / 2, _REACH / 2, task.time_steps)
-    centres = starts[:, None] + moved[:, None] * ways[:, None]
+    directions = torch.stack([angles.sin(), angles.cos()], dim=1)
+    distances = torch.linspace(-_REACH / 2, _REACH / 2, task.time_steps)
+    centres = starts[:, None] + distances[:, None] * directions[:, None]
     axis = torch.linspace(-1, 1, task.size)
     rows = (axis - centres[..., :1]).square()
     columns = (axis - centres[..., 1:]).square()

@@ -1,4 +1,4 @@
-"""Which frames of a clip are shown, as steps among those that are stored.
+"""Choose the frames of each clip that the network sees.
 
 Letters: b clips of a batch, k frames shown.
 """
@@ -15,15 +15,36 @@ if TYPE_CHECKING:
 
 
 def spread(shown: int, stored: Int64[Tensor, " b"]) -> Int64[Tensor, "b k"]:
-    """`shown` of each clip's `stored` steps, evenly spread, the first and the last among them."""
+    """Choose evenly spread frames, with the first and the last among them.
+
+    Args:
+        shown: Number of frames to choose, k.
+        stored: Number of frames of each clip.
+
+    Returns:
+        Indices of the chosen frames of each clip, ascending.
+
+    Example:
+        >>> spread(3, torch.tensor([5, 9])).tolist()
+        [[0, 2, 4], [0, 4, 8]]
+    """
     return torch.arange(shown) * (stored[:, None] - 1) // max(shown - 1, 1)
 
 
 def drawn(
     shown: int, stored: Int64[Tensor, " b"], generator: torch.Generator
 ) -> Int64[Tensor, "b k"]:
-    """For each clip `shown` distinct steps, every choice equally likely, in ascending order."""
-    most = int(stored.max())
-    keys = torch.rand(len(stored), most, generator=generator)
-    keys[torch.arange(most) >= stored[:, None]] = 2.0  # behind every step that is there
+    """Draw distinct frames of each clip, every choice equally likely.
+
+    Args:
+        shown: Number of frames to draw, k.
+        stored: Number of frames of each clip.
+        generator: Source of randomness.
+
+    Returns:
+        Indices of the drawn frames of each clip, ascending.
+    """
+    longest = int(stored.max())
+    keys = torch.rand(len(stored), longest, generator=generator)
+    keys[torch.arange(longest) >= stored[:, None]] = 2.0  # Sorts after all existing frames.
     return keys.argsort(dim=1)[:, :shown].sort(dim=1).values

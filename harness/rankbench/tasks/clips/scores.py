@@ -1,4 +1,4 @@
-"""What the epochs of a classifier come to: accuracies with intervals, epochs to a level."""
+"""Summarise the epochs of a classifier: accuracies with intervals, and epochs to a level."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ LEVELS = {f"epochs_to_{percent}": percent / 100 for percent in (60, 70, 80, 90)}
 
 
 class Scores:
-    """The `runs` columns of accuracy, from the records of the epochs seen so far.
+    """The accuracy columns of `runs`, updated after every epoch.
 
-    `test_size`: clips an accuracy is a share of.
+    Args:
+        test_size: Number of test clips, from which the intervals follow.
     """
 
     def __init__(self, test_size: int) -> None:
@@ -20,7 +21,7 @@ class Scores:
         self._row: dict[str, Any] = {}
 
     def add(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The columns after one more epoch, `record` being its row of `epochs`."""
+        """Add the row of `epochs` of one more epoch, and return the columns of `runs`."""
         row, accuracy = self._row, record["accuracy"]
         row |= {key: record[key] for key in ("train_loss", "accuracy")}
         row |= {
@@ -36,7 +37,7 @@ class Scores:
         return dict(row)
 
     def _select(self, record: dict[str, Any]) -> None:
-        """Keep the test accuracy of the first epoch with the highest validation accuracy."""
+        """Store the test accuracy of the first epoch with the highest validation accuracy."""
         validated = record.get("validation_accuracy")
         if validated is not None and validated > self._row.get("validation_accuracy", -1):
             self._row["validation_accuracy"] = validated

@@ -1,1 +1,1 @@
-"""Task `draw`: encode pictures and draw them, step by step."""
+"""Task `draw`: train DRAW, which encodes and draws pictures step by step."""

@@ -1,4 +1,4 @@
-"""How DRAW reads a picture and writes on its canvas: whole, or by a grid of Gaussian filters.
+"""Reading from pictures and writing to the canvas in DRAW, with or without attention.
 
 Letters: b pictures, s pixels along a side, n filters along a side of the grid, h hidden units.
 Source: Gregor et al., DRAW, ICML 2015, Sec. 3.
@@ -15,19 +15,28 @@ from torch import Tensor, nn
 
 
 class Filters(NamedTuple):
-    """Filter banks F_Y and F_X, whose rows sum to 1, and the intensity of what passes them."""
+    """The Gaussian filters of a grid."""
 
     vertical: Float[Tensor, "b n s"]
+    """Filter bank F_Y; its rows sum to 1."""
     horizontal: Float[Tensor, "b n s"]
+    """Filter bank F_X; its rows sum to 1."""
     intensity: Float[Tensor, "b 1 1"]
+    """Factor by which the filtered values are multiplied."""
 
 
 def filters(settings: Float[Tensor, "b 5"], n: int, side: int) -> Filters:
-    """Filter banks of an n x n grid from (g_X, g_Y, log s^2, log d, log intensity), Eq. 21 to 26.
+    """Compute the filters of an n x n grid (Eq. 21 to 26).
 
-    The grid's centre is (side + 1) / 2 (g + 1), its stride (side - 1) / (n - 1) d, filter i of it
-    is a Gaussian of variance s^2 around the centre + (i - n / 2 - 0.5) stride, pixels and filters
-    counted from 1.
+        centre = (side + 1) / 2 (g + 1),    stride = (side - 1) / (n - 1) d
+
+    Filter i is a Gaussian with variance s^2 and mean centre + (i - n / 2 - 0.5) stride. Pixels and
+    filters are counted from 1.
+
+    Args:
+        settings: (g_X, g_Y, log s^2, log d, log intensity) of each picture.
+        n: Filters along a side of the grid.
+        side: Pixels along a side of the picture.
     """
     x, y, log_variance, log_stride, log_intensity = settings.unsqueeze(-1).unbind(1)
     stride = (side - 1) / (n - 1) * log_stride.exp()
@@ -37,14 +46,14 @@ def filters(settings: Float[Tensor, "b 5"], n: int, side: int) -> Filters:
     def bank(centre: Float[Tensor, "b 1"]) -> Float[Tensor, "b n s"]:
         means = (side + 1) / 2 * (centre + 1) + steps
         distances = (pixels - means[..., None]).square()
-        # Gaussians that sum to 1, also where a filter lies far outside of the picture.
+        # A softmax keeps the sum at 1 even for a filter far outside the picture.
         return torch.softmax(-distances / (2 * log_variance.exp()[..., None]), dim=-1)
 
     return Filters(bank(y), bank(x), log_intensity.exp()[..., None])
 
 
 class Reader(nn.Module, ABC):
-    """What of a picture and of its error enters the encoder."""
+    """Selects what the encoder sees of a picture and of the canvas's error."""
 
     @abstractmethod
     def forward(
@@ -53,18 +62,24 @@ class Reader(nn.Module, ABC):
         error: Float[Tensor, "b s*s"],
         h: Float[Tensor, "b h"],
     ) -> Float[Tensor, "b r"]:
-        """The glimpse, given the picture, what the canvas lacks, and the decoder's state."""
+        """Return the glimpse.
+
+        Args:
+            x: The picture.
+            error: The picture minus the canvas.
+            h: Hidden state of the decoder.
+        """
 
 
 class ReadAll(Reader):
-    """The picture and its error whole (Eq. 17)."""
+    """Reads the whole picture and the whole error (Eq. 17)."""
 
     def forward(self, x: Tensor, error: Tensor, h: Tensor) -> Tensor:
         return torch.cat([x, error], dim=1)
 
 
 class ReadGrid(Reader):
-    """Both through n x n filters that the decoder places (Eq. 27)."""
+    """Reads picture and error through n x n filters, which the decoder places (Eq. 27)."""
 
     def __init__(self, side: int, n: int, hidden: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -80,7 +95,7 @@ class ReadGrid(Reader):
 
 
 class WriteAll(nn.Module):
-    """A picture of the decoder's state (Eq. 18)."""
+    """Writes a whole picture, a linear map of the decoder's state (Eq. 18)."""
 
     def __init__(self, side: int, hidden: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -93,7 +108,7 @@ class WriteAll(nn.Module):
 
 
 class WriteGrid(nn.Module):
-    """An n x n patch of the decoder's state through filters that it places (Eq. 28 and 29)."""
+    """Writes an n x n patch through filters; the decoder's state gives both (Eq. 28 and 29)."""
 
     def __init__(self, side: int, n: int, hidden: int, dtype: torch.dtype) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""DRAW: a picture is encoded and drawn in T glimpses, each with a latent of its own.
+"""The DRAW network: it encodes and draws a picture in T glimpses, with latents for each.
 
 Letters: b pictures, T glimpses, p pixels, z latents of a glimpse.
 Source: Gregor et al., DRAW, ICML 2015, Sec. 2.
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class Drawer(nn.Module):
-    """The network: the point's cell encodes, a dense LSTM decodes and writes on the canvas.
+    """The DRAW network: the point's cell encodes, and a dense LSTM decodes and draws.
 
-    The first canvas and the first hidden states are learned.
+    The initial canvas and the initial hidden states are learned.
 
     Args:
-        point: The encoder's cell and layer, and the type of all weights.
+        point: Cell and layer of the encoder, and the type of all weights.
         context: Seed and device.
         glimpses: Steps in which a picture is read and drawn, T.
         decoder_size: Hidden units of the decoder.
         latent_size: Latents of a glimpse, z.
-        grids: Sides of the attention's reading and writing grids, None for no attention.
+        grids: Filters along a side of the reading and of the writing grid; None for no attention.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Drawer(nn.Module):
         dtype: torch.dtype = getattr(torch, point.dtype)
         hidden = decoder_size
         self.glimpses = glimpses
-        torch.manual_seed(context.seed)  # of all but the encoder, and of the noise
+        torch.manual_seed(context.seed)  # Seeds all weights but the encoder's, and the noise.
         self.reader: Reader = ReadGrid(SIDE, grids[0], hidden, dtype) if grids else ReadAll()
         self.writer = (
             WriteGrid(SIDE, grids[1], hidden, dtype) if grids else WriteAll(SIDE, hidden, dtype)
@@ -73,23 +73,29 @@ class Drawer(nn.Module):
 
     @property
     def noise_size(self) -> tuple[int, int]:
-        """Glimpses, and latents of each: the noise of a picture."""
+        """Shape of the noise of one picture: glimpses T and latents z of each."""
         return self.glimpses, self.decoder.input_size
 
     def forward(
         self, x: Float[Tensor, "b p"], noise: Float[Tensor, "T b z"]
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "T b"], Float[Tensor, "b p"]]:
-        """-log p(x | z), KL(q(z_t | x) || N(0, 1)) of each glimpse, the logits drawn.
+        """Encode and draw pictures (Eq. 3 to 12).
 
-        All in nats; pixels x are 0 or 1, and `noise` is of N(0, 1) (Eq. 3 to 12).
+        Args:
+            x: Pixels, 0 or 1.
+            noise: Draws from N(0, 1), one for each latent.
+
+        Returns:
+            The reconstruction loss -log p(x | z) of each picture in nats, KL(q(z_t | x) || N(0, 1))
+            of each glimpse and picture in nats, and the logits of the final canvas.
         """
         canvas, (h, c) = self._start(len(x))
         state = self._unread(len(x))
         kl = []
         for drawn in noise:
             error = x - torch.sigmoid(canvas)
-            seen = torch.cat([self.reader(x, error, h), h], dim=1)
-            outputs, state = self.encoder(seen[:, None], state)
+            glimpse = torch.cat([self.reader(x, error, h), h], dim=1)
+            outputs, state = self.encoder(glimpse[:, None], state)
             mean, log_deviation = self.latent(outputs[:, 0]).chunk(2, dim=1)
             deviation = log_deviation.exp()
             squares = mean.square() + deviation.square()
@@ -100,7 +106,14 @@ class Drawer(nn.Module):
         return lost, torch.stack(kl), canvas
 
     def generate(self, noise: Float[Tensor, "T b z"]) -> Float[Tensor, "T b p"]:
-        """The canvas after every glimpse, as probabilities, of latents drawn from the prior."""
+        """Draw new pictures from latents of the prior.
+
+        Args:
+            noise: Draws from N(0, 1), used as the latents.
+
+        Returns:
+            The canvas after every glimpse, as probabilities.
+        """
         canvas, (h, c) = self._start(noise.shape[1])
         canvases = []
         for latent in noise:

@@ -1,4 +1,4 @@
-"""What a trained DRAW draws, as PNG files: samples, the canvas over time, reconstructions."""
+"""Draw PNG files with a trained DRAW: samples, the canvas over time, reconstructions."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ from torch import Tensor
 from rankbench.data.images.mnist import SIDE
 from rankbench.tasks.draw.model import Drawer
 
-SAMPLES = 10  # along a side of the grid of samples
-SHOWN = 8  # pictures whose canvas over time, or reconstruction, is shown
-STAGES = 10  # canvases of a picture at most
-_GAP = 2  # pixels between two pictures
+SAMPLES = 10  # Samples along a side of their grid.
+SHOWN = 8  # Pictures in canvas.png and in reconstructions.png.
+STAGES = 10  # Most canvases of one picture in canvas.png.
+_GAP = 2  # Pixels between two pictures.
 
 
 def pictures(model: Drawer, test: Tensor, seed: int) -> dict[str, bytes]:
-    """Files by name: probabilities of pixels, white for 1, of the same latents for every model.
+    """Draw samples, canvases over time and reconstructions as PNG files.
 
-    `test`: pictures (n, p), 0 or 1, of which the first are reconstructed from one sample each.
+    Files show the probability of every pixel, white for 1. With equal seeds, all models draw from
+    the same noise.
+
+    Args:
+        model: A trained network.
+        test: Test pictures (n, p) of 0 and 1; some of them are reconstructed.
+        seed: Seed of the noise.
+
+    Returns:
+        The content of each file, by its name.
     """
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     T, latent = model.noise_size
-    place = model.canvas  # for its type and device
+    like = model.canvas  # Noise and pictures get its type and device.
     with torch.no_grad():
-        noise = torch.randn(T, SAMPLES**2, latent, generator=generator).to(place)
+        noise = torch.randn(T, SAMPLES**2, latent, generator=generator).to(like)
         canvases = model.generate(noise)
-        chosen = test[:: max(1, len(test) // SHOWN)][:SHOWN].to(place)
-        again = torch.randn(T, len(chosen), latent, generator=generator).to(place)
-        logits = model(chosen, again)[2]
+        chosen = test[:: max(1, len(test) // SHOWN)][:SHOWN].to(like)
+        encoding_noise = torch.randn(T, len(chosen), latent, generator=generator).to(like)
+        logits = model(chosen, encoding_noise)[2]
     stages = torch.linspace(0, T - 1, min(T, STAGES)).round().long()
     return {
         "samples.png": grid(canvases[-1], SAMPLES),
@@ -42,13 +51,21 @@ def pictures(model: Drawer, test: Tensor, seed: int) -> dict[str, bytes]:
 
 
 def grid(shown: Float[Tensor, "n p"], columns: int) -> bytes:
-    """Pictures of values from 0 to 1, row after row, as the bytes of a PNG."""
+    """Arrange pictures in a grid, row by row, as a PNG file.
+
+    Args:
+        shown: Pictures with values from 0 to 1.
+        columns: Pictures in a row.
+
+    Returns:
+        The content of the file.
+    """
     step = SIDE + _GAP
     rows = -(-len(shown) // columns)
     sheet = Image.new("L", (columns * step - _GAP, rows * step - _GAP), color=128)
     levels = (shown.float().cpu().clamp(0, 1) * 255).round().byte().unflatten(1, (SIDE, SIDE))
-    for place, picture in enumerate(levels):
-        row, column = divmod(place, columns)
+    for index, picture in enumerate(levels):
+        row, column = divmod(index, columns)
         sheet.paste(Image.fromarray(picture.numpy()), (column * step, row * step))
     content = io.BytesIO()
     sheet.save(content, "PNG", optimize=True)

@@ -1,4 +1,4 @@
-"""Draw pictures of digits glimpse by glimpse: DRAW, with any layer as its encoder's input map."""
+"""Task `draw`: train DRAW on pictures of digits, with any layer as its encoder's input map."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from rankbench.tasks.draw.model import Drawer
 
 BINARISE = ("sample", "threshold")
-HELD_OUT = 12  # one in so many training images is validated on, 5 000 of MNIST's
+HELD_OUT = 12  # One of this many training images is held out for validation: 5 000 of MNIST's.
 UNUSED = ("input_dropout", "recurrent_dropout", "head_l2")
 
-# MNIST's training side, for planning without the data, and tensor operations of a step.
+# The training side of MNIST and the tensor operations of a step, for time estimates without data.
 PUBLISHED_IMAGES = 60_000
 CALLS_A_STEP = 150
 CALLS_A_GLIMPSE = 110
@@ -34,20 +34,20 @@ CALLS_A_CORE = 44
 
 @dataclass(frozen=True, kw_only=True)
 class Draw(Task):
-    """Learn to draw digits in `glimpses` T steps, by the bound on their likelihood in nats.
+    """Train DRAW on pictures of digits, by the bound on their likelihood in nats.
 
-    `images`: the name of a set that `rankbench data mnist` stored; empty for the 1797 digits of
-    8 x 8 pixels that scikit-learn ships, enlarged to 28 x 28. `binarise`: `sample`, a pixel is 1
-    with its brightness as probability, drawn once by `data_seed`; `threshold`, above one half.
-    `validation`: hold one in 12 training images out, by which a run may stop early.
+    The encoder is the point's cell, with the point's layer as its input map; the decoder is a dense
+    LSTM. The encoder's input is the glimpse and the decoder's state. It has
+    2 * 28 * 28 + `decoder_size` features, or 2 * `read_size`^2 + `decoder_size` with `attention`.
 
-    The encoder is the point's cell, whose input map is the point's layer. It takes what is read
-    and the decoder's state: 2 * 28 * 28 + `decoder_size` features, and 2 * `read_size`^2 +
-    `decoder_size` with `attention`, by grids of `read_size` and `write_size` filters along a side.
-    The decoder is a dense LSTM; `latent_size`: latents of a glimpse.
+    Source: Gregor et al., DRAW, ICML 2015; BT Fig. 7.
 
-    Raises ValueError for a value out of its range. Source: Gregor et al., DRAW, ICML 2015; BT
-    Fig. 7.
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> Draw().sizes(), Draw(attention=True).sizes()
+        ((1824, None), (264, None))
     """
 
     name: ClassVar[str] = "draw"
@@ -55,15 +55,28 @@ class Draw(Task):
     trains: ClassVar[bool] = True
 
     images: str = ""
+    """Name of a set stored by `rankbench data mnist`.
+
+    Empty for the 1797 digits of scikit-learn, enlarged from 8 x 8 to 28 x 28 pixels.
+    """
     binarise: str = "sample"
+    """sample sets a pixel with its brightness as probability; threshold, if above one half."""
     data_seed: int = 0
+    """Seed of the sampled pixels and of the validation side."""
     validation: bool = False
+    """Whether to hold out one in 12 training images, for early stopping and pruning."""
     glimpses: int = 64
+    """Steps in which a picture is read and drawn, T."""
     attention: bool = False
+    """Whether to read and write through grids of Gaussian filters."""
     read_size: int = 2
+    """Filters along a side of the reading grid; 2 or more."""
     write_size: int = 5
+    """Filters along a side of the writing grid; 2 or more."""
     latent_size: int = 100
+    """Latents of a glimpse."""
     decoder_size: int = 256
+    """Hidden units of the decoder."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.images, str):
@@ -74,12 +87,12 @@ class Draw(Task):
             one_of(f"task.{name}", getattr(self, name), (True, False))
         for name in ("glimpses", "latent_size", "decoder_size"):
             positive_int(f"task.{name}", getattr(self, name))
-        for name in ("read_size", "write_size"):  # the stride of a grid is of two filters
+        for name in ("read_size", "write_size"):  # The stride of a grid needs two filters.
             check_int_at_least(f"task.{name}", getattr(self, name), 2)
 
     def sizes(self) -> tuple[int, None]:
         side = self.read_size if self.attention else SIDE
-        return 2 * side**2 + self.decoder_size, None  # the image and what the canvas lacks
+        return 2 * side**2 + self.decoder_size, None  # The picture, its error and the state.
 
     def check(self, point: Point) -> None:
         check_cell(self, point)
@@ -87,13 +100,13 @@ class Draw(Task):
         for name in UNUSED:
             if getattr(point.training, name):
                 raise ValueError(
-                    f"training.{name} must be 0 with task draw, which has no such thing,"
+                    f"training.{name} must be 0 with task draw, which does not use it;"
                     f" got {getattr(point.training, name)}"
                 )
         if point.dtype == "bfloat16":
             raise ValueError(
-                "dtype must be float32 or float64 with task draw, got bfloat16; products may be"
-                " in it: compute.precision=bfloat16"
+                "dtype must be float32 or float64 with task draw, got bfloat16; to compute only"
+                " the products in bfloat16, set compute.precision=bfloat16"
             )
 
     def monitor(self) -> Monitor | None:
@@ -112,13 +125,13 @@ class Draw(Task):
         return point.training.batch_size
 
     def run_cost(self, point: Point) -> RunCost:
-        """As if the images were MNIST's, since they are not read for planning."""
+        """Estimate the size of a run from that of MNIST; the images are not read."""
         assert point.cell is not None
         assert point.training is not None
         batch, hidden, drawn = point.training.batch_size, point.cell.hidden_size, self.decoder_size
-        beside = hidden * (point.cell.gates * hidden + 2 * self.latent_size)
-        beside += drawn * (4 * (drawn + self.latent_size) + SIDE**2)
-        flops = 3.0 * (layer_cost(point.layer, batch).flops + 2 * batch * beside)
+        other = hidden * (point.cell.gates * hidden + 2 * self.latent_size)
+        other += drawn * (4 * (drawn + self.latent_size) + SIDE**2)
+        flops = 3.0 * (layer_cost(point.layer, batch).flops + 2 * batch * other)
         calls = CALLS_A_GLIMPSE + CALLS_A_CORE * len(point.layer.cores())
         return RunCost(
             flops=self.glimpses * flops,
@@ -127,7 +140,7 @@ class Draw(Task):
         )
 
     def drawer(self, point: Point, context: Context) -> Drawer:
-        """Return the network of a point, with the weights of a context's seed."""
+        """Build the network of a point, with weights drawn from the seed of the context."""
         from rankbench.tasks.draw.model import Drawer  # loads torch
 
         return Drawer(
@@ -169,15 +182,15 @@ class Draw(Task):
             yield "artifacts", {"name": name, "content": content}
 
     def sides(self, digits: Digits) -> dict[str, Tensor]:
-        """Binary pictures of the sides train, validation (may be empty) and test."""
+        """Return the binary pictures of the sides train, validation (may be empty) and test."""
         import torch
 
         from rankbench.tasks.draw.training import binarised  # loads torch
 
         generator = torch.Generator().manual_seed(self.data_seed)
-        whole = binarised(digits.train, self.binarise, generator)
+        train = binarised(digits.train, self.binarise, generator)
         test = binarised(digits.test, self.binarise, generator)
-        order = torch.randperm(len(whole), generator=generator)
-        held = order[: len(whole) // HELD_OUT * self.validation]
-        kept = torch.ones(len(whole), dtype=torch.bool).index_fill(0, held, False)
-        return {"train": whole[kept], "validation": whole[held], "test": test}
+        order = torch.randperm(len(train), generator=generator)
+        held_out = order[: len(train) // HELD_OUT * self.validation]
+        used = torch.ones(len(train), dtype=torch.bool).index_fill(0, held_out, False)
+        return {"train": train[used], "validation": train[held_out], "test": test}

@@ -1,4 +1,4 @@
-"""What the training loop asks of DRAW: batches of one side, the loss, the bound on the others.
+"""The trainer of DRAW: batches, loss, and the bound on the likelihood of the other sides.
 
 Letters: n pictures, b pictures of a batch, p pixels.
 """
@@ -17,28 +17,42 @@ from torch import Tensor
 from rankbench.data.images.mnist import Bytes
 from rankbench.tasks.draw.model import Drawer
 
-EVALUATION_BATCH = 250  # pictures at a time when nothing is learned
-_Z = 1.96  # half of a 95 % interval, in standard errors: thousands of pictures are averaged
+EVALUATION_BATCH = 250  # Pictures in a batch of validation and test.
+# Half the width of a 95 % interval in standard errors; the mean of many pictures is normal.
+_Z = 1.96
 
 
 def binarised(pixels: Bytes, how: str, generator: torch.Generator) -> UInt8[Tensor, "n p"]:
-    """Pixels from 0 to 255 as 0 or 1, `sample`d with their brightness or by a `threshold` of half.
+    """Convert pixels from 0 to 255 to 0 or 1.
 
-    Sampled once and for all, as in R. Salakhutdinov and I. Murray, On the quantitative analysis of
-    deep belief networks, ICML 2008; the draw is our own.
+    Pixels are sampled once, not in every epoch, as in R. Salakhutdinov and I. Murray, On the
+    quantitative analysis of deep belief networks, ICML 2008. The sample is not theirs.
+
+    Args:
+        pixels: Pictures (n, p).
+        how: `sample` sets a pixel with its brightness as probability; `threshold` sets it if it is
+            above 127.
+        generator: Source of randomness for `sample`.
     """
     levels = torch.from_numpy(pixels)
     if how == "threshold":
         return (levels > 127).to(torch.uint8)
-    chunks = levels.split(10_000)  # as many floats at a time
+    chunks = levels.split(10_000)  # Random floats for all pictures at once would need much memory.
     return torch.cat([(torch.rand(c.shape, generator=generator) < c / 255).byte() for c in chunks])
 
 
 class DrawTrainer:
-    """Batches in a new order every epoch, the negative ELBO as loss and as metric, in nats.
+    """Batches, loss and metrics for the training loop; loss and metric are the negative ELBO.
 
-    `sides`: pictures by side (n, p), 0 or 1; a validation side may be empty. `evaluate` draws
-    one sample a picture, the same ones every time, from a generator of its own.
+    Args:
+        model: The network.
+        sides: Pictures (n, p) of 0 and 1, by side; the validation side may be empty.
+        batch_size: Pictures in a training batch.
+        seed: Seed of the order of pictures and of the noise in `evaluate`.
+        device: Torch device.
+
+    Attributes:
+        interval: Ends of the 95 % interval of the test side's bound, after `evaluate`.
     """
 
     def __init__(
@@ -52,7 +66,7 @@ class DrawTrainer:
         self.steps_s: list[float] = []
 
     def batches(self) -> Iterator[Float[Tensor, "b p"]]:
-        """The training side once; the time between two batches is noted."""
+        """Iterate over the training side once, in a new random order, and time every step."""
         side = self.sides["train"]
         order = torch.randperm(len(side), generator=self.order).to(self.device)
         for chosen in order.split(self.batch_size):
@@ -61,7 +75,7 @@ class DrawTrainer:
             self.steps_s.append(time.perf_counter() - began)
 
     def loss(self, x: Float[Tensor, "b p"]) -> Float[Tensor, ""]:
-        """Mean negative ELBO of the pictures."""
+        """Return the mean negative ELBO of the pictures, in nats."""
         T, latent = self.model.noise_size
         noise = torch.randn(T, len(x), latent, dtype=self.dtype, device=x.device)
         lost, kl, _ = self.model(x, noise)
@@ -69,27 +83,28 @@ class DrawTrainer:
         return bound
 
     def evaluate(self) -> dict[str, float]:
-        """Mean bound of the test side and its parts, and of the validation side where it has any.
+        """Return the mean bound of the test side and its parts, and that of the validation side.
 
-        `interval` then has the ends of the test side's 95 % interval, over its pictures.
+        Noise is one draw for each picture, the same ones in every call. The call also sets
+        `interval`.
         """
-        found = {}
+        validation = {}
         if len(self.sides["validation"]):
             lost, kl = self._bounds(self.sides["validation"])
-            found["validation_nats"] = float((lost + kl).mean())
+            validation["validation_nats"] = float((lost + kl).mean())
         lost, kl = self._bounds(self.sides["test"])
         bounds = lost + kl
         mean, half = float(bounds.mean()), _Z * float(bounds.std()) / len(bounds) ** 0.5
         self.interval = {"nelbo_low_nats": mean - half, "nelbo_high_nats": mean + half}
         parts = {"reconstruction_nats": float(lost.mean()), "kl_nats": float(kl.mean())}
-        return {**found, "nelbo_nats": mean, **parts}
+        return {**validation, "nelbo_nats": mean, **parts}
 
     def step_ms(self) -> float | None:
-        """Median time of a step so far, loading included; None before the first."""
+        """Return the median milliseconds of a step so far, loading included; None before one."""
         return 1e3 * statistics.median(self.steps_s) if self.steps_s else None
 
     def _bounds(self, side: Tensor) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-        """-log p(x | z) and the KL of every picture."""
+        """Return -log p(x | z) and the KL divergence of every picture."""
         generator = torch.Generator().manual_seed(self.seed)
         T, latent = self.model.noise_size
         parts = []
@@ -102,13 +117,13 @@ class DrawTrainer:
 
 
 class NatsScores:
-    """The `runs` columns of the bound, from the records of the epochs seen so far."""
+    """The columns of `runs` about the bound, updated after every epoch."""
 
     def __init__(self) -> None:
         self._row: dict[str, Any] = {}
 
     def add(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The columns after one more epoch, `record` being its row of `epochs`."""
+        """Add the row of `epochs` of one more epoch, and return the columns of `runs`."""
         row, names = self._row, ("train_loss", "nelbo_nats", "reconstruction_nats", "kl_nats")
         row |= {"epochs": record["epoch"], **{name: record[name] for name in names}}
         validated = record.get("validation_nats")

@@ -1,1 +1,1 @@
-"""Task `recovery`: learn a weight from noisy samples of its map."""
+"""Task `recovery`: recover a weight matrix from noisy samples of its map."""

@@ -1,4 +1,4 @@
-"""Recover one weight from many samples at once: a replicate each, trained as one stack.
+"""Train several replicates of a recovery as one stack of layers.
 
 Letters: k replicates, o output features, i input features.
 """
@@ -24,11 +24,11 @@ Pair = tuple["Tensor", "Tensor"]  # x and y of one replicate
 
 
 def stack_samples(drawn: Iterable[Pair], dtype: torch.dtype | None) -> Distances | Sample:
-    """Return what all replicates learn from, as one stack.
+    """Stack the samples of all replicates, or their sufficient statistics.
 
     Args:
-        drawn: x and y of each replicate, made one after the other to save memory.
-        dtype: Type of W, to keep second moments instead of the samples; None keeps the samples.
+        drawn: x and y of each replicate; an iterator that makes one at a time saves memory.
+        dtype: The type of W, to reduce each sample to its second moments; None keeps the samples.
     """
     if dtype is None:
         return Sample(*(torch.stack(part) for part in zip(*drawn, strict=True)))
@@ -37,7 +37,7 @@ def stack_samples(drawn: Iterable[Pair], dtype: torch.dtype | None) -> Distances
 
 
 def second_moments(fresh: Iterable[Tensor]) -> Float[Tensor, "k i i"]:
-    """Return the mean of x x^T over the fresh samples that test each replicate."""
+    """Return the mean of x x^T over the test samples of each replicate."""
     return torch.stack([x.T @ x / len(x) for x in fresh])
 
 
@@ -48,14 +48,17 @@ def train_stack(
     data: Distances | Sample,
     fresh: Float[Tensor, "k i i"],
 ) -> Iterator[list[tuple[int, dict[str, Any] | Diverged]]]:
-    """Train all replicates of `model` and yield their records, each with its place in the stack.
+    """Train all replicates at once, and yield their records.
 
     Args:
-        model: A stack of layers, one a replicate.
-        training: Epochs, learning rate and so on, for all of them.
+        model: A stack of layers, one per replicate.
+        training: Training settings, the same for all replicates.
         W: The weight to recover.
-        data: What they learn from, by `stack_samples`.
-        fresh: What tests them, by `second_moments`.
+        data: The training data that `stack_samples` returns.
+        fresh: The test data that `second_moments` returns.
+
+    Yields:
+        Lists of pairs: the index of a replicate, and its record or the Diverged that ended it.
     """
 
     def backward() -> Tensor:

@@ -1,4 +1,4 @@
-"""Recover a weight from noisy samples of it: y = W x + e.
+"""Recover a weight matrix from noisy samples of its map: y = W x + e.
 
 Letters: n samples, i input features, o output features.
 """
@@ -37,24 +37,26 @@ TARGETS = (*PICTURES, *LAYERS)
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery(Task):
-    """Learn W (o, i) from `samples` pairs with x ~ N(0, input_variance), e ~ N(0, noise).
+    """Recover W (o, i) from pairs y = W x + e with x ~ N(0, input_variance), e ~ N(0, noise).
 
-    `target` is the true W: a picture, or a draw from a decomposition, whose ranks and modes
-    `target_settings` gives as a layer's are given; `target_seed` places it. W is scaled to a
-    mean square of 1, so that an RMSE of W is relative. The run's seed draws x, e and the layer.
-    `permute` puts the input features, W's columns, in an order that `permute_seed` draws, see
-    `rankbench.tasks.permuting`.
-
-    `learner` adam trains the layer on all samples at once; least_squares solves for a dense W
-    exactly (the linear-regression line of TR Fig. 5 and 6). `keep_weights` stores the target and
-    the recovered W; it is no part of a point. The loss is quadratic,
+    W is scaled to a mean square of 1, so that the RMSE of a recovered W is relative. The seed of
+    the run draws x, e and the initial layer. The loss is quadratic,
 
         L = (tr(V Sxx V^T) - 2 tr(V Syx^T) + tr(Syy)) / o,   Sab = mean over n of a b^T,
 
-    so that adam may use the sufficient statistics S of the sample (`statistics`): the same loss
-    and gradients as training on the samples, without minibatches, at a cost free of n.
+    where V is the layer's dense weight. Adam therefore can use the sufficient statistics S of the
+    samples: loss and gradients are those of training on all samples, at a cost that does not depend
+    on n.
 
-    Raises ValueError for a value out of its range. Source: BT Fig. 9, TR Fig. 5 and 6.
+    Source: BT Fig. 9, TR Fig. 5 and 6.
+
+    Raises:
+        ValueError: A value is out of its range.
+
+    Example:
+        >>> task = Recovery(in_features=8, out_features=8, target="ring", noise=0.05)
+        >>> tuple(task.true_weight().shape)
+        (8, 8)
     """
 
     name: ClassVar[str] = "recovery"
@@ -63,19 +65,33 @@ class Recovery(Task):
     trains_together: ClassVar[bool] = True
 
     in_features: int = 64
+    """Columns of W, i."""
     out_features: int = 64
+    """Rows of W, o."""
     samples: int = 3200
+    """Pairs to learn from, n."""
     input_variance: float = 0.5
+    """Variance of each input value; above 0."""
     noise: float = 0.0
+    """Variance of the noise on each output value; 0 or more."""
     target: str = "disk"
+    """The true W: the name of a picture, or of a decomposition from which W is drawn."""
     target_settings: Any = ()
+    """Modes and ranks of the target's decomposition, as in the settings of a layer."""
     target_seed: int = 0
+    """Seed of the target."""
     permute: str = "none"
+    """Order of the input features: none, pixels or modes; see `new_order`."""
     permute_seed: int = 0
+    """Seed of the permutation; 0 without one."""
     learner: str = "adam"
+    """adam trains the layer; least_squares solves for a dense W (the line of TR Fig. 5, 6)."""
     statistics: bool = True
+    """Whether adam uses the sufficient statistics instead of the samples."""
     fresh_samples: int = 1000
+    """Samples, not used for training, on which predictions are tested."""
     keep_weights: bool = field(default=True, metadata={"identity": None})
+    """Whether to store the true and the recovered W; not part of a point's id."""
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features", "samples", "fresh_samples"):
@@ -95,15 +111,16 @@ class Recovery(Task):
     def check(self, point: Point) -> None:
         if point.cell is not None:
             raise ValueError(
-                f"task recovery learns a bare map; cell must be null, got {point.cell}"
+                "cell must be null with task recovery, which learns a layer alone; "
+                f"got {point.cell}"
             )
         if self.learner == "least_squares" and point.layer.name != "dense":
             raise ValueError(
-                "task.learner least_squares solves for a dense W; "
-                f"layer.decomposition must be dense, got {point.layer.name}"
+                "layer.decomposition must be dense with task.learner=least_squares, "
+                f"which solves for a dense W; got {point.layer.name}"
             )
         if self.learner == "adam" and point.training is None:
-            raise ValueError("task recovery with learner adam needs training settings")
+            raise ValueError("task recovery with learner adam needs training settings, got none")
         self._check_compute(point.compute)
         if self.target in LAYERS:
             self._target_layer()
@@ -163,17 +180,17 @@ class Recovery(Task):
     def run_together(
         self, point: Point, contexts: Sequence[Context]
     ) -> Iterator[Sequence[Replicate]]:
-        """Train replicates on one stack of cores; other learners and computes take turns.
+        """Train replicates on one stack of cores if possible, otherwise one after the other.
 
-        So do those that may stop early. A stack forms W and applies it to the samples, whatever
-        the layer's plan.
+        A stack needs the learner adam, default `compute` settings and no early stopping. It always
+        forms W and applies W to the samples; the layer's plan has no effect.
         """
         stops = point.training is not None and point.training.patience is not None
         if self.learner == "adam" and point.compute == Compute() and not stops:
             yield from self._run_stacked(point, contexts)
         else:
-            for place, context in enumerate(contexts):
-                yield [(place, row) for row in self.run(point, context)]
+            for index, context in enumerate(contexts):
+                yield [(index, row) for row in self.run(point, context)]
 
     def _run_stacked(
         self, point: Point, contexts: Sequence[Context]
@@ -191,35 +208,35 @@ class Recovery(Task):
         model = StackedLinear(point.layer, seeds, dtype=W.dtype, device=device)
         execution = Execution(device=device, dtype=point.dtype).facts()
         facts = {"model_params": point.layer.num_params, **execution}
-        yield [(place, ("runs", facts)) for place in range(len(seeds))]
+        yield [(index, ("runs", facts)) for index in range(len(seeds))]
         samples = (self.draw_samples(W, seed) for seed in seeds)
         data = stack_samples(samples, W.dtype if self.statistics else None)
         fresh = second_moments(self.draw_fresh(W, seed) for seed in seeds)
         running = set(range(len(seeds)))
         for records in train_stack(model, point.training, W, data, fresh):
             rows: list[Replicate] = []
-            for place, record in records:
+            for index, record in records:
                 if isinstance(record, Diverged):
-                    running.remove(place)
-                    rows.append((place, record))
+                    running.remove(index)
+                    rows.append((index, record))
                 else:
-                    rows.extend((place, row) for row in self.record_rows(record))
+                    rows.extend((index, row) for row in self.record_rows(record))
             yield rows
         recovered = model.to_dense().detach()
-        for place in running:
-            yield [(place, row) for row in self.weight_rows(W, recovered[place])]
+        for index in running:
+            yield [(index, row) for row in self.weight_rows(W, recovered[index])]
 
     @staticmethod
     def record_rows(record: dict[str, Any]) -> tuple[Row, Row]:
-        """A record of training as rows of `epochs` and `runs`."""
+        """Split a record of the training into a row of `epochs` and a row of `runs`."""
         curve = {key: record[key] for key in ("epoch", "train_loss", "seconds", "rmse")}
-        kept = {key: record[key] for key in ("train_loss", "rmse", "rmse_prediction")}
-        return ("epochs", curve), ("runs", {**kept, "epochs": record["epoch"]})
+        latest = {key: record[key] for key in ("train_loss", "rmse", "rmse_prediction")}
+        return ("epochs", curve), ("runs", {**latest, "epochs": record["epoch"]})
 
     def weight_rows(
         self, W: Float[Tensor, "o i"], recovered: Float[Tensor, "o i"]
     ) -> Iterator[Row]:
-        """The rows of `weights` that `keep_weights` asks for."""
+        """Yield the true and the recovered W as rows of `weights`, if `keep_weights` is set."""
         import torch
 
         for name, weight in (("target", W), ("recovered", recovered)) if self.keep_weights else ():
@@ -227,7 +244,7 @@ class Recovery(Task):
             yield "weights", {"name": name, "shape": list(weight.shape), "values": values}
 
     def true_weight(self) -> Float[Tensor, "o i"]:
-        """The target W in float64, its mean square 1."""
+        """Return the true W in float64, scaled to a mean square of 1."""
         import torch
 
         generator = torch.Generator().manual_seed(self.target_seed)
@@ -246,7 +263,7 @@ class Recovery(Task):
     def draw_samples(
         self, W: Float[Tensor, "o i"], seed: int
     ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n o"]]:
-        """Seeded x and y = W x + e, on the device and in the type of W."""
+        """Draw x and y = W x + e with a seed, on the device and in the type of W."""
         import torch
 
         generator = torch.Generator().manual_seed(seed)
@@ -255,7 +272,7 @@ class Recovery(Task):
         return x, x @ W.T + (e * math.sqrt(self.noise)).to(W)
 
     def draw_fresh(self, W: Float[Tensor, "o i"], seed: int) -> Float[Tensor, "n i"]:
-        """Seeded x that nobody learns from, on the device and in the type of W."""
+        """Draw the x on which predictions are tested, on the device and in the type of W."""
         import torch
 
         return self._inputs(self.fresh_samples, torch.Generator().manual_seed(seed + 2**31)).to(W)
@@ -301,17 +318,20 @@ class Recovery(Task):
             checkpointer=checkpointer,
             monitor=self.monitor(),
         ):
-            curve, (table, kept) = self.record_rows(record)
+            curve, (table, latest) = self.record_rows(record)
             yield curve
-            yield table, {**kept, **execution.facts(), **checkpointer.facts()}
+            yield table, {**latest, **execution.facts(), **checkpointer.facts()}
 
     def _check_compute(self, compute: Compute) -> None:
         if self.learner == "least_squares" and compute != Compute():
-            raise ValueError("task.learner least_squares takes no steps; leave compute out")
+            raise ValueError(
+                "compute must be left out with task.learner=least_squares, which takes no training"
+                " steps"
+            )
         if self.statistics and compute.precision != "float32":
             raise ValueError(
-                "task.statistics trains W on moments, not through the map; "
-                f"compute.precision {compute.precision} needs task.statistics=false"
+                f"compute.precision={compute.precision} needs task.statistics=false: with"
+                " statistics, the layer is trained on moments, not on products with the samples"
             )
 
     def _target_layer(self) -> Layer:

@@ -70,7 +70,8 @@ def keys_of(owner: type[Any], prefix: str = "", without: Sequence[str] = ()) -> 
         for field in dataclasses.fields(owner)
         if field.init and field.name not in without
     ]
-    table = markdown_table(("key", "type", "default", "meaning"), rows)
+    headings = ("key", "type", "default", "meaning") if said else ("key", "type", "default")
+    table = markdown_table(headings, [row[: len(headings)] for row in rows])
     return f"{docstring(owner)}\n\n{table}"
 
 

@@ -25,6 +25,7 @@ extensions = [
     "mathml",
     "docstrings",
     "generated",
+    "outside_links",
 ]
 exclude_patterns = ["_build", "_generated/*.md"]  # those are parts of pages
 suppress_warnings = ["myst.header"]  # a generated page may begin with a second-level heading

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,7 @@ sys.path.insert(0, str(DOCS / "_ext"))
 
 import api_pages  # noqa: E402
 import field_docs  # noqa: E402
+import outside_links  # noqa: E402
 import reference_tables  # noqa: E402
 
 
@@ -93,3 +95,12 @@ def test_every_page_is_in_the_contents() -> None:
     listed = {str(p.with_suffix("")) for p in pages if p.parts[0] not in hidden} - {"index"}
     assert listed <= set(index)
     assert not [line for line in index if Path(line).suffix == ".md"]
+
+
+def test_a_link_out_of_the_documentation_is_a_download() -> None:
+    app = SimpleNamespace(srcdir=str(DOCS))
+    source = ["[log](../../studies/LOG.md#x) [keys](../reference/columns.md) [no](../../no.md)"]
+    outside_links.read(app, "contribute/tests", source)  # type: ignore[arg-type]
+    assert source == [
+        "{download}`log <../../studies/LOG.md>` [keys](../reference/columns.md) [no](../../no.md)"
+    ]

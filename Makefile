@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo figures test lint types check format bench clean
+.PHONY: help install demo figures test lint types docs check format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -28,7 +28,10 @@ lint: $(INSTALLED) ## check format and lint
 types: $(INSTALLED) ## check types
 	$(BIN)/mypy
 
-check: lint types test ## everything CI runs
+docs: $(INSTALLED) ## build the documentation in docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
+check: lint types docs test ## everything CI runs
 
 format: $(INSTALLED) ## format the code
 	$(BIN)/ruff format .
@@ -38,9 +41,9 @@ bench: $(INSTALLED) ## time the layers with pytest-benchmark, and keep it in .be
 	$(BIN)/python -m pytest -o addopts= --benchmark-autosave tests/benchmarks
 
 clean: ## remove .venv and caches; results stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) docs/_build docs/_generated .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,archives,captions,dashboard,features,postgres,slurm]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev,archives,captions,dashboard,docs,features,postgres,slurm]'
 	touch $@

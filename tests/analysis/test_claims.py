@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,14 @@ def test_a_reference_names_one_number() -> None:
     assert str(caught.value) == said
 
 
-def test_the_readme_says_how_many_of_each(judged: dict[str, Judged]) -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert summary(list(judged.values())) in " ".join(readme.split())
+def test_readme_and_docs_say_how_many_of_each(judged: dict[str, Judged]) -> None:
+    expected = summary(list(judged.values()))
+    docs = sorted((ROOT / "docs").glob("[a-z]*/*.md"))
+    texts = {path: " ".join(path.read_text().split()) for path in [ROOT / "README.md", *docs]}
+    said = {path: re.findall(r"\d+ claims: \d+ reproduced", text) for path, text in texts.items()}
+    assert said[ROOT / "README.md"]
+    for path, found in said.items():
+        assert texts[path].count(expected) == len(found), f"{path} should say: {expected}"
 
 
 def test_verdicts_are_not_typed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -72,15 +73,23 @@ def files_with(secret: str, folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_jobs_of_submitit_measure_a_study(server: Server, study: Path) -> None:
-    pytest.importorskip("submitit", reason="no submitit: pip install 'rankbench[slurm]'")
-    placed = start(study, server.database(), "engine=slurm", "slurm.cluster=local", "workers=2")
-    told, _ = placed.communicate(timeout=900)
+@pytest.mark.parametrize(
+    ("package", "engine"),
+    [("ray", ["engine=ray"]), ("submitit", ["engine=slurm", "slurm.cluster=local"])],
+    ids=["ray", "slurm"],
+)
+def test_an_engine_measures_a_shipped_study(
+    server: Server, tmp_path: Path, package: str, engine: list[str]
+) -> None:
+    pytest.importorskip(package, reason=f"{package} is not installed")
+    study = Path(shutil.copy(ROOT / "studies" / "smoke.yaml", tmp_path))
+    placed = start(study, server.database(), *engine, "workers=2", "training.epochs=40")
+    told, _ = placed.communicate(timeout=3600)
     assert placed.returncode == 0, told
-    assert all_done(study, 3)
-    assert "measured now: 3 done" in told
+    assert all_done(study, 56)
+    assert "measured now: 56 done" in told
     assert PASSWORD not in told
-    assert files_with(PASSWORD, study.parent) == []
+    assert files_with(PASSWORD, tmp_path) == []
 
 
 @pytest.mark.slow

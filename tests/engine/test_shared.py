@@ -181,8 +181,12 @@ def test_failures_are_repeated_by_run_and_not_by_work(server: Server, tmp_path: 
     joining = StudyRun(study)
     joining.join(Silent(), again=False)
     assert joining.measured == []
+    elsewhere = StudyRun(study)
+    assert {row["status"] for row in elsewhere.rows.values()} == {"error"}
     assert {row["status"] for row in execute(study).measured} == {"done"}
     assert states(study) == {"FAIL": 3, "COMPLETE": 3}
+    elsewhere.catch_up()
+    assert [row["status"] for row in elsewhere.measured] == ["done"] * 3
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
@@ -240,6 +244,19 @@ def test_a_trial_that_is_stopped_waits_again(server: Server, tmp_path: Path) -> 
     with queue.joined(execution.grid):
         assert queue.claim(queue.sampler(0, 0)) is not None
         assert states(study) == {"RUNNING": 1}
+    assert states(study) == {"WAITING": 1}
+
+
+def test_the_trial_of_a_run_that_is_stopped_waits_again(server: Server, tmp_path: Path) -> None:
+    study = shared_study(server, tmp_path, points=1, task={"how": "forever"})
+    execution = StudyRun(study)
+
+    class Stopping(Silent):
+        def on_row(self, worker: int, table: str, row: Row) -> None:
+            execution.stop.set()
+
+    execution.run(Stopping())
+    assert [row["status"] for row in execution.measured] == ["interrupted"]
     assert states(study) == {"WAITING": 1}
 
 

@@ -67,6 +67,9 @@ class Probe(Task):
                 os.kill(os.getpid(), 9)
             case "forever":
                 time.sleep(3600)
+            case "wait":  # until a file says that it may end
+                while not Path(f"{self.log}.end").exists():
+                    time.sleep(0.02)
             case "once":  # fails until a file says that it has been tried
                 tried = Path(f"{self.log}.tried-{self.value}")
                 if not tried.exists():

@@ -76,12 +76,10 @@ def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
     # Their packages are extras: they are imported only when asked for.
     engine = importlib.import_module(f"rankbench.engine.clusters.{execution.study.engine}")
     execution.join(None, again=True)
-    before = set(execution.rows)
     try:
         engine.place(execution, arguments.study, arguments.overrides)
     finally:
-        execution.state.reload()
-        execution.measured.extend(row for key, row in execution.rows.items() if key not in before)
+        execution.catch_up()
 
 
 def plan(arguments: argparse.Namespace) -> int:

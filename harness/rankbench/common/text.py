@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -55,3 +56,9 @@ def metric(value: object) -> str:
 def plain(text: str) -> str:
     """Escape every unprintable character of `text`, so that a terminal does not interpret it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def status_counts(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many rows have each status, such as "12 done, 1 timeout"; "none" without rows."""
+    counts = Counter(row["status"] for row in rows)
+    return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none"

@@ -286,8 +286,9 @@ def _insert(
 def _rows(table: str, trial: FrozenTrial) -> list[tuple[Any, ...]]:
     match table:
         case "trial_params":
+            # A choice's internal value is an int, a number's a float; an array has one type.
             return [
-                (name, found.to_internal_repr(trial.params[name]), _written(found))
+                (name, float(found.to_internal_repr(trial.params[name])), _written(found))
                 for name, found in trial.distributions.items()
             ]
         case "trial_user_attributes":
@@ -308,5 +309,5 @@ def _written(found: BaseDistribution) -> str:
 
 def _number(value: float) -> tuple[float | None, str]:
     if math.isfinite(value):
-        return value, "FINITE"
+        return float(value), "FINITE"
     return None, "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"

@@ -150,10 +150,21 @@ class StudyRun:
                 self._run_workers(listener)
         self.state.reload()
         self._drop_leftovers()
-        if listener is not None:
+        # One that is stopped may have no time to: its job ends, its machine is taken away.
+        if listener is not None and not self.stop.is_set():
             self._compact()
         if self.state.failure is not None:
             raise self.state.failure
+
+    def catch_up(self) -> None:
+        """Read what workers elsewhere have measured since the rows were last read."""
+        before = {run_id: row["started_at"] for run_id, row in self.rows.items()}
+        self.state.reload()
+        self.measured.extend(
+            row
+            for run_id, row in self.rows.items()
+            if run_id not in before or row["started_at"] != before[run_id]
+        )
 
     def check_shared(self) -> SharedQueue:
         """The queue that others may join; raises ValueError for a journal."""

@@ -8,7 +8,6 @@ one that made itself a daemon; all are killed when the run ends, however it ends
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import gc
 import os
@@ -29,13 +28,13 @@ import psutil
 from threadpoolctl import ThreadpoolController
 
 from rankbench.engine.execute import execute, execute_together
+from rankbench.engine.prctl import adopt_orphans, end_with_parent
 from rankbench.tasks.base import Context, Point, Row
 
 _POLL_S = 0.2
 _MOST_S = 3600.0  # of one wait, which takes no time beyond 24 days
 _DEATH_S = 10.0  # how long a killed process may take to die
 _SHARE = 20  # looking at memory takes at most 1/20 of one core
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _GB = 10**9
 
 
@@ -77,7 +76,7 @@ def serve(control: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which decides
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     current_process().daemon = False  # what a run starts is ended here: it may start processes
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     _pools()
     gc.freeze()  # a run's collector then leaves the pages that it shares alone
     try:
@@ -202,9 +201,7 @@ def _run(order: RunRequest, rows: Connection, supervisor: int) -> None:
 def _set_up(order: RunRequest, supervisor: int) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # it died before it was asked to take this process along
-        os._exit(1)
+    end_with_parent(supervisor, signal.SIGKILL)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")  # the kernel takes it before the study
     os.environ.update(order.environment)
@@ -240,9 +237,3 @@ def _execute(point: Point, contexts: Sequence[Context]) -> Iterator[Sequence[tup
     if len(contexts) > 1:
         return execute_together(point, contexts)
     return ([(0, row)] for row in execute(point, contexts[0]))
-
-
-def _prctl(option: int, value: int) -> None:
-    """Set an attribute of this process; Linux alone has these."""
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl {option} failed")

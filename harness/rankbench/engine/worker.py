@@ -145,7 +145,7 @@ class Worker:
         queue.tell(trial, values, state)
 
     def _measure(self, trial: Trial, point: Point) -> bool:
-        """Run the seeds of a point that are missing; false where that was stopped."""
+        """Run the missing seeds of a point; returns False if the worker was stopped first."""
         seeds = unfinished_seeds(self.study, point, self.state.rows)
         monitor = self._pruning_monitor(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
@@ -154,6 +154,9 @@ class Worker:
             group = seeds[first : first + self.study.replicates]
             monitored = monitor if self.study.seeds[0] in group else None
             self._run_seeds(point, group, trial.params, monitored)
+            rows = [self.state.rows[point.run_id(seed)] for seed in group]
+            if any(row["status"] == "interrupted" for row in rows):
+                return False
             if is_pruned(self.study, point_rows(self.study, point, self.state.rows)):
                 self.listener.on_runs_skipped(point, len(seeds) - first - len(group))
                 break

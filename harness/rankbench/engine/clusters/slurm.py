@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+import math
 import os
 import shutil
 import time
 from typing import Any
 
 from rankbench.common.address import split_password
-from rankbench.common.exit_codes import USAGE
+from rankbench.common.text import status_counts
+from rankbench.engine.clusters.slurm_job import WorkerJob
 from rankbench.engine.runner import StudyRun
+from rankbench.store.schema import RETRIED
 from rankbench.study.config import find_study
+from rankbench.study.estimate import estimate
 
 _POLL_S = 1.0
+_RULE = "-" * 22 + "\n"  # what submitit puts before, and after a traceback, in a job's exception
+_HEADROOM = 3  # estimates are rough, and nodes differ from the machine that makes them
+_SHORTEST_MIN, _LONGEST_MIN = 60, 24 * 60
+# How often a job whose time is up is requeued. submitit's local executor has no more than this.
+_REQUEUES = {"local_max_num_timeout": 5, "slurm_max_num_timeout": 100}
 
 
 def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
@@ -21,7 +29,9 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
 
     A password goes to the jobs in PGPASSWORD of their environment, so that no file has it.
 
-    Raises ValueError without submitit or sbatch, OSError where no job did its part.
+    Raises:
+        ValueError: submitit or sbatch is missing, or `slurm` has a wrong setting.
+        OSError: Jobs failed or ran out of time before every run was measured.
     """
     url, password = split_password(execution.study.storage)
     if password is not None:
@@ -35,8 +45,8 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
         "workers=1",
     ]
     count = max(1, min(execution.study.workers, execution.planned()))
-    executor = _executor(execution)
-    jobs = executor.map_array(join, [arguments] * count)
+    executor = _executor(execution, count)
+    jobs = executor.map_array(WorkerJob(), [arguments] * count)
     try:
         while not all(job.done() for job in jobs):
             time.sleep(_POLL_S)
@@ -45,21 +55,37 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
         for job in jobs:
             job.cancel()
         return
-    failures = [job.exception() for job in jobs]
-    if all(failure is not None for failure in failures):
-        raise OSError(f"no Slurm job did its part; see {executor.folder}: {_short(failures[0])}")
+    failures = [failure for job in jobs if (failure := job.exception()) is not None]
+    execution.catch_up()
+    left = _left(execution)
+    if failures and left:
+        raise OSError(
+            f"Slurm jobs ended early; measured now: {status_counts(execution.measured)}; runs left:"
+            f" {left}; run the same command again to measure them, with a larger slurm.timeout_min"
+            f" if jobs ran out of time ({_reason(failures[0])}; output: {executor.folder})"
+        )
 
 
-def join(arguments: list[str]) -> int:
-    """What each job does: `rankbench work`."""
-    # The command line starts jobs, and jobs the command line, which is looked up by name.
-    code = int(importlib.import_module("rankbench.cli.main").main(arguments))
-    if code == USAGE:
-        raise ValueError("rankbench work refused its arguments; see the job's standard error")
-    return code
+def default_minutes(execution: StudyRun, jobs: int) -> int:
+    """Minutes that a job may take where `slurm` does not say: three times the estimate.
+
+    A job that needs more is requeued, so that a day is enough for any study. The runs of a sampled
+    search are not known before; each may take its `time_limit_s`.
+    """
+    limit_s = execution.study.time_limit_s
+    if execution.grid is None:
+        work_s, longest_s = execution.planned() * limit_s, limit_s
+    else:
+        points = [point for point, _ in execution.pending()]
+        seconds = estimate(points, execution.threads(), execution.together())
+        runs = [min(limit_s, _HEADROOM * seconds[point.point_id]) for point in points]
+        work_s, longest_s = sum(runs), max(runs, default=0.0)
+    # The last run of a job may be the longest.
+    minutes = (work_s / jobs + longest_s) / 60
+    return math.ceil(min(max(minutes, _SHORTEST_MIN), _LONGEST_MIN))
 
 
-def _executor(execution: StudyRun) -> Any:
+def _executor(execution: StudyRun, jobs: int) -> Any:
     settings = dict(execution.study.slurm)
     cluster = settings.pop("cluster", "slurm")
     if cluster == "slurm" and shutil.which("sbatch") is None:
@@ -71,7 +97,9 @@ def _executor(execution: StudyRun) -> Any:
         import submitit
     except ModuleNotFoundError as error:
         raise ValueError("engine=slurm needs submitit: pip install 'rankbench[slurm]'") from error
-    executor = submitit.AutoExecutor(folder=execution.folder / "jobs", cluster=cluster)
+    executor = submitit.AutoExecutor(folder=execution.folder / "jobs", cluster=cluster, **_REQUEUES)
+    if "timeout_min" not in settings:
+        settings["timeout_min"] = default_minutes(execution, jobs)
     try:
         executor.update_parameters(name=execution.study.name, **settings)
     except (NameError, TypeError, ValueError) as error:
@@ -79,6 +107,14 @@ def _executor(execution: StudyRun) -> Any:
     return executor
 
 
-def _short(failure: Any) -> str:
-    lines = [line for line in str(failure).splitlines() if line.strip()]
+def _left(execution: StudyRun) -> int:
+    """The number of runs that no worker has ended."""
+    failed = sum(row["status"] in RETRIED for row in execution.own_rows())
+    return max(0, execution.planned() - failed)
+
+
+def _reason(failure: Exception) -> str:
+    """The last line of a job's traceback or, where it left none, of its output."""
+    _, _, text = str(failure).partition(_RULE)
+    lines = (text.partition(_RULE)[0] or str(failure)).strip().splitlines()
     return lines[-1].strip() if lines else type(failure).__name__

@@ -25,7 +25,8 @@ store: schema, location < parquet_file < reader < object_store, local < artifact
   < query < export
 data: where, clips, split < sets < video < features < images
 tasks: base < facts, compatibility, learning, permuting < profile < recovery, clips, draw, caption
-bench: maps, dense < contenders < interleave, floor < workload < contest, plans < rows < report
+bench: maps, dense < contenders < interleave, floor < workload < contest, plans < rows, plan_rows
+  < report, plan_report, session
 analysis: names, metrics, published < stats < summaries < tables < figures < claims < recommend
   < report, redraw
 """

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rankbench.analysis.figures.catalog import draw
+from rankbench.bench import session
 from rankbench.bench.contenders import CONTENDERS, OURS, SAME, Contender
 from rankbench.bench.contenders.ours import Rankbench
 from rankbench.bench.contenders.sequential import Sequential
@@ -24,7 +25,6 @@ from rankbench.bench.maps import GATES, MAPS, TIME_STEPS, InputMap
 from rankbench.bench.report import best_peer, remarks
 from rankbench.bench.rows import tables
 from rankbench.bench.workload import DTYPES, Data, Workload, check_output
-from rankbench.cli import bench as command
 from rankbench.cli.main import main
 from rankbench.layers.linear import CompressedLinear
 from rankbench.layers.settings import LayerSettings
@@ -294,8 +294,8 @@ def test_too_few_samples_are_an_interrupted_run() -> None:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(command, "MAPS", TINY)
-    monkeypatch.setattr(command, "measure_rates", lambda *_: RATES)
+    monkeypatch.setattr(session, "MAPS", TINY)
+    monkeypatch.setattr(session, "measure_rates", lambda *_: RATES)
     return ["bench", "--budget", "0.1"]
 
 

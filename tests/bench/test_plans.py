@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rankbench import load
+from rankbench.bench import plan_report, plans
+from rankbench.bench.plan_report import missed, summary
 from rankbench.bench.plans import Shape, Verdict, judge, shapes
-from rankbench.cli import plans as plans_command
 from rankbench.cli.main import main
-from rankbench.cli.plans import missed, summary
 from rankbench.layers import LAYERS, Layer
 from rankbench.layers.kernels.target import Target
 from tests.helpers.layer_examples import layer_of
@@ -58,9 +58,9 @@ def test_a_choice_far_from_the_fastest_is_missed() -> None:
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        plans_command, "shapes", lambda: [Shape(tiny(name), 5) for name in ("cp", "tensor_ring")]
+        plans, "shapes", lambda: [Shape(tiny(name), 5) for name in ("cp", "tensor_ring")]
     )
-    monkeypatch.setattr(plans_command, "LIMIT", 1e9)
+    monkeypatch.setattr(plan_report, "LIMIT", 1e9)
 
 
 @pytest.mark.usefixtures("few")
@@ -78,7 +78,7 @@ def test_the_command_prints_and_stores_every_contender(capsys: pytest.CaptureFix
 
 @pytest.mark.usefixtures("few")
 def test_a_missed_choice_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans_command, "LIMIT", 0.5)
+    monkeypatch.setattr(plan_report, "LIMIT", 0.5)
     assert main(["plans", "--budget", "0.01", "--only", "cp"]) == 1
 
 

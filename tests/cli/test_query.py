@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from rankbench.cli.main import main
+from rankbench.cli.query import screen_table
+from rankbench.common.terminal import Screen
 from rankbench.store.export import export_table
 
 TWICE = "select 1 as a, 2 as a, [3, 4] as b, [5] as b"
@@ -105,3 +108,26 @@ def test_a_frame_reads_the_csv_of_a_query(capsys: pytest.CaptureFixture[str]) ->
     frame = pd.read_csv(io.StringIO(answer(capsys, JOINED, "--format", "csv")))
     assert frame.iloc[:, 1].tolist() == [0.5, 1.5]
     assert frame.iloc[:, 2].tolist() == [2.5, 3.5]
+
+
+def shown(table: pa.Table, width: int) -> str:
+    console = Screen(width=width)
+    with console.capture() as capture:
+        console.print(screen_table(table))
+    return capture.get()
+
+
+def test_columns_of_one_name_keep_their_values() -> None:
+    columns = [pa.array([1, 2]), pa.array([3.5, None]), pa.array(["x", None])]
+    told = shown(pa.Table.from_arrays(columns, names=["a", "a", "a"]), 80)
+    rows = [line.split() for line in told.splitlines() if line.strip()]
+    assert rows[0] == ["a", "a", "a"]
+    assert rows[2:] == [["1", "3.5", "x"], ["2", "-", "-"]]
+
+
+def test_a_wide_answer_becomes_records_and_is_whole_in_a_pipe() -> None:
+    columns = {f"column_{i}": [123456789 + i] for i in range(12)}
+    told = shown(pa.table(columns), 80)
+    assert all(str(123456789 + i) in told for i in range(12))
+    assert "column_0: 123456789" in told
+    assert len(shown(pa.table(columns), 10_000).splitlines()) == 5

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rankbench.cli.main import main
 from rankbench.data.images.digits import SHIPPED, load_digits
 from rankbench.data.images.mnist import ARRAYS, FILES, PIXELS, SIDE, read_mnist, store_mnist
-from rankbench.data.sets.catalog import open_set, set_folder
+from rankbench.data.sets.catalog import metadata, open_set, set_folder
 from tests.helpers.stored import write_frames
 
 
@@ -201,3 +201,15 @@ def test_the_digits_that_ship_are_real_and_of_full_size() -> None:
     # Ink in the middle, next to none at the left and right margin.
     assert whole[:, 8:20, 8:20].mean() > 80
     assert whole[:, :, [0, -1]].mean() < 10
+
+
+def test_a_folder_may_hold_the_npz(tmp_path: Path) -> None:
+    write_npz(tmp_path / "mnist.npz")
+    alone = store_mnist(tmp_path / "mnist.npz", "alone")
+    told = [
+        metadata(open_set(folder.name)[1]) for folder in (alone, store_mnist(tmp_path, "below"))
+    ]
+    assert told[0]["data_hash"] == told[1]["data_hash"]
+    write_npz(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=r"several \.npz files, name one of: mnist.npz, other.npz"):
+        read_mnist(tmp_path)

@@ -80,6 +80,30 @@ def test_any_setting_can_be_overridden_in_hydras_grammar(tmp_path: Path) -> None
     assert points[0].training.learning_rate == 0.5
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+task.where={draw: a}",
+        "++task.where={draw: a}",
+        "task.where={draw: a}",
+        "+task.where.draw=a",
+        "task.where.draw=a",
+        "task.where=[[draw,a]]",
+    ],
+)
+def test_a_setting_takes_from_an_override_what_it_takes_from_the_file(override: str) -> None:
+    written = load_study(str(STUDIES / "ucf11-features.yaml"), [override])
+    where = written.task["where"]
+    assert dict(where) == {"draw": "a"}
+    bare = load_study(str(STUDIES / "ucf11-features.yaml"))
+    assert bare.task["where"] == ()
+
+
+def test_every_branch_can_be_deleted_at_once(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path), ["~space.branches", "layer.decomposition=dense"])
+    assert list(study.space.branches.values()) == [{}]
+
+
 def test_seeds_may_be_listed(tmp_path: Path) -> None:
     assert load_study(write(tmp_path), ["seeds=[3,1]"]).seeds == (3, 1)
 
@@ -113,6 +137,14 @@ def test_a_branch_can_be_deleted(tmp_path: Path) -> None:
             "one of: task, layer, cell, training, compute; got 'model'",
         ),
         ("task.noise=[", "override 'task.noise=[': no viable alternative"),
+        ("seeds=[a]", "seeds must be a count or distinct integers, got ('a',)"),
+        ("seeds.x=1", "overrides seeds.x=1: invalid literal for int() with base 10: 'x'"),
+        ("+workers={a: 1}", "workers must be a positive integer, got {'a': 1}"),
+        (
+            "+seeds={a: 1}",
+            "Error merging override +seeds={a: 1}: Cannot merge DictConfig with List",
+        ),
+        ("~task.nothing", "Could not delete from config. 'task.nothing' does not exist."),
     ],
 )
 def test_wrong_overrides_are_told_in_one_line(tmp_path: Path, override: str, message: str) -> None:

@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rankbench import load
 from rankbench.analysis.summaries.complexity import exponents
-from rankbench.cli import validate as command
 from rankbench.cli.main import main
 from rankbench.layers import Layer
 from rankbench.layers.kernels.target import Target
@@ -137,14 +136,14 @@ def test_an_unknown_method_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
 def test_stopping_keeps_what_is_measured(
     few: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = iter([command.count_sweep])
+    calls = iter([measurement.count_sweep])
 
     def stops(*arguments: object) -> object:
         for call in calls:
             return call(*arguments)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "count_sweep", stops)
+    monkeypatch.setattr(measurement, "count_sweep", stops)
     assert main(["validate", "--only", "cp", "--no-measure"]) == 1
     assert "stopped; what was measured is kept" in capsys.readouterr().out
     assert len(load("validate")) == 4

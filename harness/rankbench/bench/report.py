@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from rankbench.bench.contenders import CONTENDERS, OURS, SAME
 from rankbench.bench.maps import TIME_STEPS
-from rankbench.common.terminal import STYLE
+from rankbench.common.table import TerminalTable
 from rankbench.common.text import metric
 
 Row = dict[str, Any]
@@ -21,7 +21,7 @@ LEGEND = (
 )
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[Row]) -> TerminalTable:
     """The rows of one batch, dtype and number of threads: maps in order, the fastest step first."""
     first = rows[0]
     title = (
@@ -29,9 +29,10 @@ def table(rows: Sequence[Row]) -> Table:
         f"{first['threads']} thread(s); {first['gemm_rate'] / 1e9:.3g} GFLOP/s, "
         f"{first['memory_rate'] / 1e9:.3g} GB/s"
     )
-    shown = Table(Column("contender", no_wrap=True), title=title, **STYLE)
-    for name in ("params", "fwd", "fwd+bwd", "step", "/ best", "x floor", "MB"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    shown = TerminalTable(
+        Column("contender", no_wrap=True), title=title, drop=("MB", "fwd", "x floor", "fwd+bwd")
+    )
+    shown.add_numbers("params", "fwd", "fwd+bwd", "step", "/ best", "x floor", "MB")
     for name in dict.fromkeys(row["input_map"] for row in rows):
         group = [row for row in rows if row["input_map"] == name]
         _add_map(shown, group)
@@ -52,13 +53,35 @@ def remarks(rows: Iterable[Row]) -> list[str]:
     return [*others, *failed]
 
 
+_FACTS = (
+    *("input_map", "contender", "contender_version", "computes", "status", "error", "rows"),
+    *("dtype", "threads", "num_params", "compression_ratio", "forward_ms", "backward_ms"),
+    *("step_ms", "forward_floor_ms", "step_floor_ms", "step_peak_mb", "gemm_rate", "memory_rate"),
+)
+
+
+def facts(rows: Sequence[Row]) -> list[Row]:
+    """The rows for JSON: the columns of the table, and the step over that of the best peer."""
+    found = []
+    for row in rows:
+        group = [one for one in rows if _condition(one) == _condition(row)]
+        best = best_peer(group)
+        of_best = row["step_ms"] / best if best and _ranked(row) else None
+        found.append({**{name: row.get(name) for name in _FACTS}, "step_of_best_peer": of_best})
+    return found
+
+
+def _condition(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("input_map", "rows", "dtype", "threads"))
+
+
 def best_peer(group: Iterable[Row]) -> float | None:
     """The least step_ms among the finished contenders of a map, ours and other maps left out."""
     peers = [row["step_ms"] for row in group if row["contender"] != OURS and _ranked(row)]
     return min(peers, default=None)
 
 
-def _add_map(shown: Table, group: Sequence[Row]) -> None:
+def _add_map(shown: TerminalTable, group: Sequence[Row]) -> None:
     best = best_peer(group)
     shown.add_row(Text(group[0]["input_map"], style="bold"))
     for row in sorted(group, key=_order):

@@ -1,151 +1,89 @@
-"""The command `rankbench bench`."""
+"""`rankbench bench`: time our layers and every installed peer."""
 
 from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Sequence
+from typing import Any
 
-import torch
-from rich.console import Console
-
-from rankbench.bench.contenders import CONTENDERS, Contender
-from rankbench.bench.contest import Contest, ContestMeasurement
-from rankbench.bench.floor import Rates, measure_rates
-from rankbench.bench.maps import MAPS
-from rankbench.bench.report import LEGEND, remarks, table
-from rankbench.bench.rows import Row, tables
-from rankbench.bench.workload import DTYPES
-from rankbench.cli.bench_progress import BenchProgress
-from rankbench.common.checks import number, one_of, positive_int
+from rankbench.cli.parsing.command import Command
+from rankbench.cli.parsing.options import add_json, add_results
+from rankbench.cli.parsing.parser import CommandParser
+from rankbench.common.checks import number
 from rankbench.common.exit_codes import DONE, FAILED
 from rankbench.common.terminal import Screen
-from rankbench.store.store import Store
 
-INSTALL = "pip install 'rankbench[peers]'"
+Row = dict[str, Any]
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Measure our layers and every installed peer, store the rows, print the tables."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Screen()
-    contests = list(_contests(arguments))
+    """Measure the contests asked for, store the rows, and print the tables."""
+    import torch
+
+    from rankbench.bench.session import INSTALL, contenders, contests, measure
+    from rankbench.cli.show.steps import StepProgress
+    from rankbench.store.store import Store
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    console = Screen(stderr=arguments.json)
+    chosen = contests(
+        arguments.maps, arguments.dtype, arguments.batch, arguments.threads, arguments.device
+    )
     number("--budget", arguments.budget, 0.0, 86_400.0, open_low=True)
     store = Store(arguments.results, arguments.study)
-    contenders = _contenders(console, arguments.contenders)
+    present, absent = contenders(arguments.contenders)
+    for distribution, reason in absent.items():
+        console.print(f"{distribution} is {reason} ({INSTALL})")
     torch.set_num_threads(arguments.threads)
     rows: list[Row] = []
     stopped = False
-    with BenchProgress(console, len(contests), arguments.budget) as progress:
+    with StepProgress(console, len(chosen), arguments.budget) as progress:
         try:
-            for row in _measure(contests, contenders, arguments.budget, store, progress):
+            steps = progress.over(chosen, lambda one: f"{one.name}, batch {one.batch}, {one.dtype}")
+            for row in measure(steps, present, arguments.budget, store, progress.note):
                 rows.append(row)
         except KeyboardInterrupt:
             stopped = True
-    _print(console, rows)
-    return _conclude(console, rows, store, stopped)
+    if arguments.json:
+        _print_json(rows, absent, str(store.place), stopped)
+    else:
+        _print(console, rows)
+        _conclude(console, store, stopped)
+    failed = stopped or any(row["status"] != "done" for row in rows)
+    return FAILED if failed else DONE
 
 
-def _measure(
-    contests: Iterable[Contest],
-    contenders: Mapping[str, Contender],
-    budget_s: float,
-    store: Store,
-    progress: BenchProgress,
-) -> Iterable[Row]:
-    rates: dict[str, Rates] = {}
-    for contest in contests:
-        progress.begin(contest)
-        if contest.dtype not in rates:
-            rates[contest.dtype] = measure_rates(getattr(torch, contest.dtype), contest.device)
-        measurement = ContestMeasurement(contest, contenders)
-        interrupt = None
-        try:
-            measurement.run(budget_s, progress.told)
-        except KeyboardInterrupt as error:
-            interrupt = error
-        for found in tables(measurement, rates[contest.dtype]):
-            store.write_run(found)
-            yield found["runs"][0]
-        if interrupt is not None:
-            raise interrupt
-        progress.end()
+def _print_json(rows: Sequence[Row], absent: dict[str, str], place: str, stopped: bool) -> None:
+    from rankbench.bench.report import facts, remarks
+    from rankbench.cli.show.json import print_json
+
+    print_json(
+        {
+            "results": place,
+            "rows": facts(rows),
+            "remarks": remarks(rows),
+            "missing": absent,
+            "stopped": stopped,
+        }
+    )
 
 
-def _contests(arguments: argparse.Namespace) -> Iterable[Contest]:
-    """Every map, dtype and batch asked for.
+def _print(console: Screen, rows: Sequence[Row]) -> None:
+    from rankbench.bench.report import LEGEND, remarks, table
 
-    Raises ValueError for an unknown map or dtype, and for a count below 1.
-    """
-    names = arguments.maps or list(MAPS)
-    for name in names:
-        one_of("MAP", name, MAPS)
-    for dtype in arguments.dtype:
-        one_of("--dtype", dtype, DTYPES)
-    for batch in arguments.batch:
-        positive_int("--batch", batch)
-    positive_int("--threads", arguments.threads)
-    device = _device(arguments.device)
-    for dtype, batch, name in product(
-        *map(dict.fromkeys, (arguments.dtype, arguments.batch, names))
-    ):
-        yield Contest(
-            name=name,
-            input_map=MAPS[name],
-            batch=batch,
-            dtype=dtype,
-            threads=arguments.threads,
-            device=device,
-        )
-
-
-def _device(asked: str) -> str:
-    """cpu or cuda.
-
-    Raises ValueError for cuda where torch sees no GPU.
-    """
-    seen = torch.cuda.is_available()
-    if asked == "cuda" and not seen:
-        raise ValueError("--device is cuda, but torch sees no GPU here; choose cpu or auto")
-    return "cuda" if seen and asked != "cpu" else "cpu"
-
-
-def _contenders(console: Console, asked: Sequence[str] | None) -> dict[str, Contender]:
-    """Those asked for, or all that are installed; says which are not.
-
-    Raises ValueError for an unknown contender, and for one that is asked for and not installed.
-    """
-    for name in asked or ():
-        one_of("--contenders", name, CONTENDERS)
-    present, absent = {}, {}
-    for name in asked or CONTENDERS:
-        contender = CONTENDERS[name]
-        reason = contender.missing()
-        if reason is None:
-            present[name] = contender
-        elif asked:
-            raise ValueError(f"--contenders {name} is {reason}: {INSTALL}")
-        else:
-            absent[contender.distribution] = reason
-    for distribution, reason in absent.items():
-        console.print(f"{distribution} is {reason} ({INSTALL})", markup=False)
-    return present
-
-
-def _print(console: Console, rows: Sequence[Row]) -> None:
     groups: dict[tuple[int, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["rows"], row["dtype"]), []).append(row)
     for group in groups.values():
         console.print(table(group))
     for remark in remarks(rows):
-        console.print(remark, markup=False, soft_wrap=True)
+        console.print(remark, soft_wrap=True)
     if rows:
-        console.print(LEGEND, style="dim", markup=False)
+        console.print(LEGEND, style="dim")
 
 
-def _conclude(console: Console, rows: Sequence[Row], store: Store, stopped: bool) -> int:
+def _conclude(console: Screen, store: Any, stopped: bool) -> None:
     console.print(f"results: {store.place}", soft_wrap=True)
     elsewhere = "" if str(store.root) == "results" else f" --results {store.root}"
     console.print(f"figures: rankbench figures {store.study}{elsewhere}", soft_wrap=True)
@@ -153,5 +91,60 @@ def _conclude(console: Console, rows: Sequence[Row], store: Store, stopped: bool
         console.print(
             "stopped; what was measured is kept, the rest is measured by the same command"
         )
-    failed = stopped or any(row["status"] != "done" for row in rows)
-    return FAILED if failed else DONE
+
+
+def _add_options(command: CommandParser) -> None:
+    command.add_argument(
+        "maps", nargs="*", metavar="MAP", help="input maps, as bt_r1 tt_r4 (default: all)"
+    )
+    command.add_argument(
+        "--batch",
+        nargs="+",
+        type=int,
+        default=[16, 64],
+        metavar="N",
+        help="clips of a batch, of 6 frames each",
+    )
+    command.add_argument(
+        "--dtype",
+        nargs="+",
+        default=["float32", "bfloat16"],
+        metavar="TYPE",
+        help="float32 or bfloat16",
+    )
+    command.add_argument("--threads", type=int, default=1, metavar="N", help="threads torch uses")
+    command.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: cuda where there is a GPU",
+    )
+    command.add_argument(
+        "--budget",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="rough time for each combination of map, batch and dtype",
+    )
+    command.add_argument(
+        "--contenders", nargs="+", metavar="NAME", help="who is timed (default: all installed)"
+    )
+    command.add_argument("--study", default="bench", metavar="NAME", help="name of the results")
+    add_results(command)
+    add_json(command)
+
+
+COMMAND = Command(
+    name="bench",
+    help="Time our layers against every installed peer.",
+    details="""\
+Peers that compute a different map are labelled and left out of the ranking.
+What is measured is stored as it comes; Ctrl-C ends the bench and keeps it.""",
+    examples=(
+        "rankbench bench",
+        "rankbench bench bt_r1 --batch 16 --dtype float32 --budget 5",
+        "rankbench bench --contenders rankbench tednet --json > bench.json",
+    ),
+    add_options=_add_options,
+    execute=bench,
+)

@@ -1,114 +1,199 @@
-"""rankbench doctor: what is wrong with stored results, and what can be mended."""
+"""`rankbench doctor`: what is wrong with stored results, and mending it."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from rankbench.common.address import check_address
+from rankbench.cli.parsing.command import Command
+from rankbench.cli.parsing.options import add_json
+from rankbench.cli.parsing.parser import CommandParser
 from rankbench.common.exit_codes import DONE, FAILED
 from rankbench.common.terminal import Screen
-from rankbench.common.text import plain
-from rankbench.doctor.checks import check_study, is_being_run, studies_below, summary
-from rankbench.doctor.findings import Finding
-from rankbench.doctor.mend import mend_study
-from rankbench.doctor.object_store_checks import check_objects, mend_objects
-from rankbench.store.location import is_remote, redact_url
-from rankbench.store.query import studies
-from rankbench.store.store import Store
+
+if TYPE_CHECKING:
+    from rankbench.doctor.findings import Finding
+    from rankbench.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """What the doctor found in a study.
+
+    Findings that are `mended` were mended just now, those `left` were not; `refused` says why a
+    study could not be mended at all. Of a study that is `running`, what a worker may just be
+    writing is not judged.
+    """
+
+    folder: Path
+    left: Sequence[Finding] = ()
+    mended: Sequence[Finding] = ()
+    running: bool = False
+    refused: str | None = None
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Check every study below a folder or URL, and mend it where asked."""
-    root, console, storage = arguments.results, Screen(), arguments.storage
-    check_address(storage)
-    if is_remote(root):
-        judge = _mend_objects if arguments.mend else _check_objects
-        outcomes = [judge(console, Store(root, study), storage) for study in studies(root)]
-    else:
-        judge_folder = _mend if arguments.mend else _check
-        outcomes = [judge_folder(console, one, storage) for one in studies_below(Path(root))]
-    if all(outcomes):
-        console.print(
-            f"{len(outcomes)} studies in {redact_url(root)}: nothing is wrong", markup=False
-        )
+    from rankbench.common.address import check_address
+    from rankbench.store.location import redact_url
+
+    root = _root(arguments)
+    check_address(arguments.storage)
+    console = Screen(stderr=arguments.json)
+    checkups = []
+    for one in _checkups(root, arguments.storage, mend=arguments.mend):
+        checkups.append(one)
+        if not arguments.json:
+            _show(console, one, mend=arguments.mend)
+    if arguments.json:
+        from rankbench.cli.show.json import print_json
+
+        print_json({"results": redact_url(root), "studies": [_facts(one) for one in checkups]})
+    well = not any(one.left or one.refused for one in checkups)
+    if well:
+        console.print(f"{len(checkups)} studies in {redact_url(root)}: nothing is wrong")
         return DONE
     if not arguments.mend:
         line = "mend what can be mended, without losing a row: rankbench doctor"
-        console.print(f"{line} {redact_url(root)} --mend", markup=False, soft_wrap=True)
+        console.print(f"{line} {redact_url(root)} --mend", soft_wrap=True)
     return FAILED
 
 
-def _check(console: Console, folder: Path, storage: str) -> bool:
-    """Show what is wrong with a study; whether nothing is."""
-    running = is_being_run(folder)
-    if running:
-        console.print(
-            f"{folder.name} is being run: what a worker may be writing is not judged", markup=False
+def _root(arguments: argparse.Namespace) -> str:
+    given = [path for path in (arguments.place, arguments.results) if path is not None]
+    if len(set(given)) > 1:
+        raise ValueError(
+            f"RESULTS and --results must agree, got {given[0]!r} and {given[1]!r}; give one of them"
         )
-    store = Store(folder.parent, folder.name)
-    findings = [*check_study(folder, running=running), *_in_storage(store, storage)]
-    _show(console, folder, findings, "what --mend does")
-    return not findings
+    return str(given[0]) if given else "results"
 
 
-def _mend(console: Console, folder: Path, storage: str) -> bool:
-    """Mend a study and show what was done; whether nothing is left to mend."""
-    try:
-        mended = mend_study(folder)
-    except ValueError as error:
-        console.print(f"not mended: {error}", markup=False, soft_wrap=True)
-        return False
-    _show(console, folder, mended, "what was done")
-    store = Store(folder.parent, folder.name)
-    left = [*check_study(folder, running=False), *_in_storage(store, storage)]
-    _show(console, folder, left, "what is left to do")
-    return not left
+def _checkups(root: str, storage: str, *, mend: bool) -> Iterator[Checkup]:
+    from rankbench.doctor.checks import studies_below
+    from rankbench.store.location import is_remote
+    from rankbench.store.query import studies
+    from rankbench.store.store import Store
+
+    if is_remote(root):
+        for study in studies(root):
+            yield _check_remote(Store(root, study), storage, mend=mend)
+    else:
+        for folder in studies_below(Path(root)):
+            yield _check_local(folder, storage, mend=mend)
 
 
-def _check_objects(console: Console, store: Store, storage: str) -> bool:
-    """Show what is wrong with a study on an object store; whether nothing is."""
-    return _left(console, store, storage, "what --mend does")
+def _check_local(folder: Path, storage: str, *, mend: bool) -> Checkup:
+    from rankbench.doctor.checks import check_study, is_being_run
+    from rankbench.doctor.mend import mend_study
+    from rankbench.store.store import Store
+
+    mended: Sequence[Finding] = ()
+    if mend:
+        try:
+            mended = mend_study(folder)
+        except ValueError as error:
+            return Checkup(folder=folder, refused=str(error))
+    running = not mend and is_being_run(folder)
+    left = check_study(folder, running=running)
+    left += _in_storage(Store(folder.parent, folder.name), storage)
+    return Checkup(folder=folder, left=left, mended=mended, running=running)
 
 
-def _mend_objects(console: Console, store: Store, storage: str) -> bool:
-    """Mend a study on an object store and show what was done; whether nothing is left."""
-    _show(console, Path(store.study), mend_objects(store), "what was done")
-    return _left(console, store, storage, "what is left to do")
+def _check_remote(store: Store, storage: str, *, mend: bool) -> Checkup:
+    from rankbench.doctor.object_store_checks import check_objects, mend_objects
 
-
-def _left(console: Console, store: Store, storage: str, done: str) -> bool:
-    findings = [*check_objects(store), *_in_storage(store, storage)]
-    _show(console, Path(store.study), findings, done)
-    return not findings
+    mended = mend_objects(store) if mend else ()
+    left = [*check_objects(store), *_in_storage(store, storage)]
+    return Checkup(folder=Path(store.study), left=left, mended=mended)
 
 
 def _in_storage(store: Store, storage: str) -> Iterable[Finding]:
     if not storage:
         return ()
-    # The driver of PostgreSQL is an extra.
-    checks = importlib.import_module("rankbench.doctor.postgres_checks")
+    from rankbench.doctor.postgres_checks import check_storage
+    from rankbench.store.location import is_remote
+
     points = store.read("runs", ["point_id"])["point_id"].to_pylist()
     folder = Path(store.study) if is_remote(store.root) else store.folder
-    return cast(Iterable[Finding], checks.check_storage(storage, folder, set(points)))
+    return check_storage(storage, folder, set(points))
 
 
-def _show(console: Console, folder: Path, findings: Sequence[Finding], done: str) -> None:
+def _show(console: Screen, one: Checkup, *, mend: bool) -> None:
+    if one.running:
+        name = one.folder.name
+        console.print(f"{name} is being run: what a worker may be writing is not judged")
+    if one.refused is not None:
+        console.print(f"not mended: {one.refused}", soft_wrap=True)
+    _table(console, one.folder, one.mended, "what was done")
+    _table(console, one.folder, one.left, "what is left to do" if mend else "what --mend does")
+
+
+def _table(console: Screen, folder: Path, findings: Sequence[Finding], remedy: str) -> None:
+    from rankbench.common.table import TerminalTable
+    from rankbench.common.text import plain
+    from rankbench.doctor.checks import summary
+
     if not findings:
         return
-    table = Table(
-        "what", "where", "why", done, title=Text(plain(folder.name)), title_justify="left"
-    )
+    table = TerminalTable("what", "where", "why", remedy, title=plain(folder.name))
     for finding in findings:
         where = finding.path.relative_to(folder)
-        cells = (finding.kind, str(where), finding.what, finding.remedy)
-        table.add_row(*(Text(plain(cell), overflow="fold") for cell in cells))
+        table.add_row(*map(plain, (finding.kind, str(where), finding.what, finding.remedy)))
     console.print(table)
-    console.print(f"{folder.name}: {summary(findings)}", markup=False)
+    console.print(f"{folder.name}: {summary(findings)}")
+
+
+def _facts(one: Checkup) -> dict[str, Any]:
+    return {
+        "study": one.folder.name,
+        "running": one.running,
+        "findings": [_finding(found, one.folder) for found in one.left],
+        "mended": [_finding(found, one.folder) for found in one.mended],
+        "not_mended": one.refused,
+    }
+
+
+def _finding(found: Finding, folder: Path) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "path": str(found.path.relative_to(folder)),
+        "what": found.what,
+        "remedy": found.remedy,
+        "runs": list(found.runs),
+    }
+
+
+def _add_options(command: CommandParser) -> None:
+    command.add_argument(
+        "place",
+        nargs="?",
+        metavar="RESULTS",
+        help="folder or URL of the results (default: results)",
+    )
+    command.add_argument("--results", metavar="PATH", help="the same, as other commands have it")
+    command.add_argument(
+        "--storage",
+        default="",
+        metavar="URL",
+        help="check the trials in this database as well: postgresql://HOST/DATABASE",
+    )
+    command.add_argument(
+        "--mend", action="store_true", help="mend what can be mended without losing a row"
+    )
+    add_json(command)
+
+
+COMMAND = Command(
+    name="doctor",
+    help="Check stored results, and mend them.",
+    examples=(
+        "rankbench doctor",
+        "rankbench doctor results/reference --json",
+        "rankbench doctor s3://BUCKET/results --mend",
+    ),
+    add_options=_add_options,
+    execute=doctor,
+)

@@ -1,40 +1,31 @@
-"""The command `rankbench plans`: is the planner's choice among the fastest?"""
+"""`rankbench plans`: is the planner's choice among the fastest?"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import signal
-import statistics
-from collections.abc import Iterator, Sequence
-from typing import Any
 
-import torch
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from rich.text import Text
-
-from rankbench.bench.plans import Shape, Verdict, judge, shapes
-from rankbench.bench.workload import DTYPES
+from rankbench.cli.parsing.command import Command
+from rankbench.cli.parsing.options import add_results
+from rankbench.cli.parsing.parser import CommandParser
 from rankbench.common.checks import number, one_of, positive_int
 from rankbench.common.exit_codes import DONE, FAILED
-from rankbench.common.terminal import STYLE, Screen
-from rankbench.common.text import metric
-from rankbench.layers.kernels.target import Target
-from rankbench.layers.planning.choice import Choice
-from rankbench.measure.machine import provenance
-from rankbench.store.store import Store
-from rankbench.tasks.base import digest
-from rankbench.tasks.facts import layer_facts
-
-LIMIT = 1.25  # times the fastest contender: a choice beyond is reported as missed
-Row = dict[str, Any]
+from rankbench.common.terminal import Screen
 
 
 def plans(arguments: argparse.Namespace) -> int:
-    """Time the planner's choice against its contenders over all shapes; print and store."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Time the planner's choice and its rivals over all shapes; print and store."""
+    import torch
+
+    from rankbench.bench.plan_report import missed, summary, table
+    from rankbench.bench.plan_rows import plan_rows
+    from rankbench.bench.plans import judge, shapes
+    from rankbench.bench.workload import DTYPES
+    from rankbench.cli.show.steps import StepProgress
+    from rankbench.layers.kernels.target import Target
+    from rankbench.store.store import Store
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
     console = Screen()
     positive_int("--threads", arguments.threads)
     one_of("--dtype", arguments.dtype, DTYPES)
@@ -47,11 +38,12 @@ def plans(arguments: argparse.Namespace) -> int:
     target = Target(dtype=arguments.dtype, threads=arguments.threads)
     verdicts = []
     try:
-        for shape in _watched(chosen, console):
-            verdict = judge(shape, target, arguments.budget)
-            for row in _rows(verdict, target):
-                store.write_run(row)
-            verdicts.append(verdict)
+        with StepProgress(console, len(chosen), arguments.budget) as progress:
+            for shape in progress.over(chosen, lambda shape: shape.name):
+                verdict = judge(shape, target, arguments.budget)
+                for row in plan_rows(verdict, target):
+                    store.write_run(row)
+                verdicts.append(verdict)
     except KeyboardInterrupt:
         console.print("stopped; what was measured is kept")
     store.compact()
@@ -61,92 +53,30 @@ def plans(arguments: argparse.Namespace) -> int:
     return DONE if len(verdicts) == len(chosen) and not missed(verdicts) else FAILED
 
 
-def missed(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Those whose choice takes more than 1.25 times the fastest contender."""
-    return [verdict for verdict in verdicts if verdict.ratio > LIMIT]
-
-
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many choices are within the limit, and the median and largest ratio."""
-    if not verdicts:
-        return "nothing was measured"
-    ratios = sorted(verdict.ratio for verdict in verdicts)
-    within = len(verdicts) - len(missed(verdicts))
-    return (
-        f"{within} of {len(verdicts)} choices within {LIMIT:g} times the fastest measured; "
-        f"median {statistics.median(ratios):.2f}, largest {ratios[-1]:.2f}"
+def _add_options(command: CommandParser) -> None:
+    command.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="shapes whose name has this in it, as tensor_ring (default: all)",
     )
+    command.add_argument("--threads", type=int, default=1, metavar="N", help="threads torch uses")
+    command.add_argument(
+        "--budget", type=float, default=1.5, metavar="SECONDS", help="rough time for each shape"
+    )
+    command.add_argument("--dtype", default="float32", help="float32 or bfloat16")
+    command.add_argument("--study", default="plans", metavar="NAME", help="name of the results")
+    add_results(command)
 
 
-def table(verdicts: Sequence[Verdict]) -> Table:
-    """A row a shape: the choice and the fastest, in ms of forward and backward."""
-    shown = Table("shape, chosen, fastest where it is another", **STYLE)
-    for name in ("chosen", "fastest", "ratio"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for verdict in verdicts:
-        best, best_s = verdict.best
-        lines = [f"  {verdict.timed[0][0].describe()}"]
-        if best is not verdict.timed[0][0]:
-            lines.append(f"  {best.describe()}")
-        shown.add_row(
-            Text.assemble((verdict.shape.name, "bold"), *(f"\n{line}" for line in lines)),
-            metric(1e3 * verdict.chosen_s),
-            metric(1e3 * best_s),
-            f"{verdict.ratio:.2f}",
-        )
-    return shown
-
-
-def _watched(chosen: Sequence[Shape], console: Console) -> Iterator[Shape]:
-    """The shapes, with a bar and the time left, or a line each where there is no terminal."""
-    if console.is_terminal:
-        yield from track(chosen, "plans", console=console)
-        return
-    for place, shape in enumerate(chosen, 1):
-        console.print(f"[{place}/{len(chosen)}] {shape.name}", markup=False, soft_wrap=True)
-        yield shape
-
-
-def _rows(verdict: Verdict, target: Target) -> Iterator[dict[str, list[Row]]]:
-    """Per contender its row of `runs` and its samples; a repeat has the same run_id."""
-    place = {**provenance("cpu"), "threads": target.threads, "dtype": target.dtype}
-    best_s = verdict.best[1]
-    for number_of, (choice, own) in enumerate(verdict.timed):
-        if not own:
-            continue
-        row = _row(verdict.shape, choice, target) | place
-        row["map_ms"] = 1e3 * statistics.median(own)
-        row["plan_ratio"] = statistics.median(own) / best_s if number_of == 0 else None
-        samples = [
-            {"phase": "map", "sample": index, "ms": 1e3 * seconds}
-            for index, seconds in enumerate(own)
-        ]
-        yield {"runs": [row], "samples": samples}
-
-
-def _row(shape: Shape, choice: Choice, target: Target) -> Row:
-    config = {
-        "task": {"name": "plans", "rows": shape.rows},
-        "layer": {"in_modes": shape.layer.in_modes, "out_modes": shape.layer.out_modes},
-        "decomposition": [shape.layer.name, shape.layer.ranks],
-        "contraction": choice.describe(),
-        "target": [target.device, target.dtype, target.threads],
-    }
-    point_id = digest(json.dumps(config))
-    return {
-        **layer_facts(shape.layer),
-        "run_id": point_id,
-        "point_id": point_id,
-        "seed": 0,
-        "status": "done",
-        "task": "plans",
-        "config": json.dumps(config),
-        "params": "{}",
-        "rows": shape.rows,
-        "kernel": choice.kernel,
-        "contraction": choice.contraction.describe(),
-        "forward_flops": choice.contraction.flops(shape.rows),
-        "largest_intermediate": choice.contraction.largest_intermediate(shape.rows),
-        "predicted_forward_ms": 1e3 * choice.forward_s,
-        "predicted_backward_ms": 1e3 * choice.backward_s,
-    }
+COMMAND = Command(
+    name="plans",
+    help="Compare the planner's choices with the fastest measured.",
+    examples=(
+        "rankbench plans",
+        "rankbench plans --only tensor_ring --budget 0.5",
+        "rankbench plans --dtype bfloat16 --study plans-bfloat16",
+    ),
+    add_options=_add_options,
+    execute=plans,
+)

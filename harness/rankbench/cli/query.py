@@ -1,42 +1,92 @@
-"""rankbench query: SQL over every study's tables, on the screen or in a file."""
+"""`rankbench query`: SQL over the results of every study."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from rich.table import Table
-
+from rankbench.cli.parsing.command import Command
+from rankbench.cli.parsing.options import add_results
+from rankbench.cli.parsing.parser import CommandParser
 from rankbench.common.exit_codes import DONE
 from rankbench.common.terminal import Screen
 from rankbench.common.text import metric
-from rankbench.store.export import write_table
-from rankbench.store.query import query
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rankbench.common.table import TerminalTable
 
 
-def answer(arguments: argparse.Namespace) -> int:
-    """Answer SQL over every study's tables."""
-    table = query(arguments.sql, root=arguments.results)
-    if arguments.out is None:
-        if arguments.format == "csv":
-            write_table(table, "csv", sys.stdout.buffer)
-        elif arguments.format == "parquet":
-            raise ValueError("--format parquet needs --out FILE")
-        else:
-            Screen().print(_screen(table))
-        return DONE
-    if arguments.format == "table":
-        raise ValueError("--out needs --format csv or parquet")
-    write_table(table, arguments.format, arguments.out)
-    print(f"{table.num_rows} rows in {arguments.out}")
+def query(arguments: argparse.Namespace) -> int:
+    """Answer SQL on the screen, or in a file."""
+    from rankbench.store.query import query as answer
+
+    _check(arguments)
+    table = answer(arguments.sql, root=arguments.results)
+    if arguments.out is not None or arguments.format != "table":
+        _write(table, arguments)
+    else:
+        Screen().print(screen_table(table))
     return DONE
 
 
-def _screen(table: pa.Table) -> Table:
-    # By position: two columns of an answer may have the same name.
-    shown = Table(*table.column_names)
-    columns = [column.to_pylist() for column in table.itercolumns()]
-    for row in zip(*columns, strict=True):
-        shown.add_row(*(metric(v) if isinstance(v, float) else str(v) for v in row))
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.out is None and arguments.format == "parquet":
+        raise ValueError("--format parquet needs --out FILE")
+    if arguments.out is not None and arguments.format == "table":
+        raise ValueError("--out needs --format csv or parquet")
+
+
+def _write(table: pa.Table, arguments: argparse.Namespace) -> None:
+    from rankbench.store.export import write_table
+
+    write_table(table, arguments.format, arguments.out or sys.stdout.buffer)
+    if arguments.out is not None:
+        print(f"{table.num_rows} rows in {arguments.out}")
+
+
+def screen_table(table: pa.Table) -> TerminalTable:
+    """An Arrow table as a terminal shows it; columns go by position, names may repeat."""
+    import pyarrow as pa
+
+    from rankbench.common.table import TerminalTable
+
+    shown = TerminalTable()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        whole = number or not pa.types.is_string(column.type)
+        shown.add_column(name, justify="right" if number else "left", no_wrap=whole)
+    for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        shown.add_row(*map(_cell, row))
     return shown
+
+
+def _cell(value: Any) -> str:
+    return metric(value) if value is None or isinstance(value, float) else str(value)
+
+
+def _add_options(command: CommandParser) -> None:
+    command.add_argument("sql", metavar="SQL", help="a SELECT statement of DuckDB's SQL")
+    command.add_argument(
+        "--format", choices=("table", "csv", "parquet"), default="table", help="form of the answer"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="file to write, csv or parquet")
+    add_results(command)
+
+
+COMMAND = Command(
+    name="query",
+    help="Answer SQL over the results of every study.",
+    details="""\
+The tables are runs, epochs, samples, weights, beams and sentences. Every table
+has the columns study and run_id.""",
+    examples=(
+        'rankbench query "select decomposition, avg(rmse) from runs group by 1"',
+        'rankbench query "select * from epochs" --format csv --out epochs.csv',
+    ),
+    add_options=_add_options,
+    execute=query,
+)

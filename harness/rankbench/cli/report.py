@@ -1,22 +1,45 @@
-"""rankbench report: the page in a file."""
+"""`rankbench report`: one HTML page of studies and claims."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 
-from rankbench.analysis.report.build import report
+from rankbench.cli.parsing.command import Command
+from rankbench.cli.parsing.options import add_results, add_study_name
+from rankbench.cli.parsing.parser import CommandParser
+from rankbench.common.exit_codes import DONE
 
 
-def write(studies: Sequence[str], root: Path | str, out: Path) -> str:
-    """Write the page of `studies` into the file `out`; returns where it is, and its size.
+def report(arguments: argparse.Namespace) -> int:
+    """Write the page, and print where it is and its size."""
+    from rankbench.analysis.report.build import report as build
 
-    Raises ValueError for a study without results and for a file that is no .html, OSError where
-    it cannot be written.
-    """
+    out: Path = arguments.out
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out must be a file that ends in .html, got {str(out)!r}")
-    text = report(studies, root)
+    text = build(arguments.studies, arguments.results)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8", newline="\n")
-    return f"{out} ({len(text.encode()) / 1e6:.1f} MB, works offline)"
+    print(f"{out} ({len(text.encode()) / 1e6:.1f} MB, works offline)")
+    return DONE
+
+
+def _add_options(command: CommandParser) -> None:
+    add_study_name(command, "studies", nargs="+", help="a study with results")
+    command.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="file to write"
+    )
+    add_results(command)
+
+
+COMMAND = Command(
+    name="report",
+    help="Write studies and claims as one HTML page that works offline.",
+    examples=(
+        "rankbench report smoke",
+        "rankbench report ucf11 budget --results results/reference --out ucf11.html",
+    ),
+    add_options=_add_options,
+    execute=report,
+)

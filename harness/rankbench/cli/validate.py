@@ -1,33 +1,40 @@
-"""The command `rankbench validate`."""
+"""`rankbench validate`: the papers' orders of time and memory, measured."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import signal
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from rich.console import Console
-from rich.progress import track
-
+from rankbench.cli.parsing.command import Command
+from rankbench.cli.parsing.options import add_results
+from rankbench.cli.parsing.parser import CommandParser
 from rankbench.common.checks import number, one_of
 from rankbench.common.exit_codes import DONE, FAILED
-from rankbench.common.text import duration
-from rankbench.layers.kernels.target import Target
-from rankbench.store.store import Store
-from rankbench.validate.measurement import SweepMeasurement, count_sweep, time_sweep
-from rankbench.validate.rows import rows
-from rankbench.validate.sweeps import METHODS, Sweep, sweeps
+from rankbench.common.terminal import Screen
+
+if TYPE_CHECKING:
+    from rankbench.validate.measurement import SweepMeasurement
 
 STUDY = "validate"
+_COUNT_S = 0.2  # seconds that counting takes, roughly
 
 
 def validate(arguments: argparse.Namespace) -> int:
     """Count and time every sweep, store the rows, print the exponents beside those claimed."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and tell
-    console = Console()
+    import torch
+
+    from rankbench.analysis.tables.writers import show, tables_of
+    from rankbench.cli.show.steps import StepProgress
+    from rankbench.layers.kernels.target import Target
+    from rankbench.store.store import Store
+    from rankbench.validate.measurement import count_sweep, time_sweep
+    from rankbench.validate.rows import rows
+    from rankbench.validate.sweeps import METHODS, sweeps
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    console = Screen()
     if arguments.only is not None:
         one_of("--only", arguments.only, METHODS)
     number("--budget", arguments.budget, 0.0, 3600.0, open_low=True)
@@ -36,26 +43,27 @@ def validate(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(target.threads)
     found: list[SweepMeasurement] = []
     stopped = False
+    guess_s = arguments.budget if arguments.measure else _COUNT_S
     try:
-        guess_s = arguments.budget if arguments.measure else 0.2
-        for sweep in _watched(chosen, guess_s, console):
-            measured = count_sweep(sweep, target)
-            if arguments.measure:
-                time_sweep(measured, arguments.budget)
-            for row in rows(sweep, measured, target):
-                store.write_run(row)
-            found += measured
+        with StepProgress(console, len(chosen), guess_s) as progress:
+            for sweep in progress.over(chosen, lambda sweep: sweep.name):
+                measured = count_sweep(sweep, target)
+                if arguments.measure:
+                    time_sweep(measured, arguments.budget)
+                for row in rows(sweep, measured, target):
+                    store.write_run(row)
+                found += measured
     except KeyboardInterrupt:
         stopped = True
         console.print("stopped; what was measured is kept")
     store.compact()
-    _show(arguments, console)
-    console.print(f"results: {store.folder}", soft_wrap=True)
-    return FAILED if _disagree(found, console) or stopped else DONE
+    show(tables_of(STUDY, root=arguments.results), console)
+    console.print(f"results: {store.place}", soft_wrap=True)
+    return FAILED if _report_counts(found, console) or stopped else DONE
 
 
-def _disagree(found: Sequence[SweepMeasurement], console: Console) -> bool:
-    """Tell how many FLOP counts of torch are the plan's, and each that is not."""
+def _report_counts(found: Sequence[SweepMeasurement], console: Screen) -> bool:
+    """Print at how many points torch counts the planned FLOPs; whether it does not at any."""
     wrong = [one for one in found if not one.agrees]
     console.print(
         f"FLOPs, both directions: torch counts what the plan says at "
@@ -68,27 +76,34 @@ def _disagree(found: Sequence[SweepMeasurement], console: Console) -> bool:
             f"{list(layer.ranks)}, {one.point.rows} rows, {one.choice.contraction.describe()}: "
             f"the plan says {one.planned[0]} and {one.planned[1]} FLOPs, torch counts "
             f"{one.counted[0]} and {one.counted[1]}",
-            markup=False,
             soft_wrap=True,
         )
     return bool(wrong)
 
 
-def _show(arguments: argparse.Namespace, console: Console) -> None:
-    # The analysis stands above the harness: it is looked up by name.
-    written = importlib.import_module("rankbench.analysis.tables.writers")
-    written.show(written.tables_of(STUDY, root=arguments.results), console)
+def _add_options(command: CommandParser) -> None:
+    command.add_argument(
+        "--only", metavar="METHOD", help="one decomposition, as tensor_ring (default: all)"
+    )
+    command.add_argument(
+        "--measure",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure time and memory too, or count FLOPs and sizes alone",
+    )
+    command.add_argument(
+        "--budget", type=float, default=6.0, metavar="SECONDS", help="rough time for each sweep"
+    )
+    add_results(command)
 
 
-def _watched(chosen: Sequence[Sweep], guess_s: float, console: Console) -> Iterator[Sweep]:
-    """The sweeps, with a bar and the time left, or a line each where there is no terminal."""
-    if console.is_terminal:
-        yield from track(chosen, "validate", console=console)
-        return
-    start = time.monotonic()
-    for done, sweep in enumerate(chosen):
-        each = (time.monotonic() - start) / done if done else guess_s
-        left = duration(each * (len(chosen) - done))
-        line = f"[{done + 1}/{len(chosen)}] {sweep.name} ({left} left)"
-        console.print(line, markup=False, soft_wrap=True)
-        yield sweep
+COMMAND = Command(
+    name="validate",
+    help="Measure the orders of time and memory that the papers state.",
+    examples=(
+        "rankbench validate",
+        "rankbench validate --only tensor_ring --no-measure",
+    ),
+    add_options=_add_options,
+    execute=validate,
+)

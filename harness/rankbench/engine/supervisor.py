@@ -27,8 +27,8 @@ from pathlib import Path
 import psutil
 from threadpoolctl import ThreadpoolController
 
+from rankbench.common.prctl import adopt_orphans, end_with_parent
 from rankbench.engine.execute import execute, execute_together
-from rankbench.engine.prctl import adopt_orphans, end_with_parent
 from rankbench.tasks.base import Context, Point, Row
 
 _POLL_S = 0.2

@@ -45,10 +45,42 @@ def apply_overrides(path: Path, settings: Mapping[str, Any], overrides: Sequence
         ValueError: An override is not in Hydra's grammar or does not apply.
     """
     with _as_value_error(path):
-        ConfigStore.instance().store(name="rankbench_study", node=dict(settings))
+        ConfigStore.instance().store(name="rankbench_study", node=_blank(settings))
+        forced = [_forced(item) for item in overrides]
         with initialize(config_path=None, version_base="1.3"):
-            config = compose("rankbench_study", [_forced(item) for item in overrides])
-        return _tuples(_plain(path, config))
+            config = _composed(forced, overrides)
+        return _tuples(_restored(_plain(path, config), settings))
+
+
+def _composed(forced: Sequence[str], overrides: Sequence[str]) -> Any:
+    try:
+        return compose("rankbench_study", list(forced))
+    except ValueError as error:
+        if isinstance(error, OmegaConfBaseException):
+            raise
+        raise ValueError(f"overrides {' '.join(overrides)}: {error}") from error
+
+
+def _blank(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with null in place of empty lists and mappings.
+
+    OmegaConf would not let an override turn an empty list into a mapping, as a file may.
+    """
+    return {
+        key: _blank(value) if isinstance(value, dict) else None if value in ((), []) else value
+        for key, value in settings.items()
+    }
+
+
+def _restored(composed: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the composed settings, with those empty again that no override has filled."""
+    restored = dict(composed)
+    for key, value in settings.items():
+        if isinstance(value, dict) and isinstance(composed.get(key), dict):
+            restored[key] = _restored(composed[key], value)
+        elif value in ((), []) and key in composed and composed[key] is None:
+            restored[key] = value
+    return restored
 
 
 @contextmanager
@@ -84,5 +116,10 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(inner) for inner in value) if isinstance(value, list | tuple) else value
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+def _one_line(error: BaseException) -> str:
+    """Return in one line what an error says, and what its cause says first."""
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    causes = [line.strip() for line in str(error.__cause__ or "").splitlines()]
+    if not causes or causes[0] == "None" or causes[0] in text:
+        return text
+    return f"{text}: {causes[0]}"

@@ -16,6 +16,7 @@ from rankbench.layers import LAYERS
 from rankbench.layers.settings import LayerSettings
 from rankbench.study.bounds import Bound
 from rankbench.study.compose import apply_overrides, read_file
+from rankbench.study.files import find_study
 from rankbench.study.search import Search
 from rankbench.study.space import Settings, Space
 from rankbench.tasks import TASKS, Task
@@ -110,7 +111,8 @@ class Study:
             number("memory_limit_gb", self.memory_limit_gb, 0.0, math.inf, open_low=True)
         check_int_at_least("retries", self.retries, 0)
         one_of("alone", self.alone, ("auto", True, False))
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+        whole_seeds = isinstance(self.seeds, tuple) and all(type(s) is int for s in self.seeds)
+        if not whole_seeds or not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be a count or distinct integers, got {self.seeds}")
         self._check_engine()
         self._check_names()
@@ -264,26 +266,6 @@ def load_study(study: str, overrides: Sequence[str] = ()) -> Study:
     return _study(path.stem, apply_overrides(path, complete, overrides))
 
 
-def find_study(study: str) -> Path:
-    """Find the YAML file of a study, given its path or its name.
-
-    A name is looked up in `./studies`, then in the `studies` folder of the checkout.
-
-    Raises:
-        ValueError: There is no such file.
-    """
-    if study.endswith((".yaml", ".yml")):
-        if not Path(study).is_file():
-            raise ValueError(f"study file {study} does not exist")
-        return Path(study)
-    folders = [Path("studies"), Path(__file__).resolve().parents[3] / "studies"]
-    for folder in folders:
-        if (folder / f"{study}.yaml").is_file():
-            return folder / f"{study}.yaml"
-    one_of("study", study, sorted({p.stem for folder in folders for p in folder.glob("*.yaml")}))
-    raise AssertionError(f"study {study} is listed, but its file is missing")
-
-
 def _with_defaults(path: Path, written: Any) -> dict[str, Any]:
     """Fill in every default, so that an override can address any setting."""
     task = written.get("task") if isinstance(written, dict) else None
@@ -314,7 +296,8 @@ def _study(name: str, composed: dict[str, Any]) -> Study:
     for key, node in values["space"].items():
         if not isinstance(node, dict | None) or (key == "branches" and not _all_mappings(node)):
             raise ValueError(f"space.{key} must be a mapping of settings, got {node!r}")
-    values["space"] = Space.parse(values["space"]["shared"], values["space"]["branches"])
+    space = values["space"]
+    values["space"] = Space.parse(space.get("shared") or {}, space.get("branches") or {})
     objectives = values["search"].get("objectives")
     if isinstance(objectives, dict):
         values["search"]["objectives"] = tuple(objectives.items())

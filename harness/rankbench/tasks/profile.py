@@ -75,9 +75,11 @@ class Profile(Task):
         return {}
 
     def run_cost(self, point: Point) -> RunCost:
+        if not self.timing:
+            return RunCost(flops=0.0, calls=0, steps=0)  # it only counts: nothing is to be planned
         cores = len(point.layer.cores())
         flops = 3.0 * layer_cost(point.layer, self.rows(point)).flops
-        return RunCost(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100 * self.timing)
+        return RunCost(flops=flops, calls=20 * self.time_steps + 8 * cores, steps=100)
 
     def times(self) -> bool:
         return self.timing

@@ -6,10 +6,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from rankbench.analysis.claims.evaluate import counts, table
@@ -24,6 +23,7 @@ from rankbench.analysis.names import (
     REPRODUCED,
 )
 from rankbench.common.checks import one_of
+from rankbench.common.table import TerminalTable
 
 FORMATS = ("table", "csv", "json")
 _STYLES = {
@@ -33,7 +33,6 @@ _STYLES = {
     NOT_COMPARABLE: "yellow",
     NOT_MEASURED: "dim",
 }
-_WIDTH = 150  # a narrower screen wraps sentences into columns of words
 
 
 def write(judged: Sequence[Judged], form: str, console: Console) -> None:
@@ -45,14 +44,22 @@ def write(judged: Sequence[Judged], form: str, console: Console) -> None:
     if form == "csv":
         table(judged).to_csv(sys.stdout, index=False)
     elif form == "json":
-        # pandas writes NaN and infinity as null, which JSON can hold.
-        print(json.dumps(json.loads(table(judged).to_json(orient="records")), indent=1))
+        print(json.dumps(rows(judged), indent=1))
     else:
-        wide = (
-            console if console.width >= _WIDTH else type(console)(file=console.file, width=_WIDTH)
-        )
-        wide.print(_screen(judged))
+        console.print(_screen(judged))
         console.print(Text(summary(judged)))
+
+
+def rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """The verdicts as plain values of JSON, a claim each."""
+    # pandas writes NaN and infinity as null, which JSON can hold.
+    found: list[dict[str, Any]] = json.loads(table(judged).to_json(orient="records"))
+    return found
+
+
+def facts(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Everything for JSON: how many claims have each verdict, and the claims."""
+    return {"verdicts": dict(counts(judged)), "claims": rows(judged)}
 
 
 def draw(judged: Sequence[Judged], folder: Path) -> list[Path]:
@@ -66,12 +73,14 @@ def summary(judged: Sequence[Judged]) -> str:
     return f"{len(judged)} claims: {found}"
 
 
-def _screen(judged: Sequence[Judged]) -> Table:
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name, ratio in (("id", 5), ("claim", 8), ("published", 3), ("measured here", 7)):
-        shown.add_column(name, ratio=ratio, overflow="fold")
-    shown.add_column("verdict", ratio=4, overflow="fold")
-    shown.add_column("why, or what to run", ratio=8, overflow="fold")
+def _screen(judged: Sequence[Judged]) -> TerminalTable:
+    shown = TerminalTable()
+    shown.add_column("id", no_wrap=True)
+    shown.add_column("claim", min_width=24)
+    shown.add_column("published", min_width=12)
+    shown.add_column("measured here", min_width=18)
+    shown.add_column("verdict", no_wrap=True)
+    shown.add_column("why, or what to run", min_width=24)
     last = ""
     for one in judged:
         if one.claim.source != last:

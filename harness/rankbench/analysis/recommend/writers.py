@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from rankbench.analysis.metrics import TASK_METRICS
 from rankbench.analysis.recommend.evidence import MeasuredLayer
-from rankbench.analysis.recommend.question import question_of
 from rankbench.analysis.recommend.shortlist import (
     GRADES,
     LEVEL,
@@ -23,37 +20,55 @@ from rankbench.analysis.recommend.shortlist import (
     Answer,
     Entry,
     label,
-    recommend,
 )
-from rankbench.analysis.recommend.study_file import study_of
-from rankbench.common.terminal import Screen
+from rankbench.common.table import TerminalTable
 from rankbench.common.text import count, metric, ratio
 
 FORMATS = ("table", "csv", "json")
-_WIDTH = 150  # a narrower screen wraps evidence into columns of words
 _STYLES = {LEVEL: "green", OPEN: "yellow", UNMEASURED: "dim"}
 
 
-def answer(arguments: argparse.Namespace) -> None:
-    """Print the shortlist in the form asked for, and write or print the study that settles it.
-
-    Raises ValueError for what cannot be asked, and where nothing fits.
-    """
-    with Screen(stderr=True).status("looking for layers"):
-        question, pieces = question_of(arguments)
-        found = recommend(question, pieces)
-        study = study_of(found)
-    if arguments.format == "csv":
+def write(found: Answer, form: str, console: Console) -> None:
+    """Print the shortlist: a table with its notes, or the layers as rows of csv or json."""
+    if form == "csv":
         table(found).to_csv(sys.stdout, index=False)
-    elif arguments.format == "json":
-        print(json.dumps(json.loads(table(found).to_json(orient="records")), indent=1))
+    elif form == "json":
+        print(json.dumps(layers(found), indent=1))
     else:
-        _print(found)
-    if arguments.study is not None:
-        arguments.study.write_text(study)
-        print(f"study: rankbench plan {arguments.study}", file=sys.stderr)
-    elif arguments.format == "table":
-        print(f"\nThe study that would settle it (--study FILE.yaml writes it):\n\n{study}", end="")
+        for line in heading(found):
+            console.print(Text(line))
+        console.print(_screen(found))
+        for line in notes(found):
+            console.print(Text(line))
+
+
+def layers(found: Answer) -> list[dict[str, Any]]:
+    """The shortlist as plain values of JSON, a layer each."""
+    # pandas writes NaN and infinity as null, which JSON can hold.
+    rows: list[dict[str, Any]] = json.loads(table(found).to_json(orient="records"))
+    return rows
+
+
+def facts(found: Answer, study: str) -> dict[str, Any]:
+    """The whole answer for JSON: the question, the shortlist, and the study that settles it."""
+    question = found.question
+    return {
+        "question": {
+            "in_features": question.sizes.in_features,
+            "out_features": question.sizes.out_features,
+            "gates": question.sizes.gates,
+            "cell": question.cell,
+            "task": question.task,
+            "max_params": question.max_params,
+            "max_step_ms": question.max_step_ms,
+            "rows": question.rows,
+        },
+        "candidates": found.candidates,
+        "measured": found.measured,
+        "worse": found.worse,
+        "layers": layers(found),
+        "study": study,
+    }
 
 
 def table(found: Answer) -> pd.DataFrame:
@@ -87,17 +102,6 @@ def _row(place: int, entry: Entry) -> dict[str, Any]:
         "conditions_level": entry.good,
         "conditions_compared": entry.told,
     }
-
-
-def _print(found: Answer) -> None:
-    screen = Screen()
-    if screen.width < _WIDTH:
-        screen = Screen(width=_WIDTH)
-    for line in heading(found):
-        screen.print(Text(line))
-    screen.print(_screen(found))
-    for line in notes(found):
-        screen.print(Text(line))
 
 
 def heading(found: Answer) -> list[str]:
@@ -135,14 +139,13 @@ def notes(found: Answer) -> list[str]:
     return lines
 
 
-def _screen(found: Answer) -> Table:
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    shown.add_column("", justify="right")
-    shown.add_column("layer", overflow="fold", min_width=22)
-    for name in ("parameters", "ratio", "FLOPs/row", "ms"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("evidence", overflow="fold", min_width=22)
-    shown.add_column("measured", overflow="fold")
+def _screen(found: Answer) -> TerminalTable:
+    shown = TerminalTable(drop=("FLOPs/row",))
+    shown.add_numbers("")
+    shown.add_column("layer", min_width=22)
+    shown.add_numbers("parameters", "ratio", "FLOPs/row", "ms")
+    shown.add_column("evidence", no_wrap=True)
+    shown.add_column("measured", min_width=30)
     for place, one in enumerate(found.entries, 1):
         layer = one.layer
         costs = [f"{layer.num_params:,}", ratio(layer.compression_ratio)]

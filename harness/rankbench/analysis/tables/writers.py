@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from rankbench.analysis.tables.catalog import sheets
 from rankbench.analysis.tables.sheet import Sheet
 from rankbench.common.checks import one_of
+from rankbench.common.table import TerminalTable
 from rankbench.store.query import load
 
-_LEAST = 13  # characters a column keeps on a narrow screen: an interval
+_WHOLE = 24  # characters: what is no longer, such as a number and its interval, is not wrapped
 SUFFIXES = (".md", ".csv")
 
 
@@ -34,23 +32,19 @@ def tables_of(
 
 
 def show(found: dict[str, Sheet], console: Console) -> None:
-    """Print every table with its title and notes; one wider than the screen keeps its width."""
+    """Print every table with its title and notes."""
     for sheet in found.values():
-        table = _screen(sheet)
-        least = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
-        console.print(table, width=max(console.width, least), crop=False)
+        console.print(_screen(sheet))
         for note in sheet.notes:
             console.print(Text(note, style="dim"))
 
 
-def _screen(sheet: Sheet) -> Table:
-    table = Table(title=sheet.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _screen(sheet: Sheet) -> TerminalTable:
+    table = TerminalTable(title=sheet.title)
     for name in sheet.shown.columns:
         lines = [line for cell in sheet.shown[name] for line in _stacked(str(cell)).splitlines()]
-        least = min(max(map(len, lines)), _LEAST)
-        table.add_column(
-            name.replace("; ", "\n").replace(", ", "\n"), min_width=least, overflow="fold"
-        )
+        whole = max(map(len, lines), default=0) <= _WHOLE
+        table.add_column(name.replace("; ", "\n").replace(", ", "\n"), no_wrap=whole)
     for row in sheet.shown.itertuples(index=False):
         table.add_row(*(Text(_stacked(str(cell))) for cell in row))
     return table

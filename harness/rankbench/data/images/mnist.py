@@ -67,14 +67,26 @@ class Mnist:
 
 
 def read_mnist(path: Path) -> Mnist:
-    """MNIST from a folder of its four idx files, gzipped or not, or from a .npz of four arrays.
+    """MNIST from its four idx files, gzipped or not, or from a .npz of four arrays.
 
-    Nothing in it is run. Raises ValueError for files that are missing or not whole.
+    Args:
+        path: A .npz, a folder with one in it, or a folder of the idx files. Nothing in it is run.
+
+    Raises:
+        ValueError: For files that are missing or not whole, and for a folder of several .npz.
     """
     if not path.exists():
         raise ValueError(f"MNIST at {path}: there is no such file or folder")
-    arrays = {name: _idx(_found(path, name), name) for name in FILES} if path.is_dir() else {}
-    return Mnist(path=path, **(arrays or _npz(path)))
+    if not path.is_dir():
+        return Mnist(path=path, **_npz(path))
+    archives = sorted(path.glob("*.npz"))
+    has_idx = any((path / name).is_file() for name in _idx_names("x_train"))
+    if has_idx or not archives:
+        return Mnist(path=path, **{name: _idx(_found(path, name), name) for name in FILES})
+    if len(archives) > 1:
+        names = ", ".join(archive.name for archive in archives)
+        raise ValueError(f"MNIST at {path}: it has several .npz files, name one of: {names}")
+    return Mnist(path=archives[0], **_npz(archives[0]))
 
 
 def store_mnist(path: Path, name: str) -> Path:
@@ -91,7 +103,7 @@ def store_mnist(path: Path, name: str) -> Path:
             x, y = getattr(data, f"x_{side}"), getattr(data, f"y_{side}")
             for digit in np.unique(y).tolist():
                 pixels = x[y == digit].reshape(-1, PIXELS)
-                writer.append(_row(side, digit, path.name, pixels), pixels)
+                writer.append(_row(side, digit, data.path.name, pixels), pixels)
         return writer.finish()
 
 
@@ -110,11 +122,17 @@ def _row(side: str, digit: int, source: str, pixels: Bytes) -> Row:
 
 
 def _found(folder: Path, name: str) -> Path:
-    names = [candidate + end for candidate in FILES[name] for end in ("", ".gz")]
-    for candidate in names:
+    for candidate in _idx_names(name):
         if (folder / candidate).is_file():
             return folder / candidate
-    raise ValueError(f"MNIST at {folder}: it has no file {names[0]}, gzipped or not")
+    raise ValueError(
+        f"MNIST at {folder}: it has no file {FILES[name][0]}, gzipped or not, and no .npz"
+    )
+
+
+def _idx_names(name: str) -> list[str]:
+    """The names that the idx file of an array goes by."""
+    return [candidate + end for candidate in FILES[name] for end in ("", ".gz")]
 
 
 def _idx(path: Path, name: str) -> Bytes:

@@ -6,29 +6,12 @@ import dataclasses
 import os
 from typing import Any
 
-from rankbench.engine.queue import Row
 from rankbench.engine.runner import StudyRun
 from rankbench.study.config import Study
-from rankbench.tasks.base import Point
+from rankbench.study.in_progress import Recorder
 
 _POLL_S = 1.0
 _GRACE_S = 30.0  # how long workers that are told to stop may take
-
-
-class Unwatched:
-    """Watches a worker whose screen nobody sees."""
-
-    def on_run_started(self, worker: int, point: Point, seed: int) -> None:
-        """A worker begins a run."""
-
-    def on_row(self, worker: int, table: str, row: Row) -> None:
-        """A run yields a row."""
-
-    def on_run_finished(self, worker: int, row: Row) -> None:
-        """A run has ended."""
-
-    def on_runs_skipped(self, point: Point, runs: int) -> None:
-        """So many runs of a pruned point will not be."""
 
 
 class Member:
@@ -40,7 +23,8 @@ class Member:
     def work(self) -> str | None:
         """Measure with the others until nothing is left; what stopped it, if anything."""
         try:
-            self._execution.join(Unwatched(), again=False)
+            with Recorder(self._execution.folder) as recorder:
+                self._execution.join(recorder, again=False)
         except (ValueError, OSError) as failure:
             return str(failure)
         return None

@@ -13,8 +13,8 @@ from rankbench.common.text import status_counts
 from rankbench.engine.clusters.slurm_job import WorkerJob
 from rankbench.engine.runner import StudyRun
 from rankbench.store.schema import RETRIED
-from rankbench.study.config import find_study
 from rankbench.study.estimate import estimate
+from rankbench.study.files import find_study
 
 _POLL_S = 1.0
 _RULE = "-" * 22 + "\n"  # what submitit puts before, and after a traceback, in a job's exception

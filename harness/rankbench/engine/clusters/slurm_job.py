@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rankbench.common.exit_codes import USAGE
-from rankbench.engine.prctl import end_with_parent
+from rankbench.common.prctl import end_with_parent
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess

@@ -1,56 +1,36 @@
-"""Progress of `rankbench data` on a screen: a bar with time left, or lines without a terminal."""
+"""Progress of `rankbench data`: a bar with the time left, or lines where there is no terminal."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 
-from rankbench.cli.progress_bar import bars
+from rankbench.cli.show.bar import ProgressBars
 from rankbench.common.text import duration
 
 _LINE_EVERY_S = 5.0
 
 
-class _Progress:
+class _Progress(ProgressBars):
     """A bar on a terminal, and a line every few seconds elsewhere."""
 
     def __init__(self, console: Console, name: str, note: str) -> None:
-        self._console, self._start, self._said = console, time.monotonic(), time.monotonic()
-        self._bar = bars(console)
-        self._task = self._bar.add_task(name, total=None, note=note)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def _begin(self) -> None:
-        self._start = self._said = time.monotonic()
+        super().__init__(console)
+        self._start = time.monotonic()
+        self._bar = self.add_bar(name, None, note)
 
     def _elapsed(self) -> float:
         return max(time.monotonic() - self._start, 1e-9)
 
     def _left(self, done: int, rest: int) -> str:
-        """The time the rest should take, `done` being what was done since the begin."""
+        """The time that the rest should take, `done` being what was done since the start."""
         return f"{duration(self._elapsed() / done * rest)} left" if done else "estimating"
 
     def _show(self, at: int, total: int, note: str) -> None:
-        self._bar.update(self._task, total=total, completed=at, note=note)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._said >= _LINE_EVERY_S:
-            self._said = now
-            self._console.print(note, markup=False)
+        self._bars.update(self._bar, total=total, completed=at, note=note)
+        self.line(note, every_s=_LINE_EVERY_S)
 
 
 class DataProgress(_Progress):
@@ -62,14 +42,13 @@ class DataProgress(_Progress):
 
     def unpacking(self, archive: Path) -> None:
         """An archive is being unpacked."""
-        self._bar.update(self._task, note=f"unpacking {archive.name}")
-        if not self._console.is_terminal:
-            self._console.print(f"unpacking {archive.name}", markup=False)
+        self._bars.update(self._bar, note=f"unpacking {archive.name}")
+        self.line(f"unpacking {archive.name}")
 
     def begin(self, clips: int, stored: int) -> None:
         """`stored` of `clips` were stored before."""
         self._total, self._before = clips, stored
-        self._begin()
+        self._start = time.monotonic()
         self._tell()
 
     def clip(self, clip_id: str, frames: int, problem: str) -> None:
@@ -77,7 +56,7 @@ class DataProgress(_Progress):
         self._done += 1
         self.frames += frames
         if problem:
-            self._console.print(f"skipped {clip_id}: {problem}", markup=False, soft_wrap=True)
+            self.console.print(f"skipped {clip_id}: {problem}", markup=False, soft_wrap=True)
         self._tell()
 
     @property
@@ -109,7 +88,7 @@ class FeatureProgress(_Progress):
         """Of so many frames, those done, first those that were done before."""
         if self._before is None:
             self._before = done
-            self._begin()
+            self._start = time.monotonic()
         self.made = done - self._before
         left = self._left(self.made, total - done)
         self._show(done, total, f"{done}/{total} frames, {self.rate:.0f} frames/s, {left}")

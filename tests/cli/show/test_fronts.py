@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import create_trial
 from rich.console import Console
-from rich.table import Table
 
 from rankbench.analysis.stats.pareto import costs_of, dominated_share, front
-from rankbench.cli.fronts import front_of, front_table
-from rankbench.cli.summary import best_table, earlier_note, failure_table, reason
+from rankbench.cli.show.fronts import front_of, front_table
+from rankbench.cli.show.summary import best_table, earlier_note, failure_table, reason
+from rankbench.common.table import TerminalTable
 from rankbench.study.bounds import Bound
 from rankbench.study.config import Study
 from rankbench.study.search import Search
@@ -41,7 +41,7 @@ def make(**search: Any) -> Study:
     )
 
 
-def shown(table: Table | None) -> str:
+def shown(table: TerminalTable | None) -> str:
     assert table is not None
     console = Console(width=160)
     with console.capture() as capture:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from rankbench.cli import dashboard
 from rankbench.cli.main import main
+from rankbench.cli.show import dashboard
 from tests.store.test_export import yaml_of
 
 NEEDED = "optuna-dashboard is not installed"

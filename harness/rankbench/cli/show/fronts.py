@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from rankbench.analysis.stats.pareto import costs_of, dominated_share, front
-from rankbench.cli.summary import titles, varied
-from rankbench.common.terminal import STYLE
+from rankbench.cli.show.summary import titles, varied
+from rankbench.common.table import TerminalTable
 from rankbench.common.text import label, metric, ratio
 from rankbench.engine.queue import Row, by_point, objective_values
 from rankbench.study.config import Study
@@ -65,16 +64,15 @@ def front_table(study: Study, rows: Iterable[Row], most: int = 20) -> Group:
     found = front_of(study, rows)
     params = [json.loads(runs[0]["params"]) for runs in found.points]
     extra = varied(params)
-    table = Table("point", *titles(extra), **STYLE)
+    table = TerminalTable("point", *titles(extra), drop=("CR",))
     for column, direction in study.search.objectives:
         arrow = "↓" if direction == "minimize" else "↑"
-        table.add_column(f"{column} {arrow}", justify="right", no_wrap=True)
-    table.add_column("CR", justify="right", no_wrap=True)
+        table.add_numbers(f"{column} {arrow}")
+    table.add_numbers("CR")
     for runs, chosen, values in list(zip(found.points, params, found.values, strict=True))[:most]:
         shown = (_number(value) for value in values)
         settings = (str(chosen.get(key, "")) for key in extra)
         table.add_row(label(runs[0]), *settings, *shown, ratio(runs[0]["compression_ratio"]))
-    # A title would be folded to the width of the table.
     parts: list[RenderableType] = [Text(_title(study, found), style="italic")]
     if found.points:
         parts.append(table)

@@ -1,17 +1,16 @@
-"""Tables a person reads before and after a study runs."""
+"""Tables that a person reads before and after a study runs."""
 
 from __future__ import annotations
 
 import json
 import re
 import statistics
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.table import Column, Table
+from rich.table import Column
 
-from rankbench.common.terminal import STYLE
+from rankbench.common.table import TerminalTable
 from rankbench.common.text import count, duration, label, metric, plain, ratio
 from rankbench.engine.queue import Grid, Row
 from rankbench.layers.planning.choice import cost as layer_cost
@@ -24,13 +23,12 @@ from rankbench.tasks.facts import layer_facts
 _VARIES = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{16}\b|(?<![A-Za-z_])[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
-def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
+def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> TerminalTable:
     """The first `most` points with their counts and the estimated time of one run each."""
     extra = varied(grid.params.values())
-    modes = Column("modes", max_width=12, overflow="fold")
-    table = Table(Column("point", min_width=12), modes, *titles(extra), title="points", **STYLE)
-    for title in ("parameters", "CR", "FLOP/row", "time"):
-        table.add_column(title, justify="right", no_wrap=True)
+    drop = ("FLOP/row", "CR", "modes", *titles(extra))
+    table = TerminalTable(_point(), "modes", *titles(extra), title="points", drop=drop)
+    table.add_numbers("parameters", "CR", "FLOP/row", "time")
     for name, point in list(grid.points.items())[:most]:
         layer = point.layer
         table.add_row(
@@ -45,7 +43,7 @@ def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> Table:
     return table
 
 
-def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
+def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> TerminalTable:
     """The best points by the first objective: means over seeds, plus or minus one sd.
 
     Points that break a constraint come after all others, each with what it breaks.
@@ -68,11 +66,10 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
     params = [json.loads(runs[0]["params"]) for runs in ranked]
     extra = varied(params)
     title = f"{study.name}: {shown}, by {objectives[0][0]} (mean ± sd over seeds)"
-    table = Table(Column("point", no_wrap=True), *titles(extra), title=title, **STYLE)
-    for name in ("parameters", "CR", *columns, "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = TerminalTable(_point(), *titles(extra), title=title, drop=("time", "CR"))
+    table.add_numbers("parameters", "CR", *columns, "time")
     if infeasible:
-        table.add_column("breaks", overflow="fold")
+        table.add_column("breaks")
     for runs, chosen in list(zip(ranked, params, strict=True))[:most]:
         table.add_row(
             label(runs[0]),
@@ -85,6 +82,10 @@ def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> Table:
             style="dim" if broken[runs[0]["point_id"]] else None,
         )
     return table
+
+
+def _point() -> Column:
+    return Column("point", no_wrap=True)
 
 
 def varied(params: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -100,14 +101,8 @@ def titles(names: Sequence[str]) -> list[str]:
     return [name.rsplit(".", 1)[-1].replace("learning_rate", "lr") for name in names]
 
 
-def status_counts(rows: Iterable[Row]) -> str:
-    """ "12 done, 1 timeout" for the statuses there are."""
-    counts = Counter(row["status"] for row in rows)
-    return ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none"
-
-
-def failure_table(rows: Iterable[Row]) -> Table | None:
-    """Failed runs by status and reason, the most frequent first; None where none failed.
+def failures(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[str]]]:
+    """The ids of failed runs by (status, reason), the most frequent first.
 
     A reason is the first line of the error, its numbers and addresses taken out.
     """
@@ -115,14 +110,20 @@ def failure_table(rows: Iterable[Row]) -> Table | None:
     for row in rows:
         if row["status"] not in ("done", PRUNED):
             groups.setdefault((row["status"], reason(row["error"])), []).append(row["run_id"])
-    if not groups:
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def failure_table(rows: Iterable[Row]) -> TerminalTable | None:
+    """Failed runs by status and reason, the most frequent first; None where none failed."""
+    found = failures(rows)
+    if not found:
         return None
-    table = Table(title="failed runs by reason", **STYLE)
-    table.add_column("runs", justify="right")
+    table = TerminalTable(title="failed runs by reason", drop=("for example",))
+    table.add_numbers("runs")
     table.add_column("status", no_wrap=True)
-    table.add_column("reason", overflow="fold")
+    table.add_column("reason")
     table.add_column("for example", no_wrap=True)
-    for (status, told), runs in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+    for (status, told), runs in found:
         table.add_row(str(len(runs)), status, plain(told), min(runs))
     return table
 

@@ -1,0 +1,1 @@
+"""The subcommands of `rankbench data`, one file each."""

@@ -1,4 +1,8 @@
-"""What the products of a run are computed in, and whether its steps are compiled or captured."""
+"""Precision of a run's products, compilation of its steps, and CUDA graphs.
+
+`Compute` holds the settings; `Execution` applies them on a device and records which of them had no
+effect, and why.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +25,27 @@ SWITCHES = ("compile", "cuda_graph")
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """How a step computes. The weights keep their type; gates, losses and Adam have it too.
+    """How a training step is computed.
 
-    `precision`, of the products with W and U: `float32` computes in the type of the weights;
-    `bfloat16` rounds their operands and results to bfloat16 (2^-9 relative) and sums in float32
-    (the native kernel computes in float32 and rounds x and y alone);
-    `tf32` rounds the operands of every float32 product of a step (2^-11), on a GPU. Relative RMS
-    error of one map, a cell, and each gradient: below 1e-2 in bfloat16, 2e-3 in tf32.
-    `compile`: torch.compile of the loss, for the shape of the first batch; dropout then draws
-    other masks. `cuda_graph`: forward, backward and update replayed as one CUDA graph.
+    Weights, gates, losses and the optimiser always have the task's dtype.
 
-    Raises ValueError for a value that is none of these.
+    Raises:
+        ValueError: If the precision is unknown or a switch is not a bool.
     """
 
     precision: str = "float32"
+    """Precision of the products with W and U.
+
+    `float32`: the type of the weights. `bfloat16`: operands and results are rounded to bfloat16
+    (2^-9 relative) and sums are computed in float32; the native kernel computes in float32 and
+    rounds x and y alone. `tf32`, on a GPU with float32 weights: the operands of every product of a
+    step are rounded (2^-11 relative). The relative RMS error of a map, a cell and their gradients
+    is below 1e-2 in bfloat16 and below 2e-3 in tf32."""
     compile: bool = False
+    """Whether the loss is compiled by `torch.compile`, for the shape of the first batch. Dropout
+    then draws other masks."""
     cuda_graph: bool = False
+    """Whether forward pass, backward pass and update are replayed as one CUDA graph."""
 
     def __post_init__(self) -> None:
         one_of("compute.precision", self.precision, PRECISIONS)
@@ -47,26 +56,27 @@ class Compute:
                 )
 
     def check(self, dtype: str) -> None:
-        """Raise ValueError where weights of `dtype` have no such products."""
+        """Raise ValueError if weights of `dtype` cannot be multiplied in this precision."""
         if self.precision == "tf32" and dtype != "float32":
             raise ValueError(f"compute.precision tf32 needs dtype float32, got {dtype}")
 
     def products(self, dtype: torch.dtype) -> torch.dtype:
-        """The type that the operands of a product have, for weights of `dtype`."""
+        """Return the type of the operands of products, for weights of `dtype`."""
         return torch.bfloat16 if self.precision == "bfloat16" else dtype
 
 
 @dataclass
 class Execution:
-    """A Compute on a device: which of its settings are followed, and why others are not.
-
-    `reasons`: setting -> why it is not followed so far.
-    """
+    """The settings of `Compute` on a device, and which of them are in effect."""
 
     compute: Compute = Compute()
+    """The settings."""
     device: str = "cpu"
+    """`cpu` or `cuda`."""
     dtype: str = "float32"
+    """Type of the weights."""
     reasons: dict[str, str] = field(default_factory=dict)
+    """For each setting that is not in effect, why."""
 
     def __post_init__(self) -> None:
         if self.compute.precision == "tf32" and (reason := _no_tf32(self.device)):
@@ -79,22 +89,28 @@ class Execution:
 
     @property
     def captures(self) -> bool:
-        """Whether steps are to be captured in a CUDA graph."""
+        """Whether steps should be captured in a CUDA graph."""
         return self.compute.cuda_graph and self.device == "cuda"
 
     def follow(self, setting: str) -> None:
-        """Say that a setting is followed from now on."""
+        """Record that a setting is in effect from now on."""
         self.reasons.pop(setting, None)
 
     def leave(self, setting: str, error: Exception) -> None:
-        """Say that a setting is not followed because of `error`."""
+        """Record that a setting is not in effect because of `error`."""
         first, *_ = str(error).strip().splitlines() or ["no message"]
         self.reasons[setting] = textwrap.shorten(f"{type(error).__name__}: {first}", 200)
 
     def adam(self, parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.Adam:
-        """Adam, fused: one pass over the weights, which a dense map feels on a CPU.
+        """Return an Adam optimiser.
 
-        One that can be captured keeps its rate in a tensor, for a graph to read at each replay.
+        It is fused, which updates the weights in one pass; for a dense map this saves noticeable
+        time on a CPU. If steps are captured, the learning rate is a tensor, which the CUDA graph
+        reads at every replay.
+
+        Args:
+            parameters: The parameters to train.
+            learning_rate: Adam's learning rate.
         """
         if not self.captures:
             return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
@@ -103,7 +119,7 @@ class Execution:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Products inside are computed as `precision` says; torch's own settings come back."""
+        """Compute products inside the context in `precision`; restore torch's settings after it."""
         if self.device != "cuda" or self.compute.precision == "float32":
             yield
             return
@@ -111,7 +127,7 @@ class Execution:
         before = torch.get_float32_matmul_precision()
         reduced = matmul.allow_bf16_reduced_precision_reduction
         if self.compute.precision == "tf32":
-            # torch.compile fails after fp32_precision, the newer name, was set.
+            # The newer setting, fp32_precision, makes torch.compile fail.
             torch.set_float32_matmul_precision("high")
         matmul.allow_bf16_reduced_precision_reduction = False
         try:
@@ -121,15 +137,15 @@ class Execution:
             matmul.allow_bf16_reduced_precision_reduction = reduced
 
     def facts(self) -> dict[str, Any]:
-        """The `runs` columns that say what was followed."""
-        asked = self.compute.precision
-        plain = asked == "float32" or "precision" in self.reasons
-        said = [f"{setting}: {reason}" for setting, reason in self.reasons.items()]
+        """Return the columns of `runs` that record which settings were in effect."""
+        precision = self.compute.precision
+        plain = precision == "float32" or "precision" in self.reasons
+        fallbacks = [f"{setting}: {reason}" for setting, reason in self.reasons.items()]
         return {
-            "precision": self.dtype if plain else asked,
+            "precision": self.dtype if plain else precision,
             "compiled": self.compute.compile and "compile" not in self.reasons,
             "cuda_graph": self.compute.cuda_graph and "cuda_graph" not in self.reasons,
-            "fallback": "; ".join(said) or None,
+            "fallback": "; ".join(fallbacks) or None,
         }
 
 

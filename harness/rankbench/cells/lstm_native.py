@@ -120,7 +120,7 @@ class _Call:
     """Tensors by their names in lstm.c, for calls of its functions."""
 
     def __init__(self, weight: Tensor, **tensors: Tensor) -> None:
-        # The structure holds addresses alone, so the tensors must be kept alive here.
+        # The structure holds only addresses, so the tensors must be kept alive here.
         self.matrix, self.tensors = weight, tensors
         rows, self.hidden = weight.shape
         self.count = np.arange(max(rows, _DEPTH), dtype=np.int32)

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 
-class _Waiting(ModuleType):
+class _DeferredModule(ModuleType):
     """A module whose code runs when one of its attributes is first read."""
 
     def __getattr__(self, name: str) -> Any:
@@ -34,7 +34,7 @@ def lazily(name: str) -> None:
     spec = None if name in sys.modules else importlib.util.find_spec(name)
     if spec is None:
         return
-    waiting = _Waiting(name)
-    waiting.__spec__, waiting.__file__ = spec, spec.origin
-    waiting.__loader__, waiting.__package__ = spec.loader, name
-    sys.modules[name] = waiting
+    deferred = _DeferredModule(name)
+    deferred.__spec__, deferred.__file__ = spec, spec.origin
+    deferred.__loader__, deferred.__package__ = spec.loader, name
+    sys.modules[name] = deferred

@@ -84,13 +84,13 @@ def cpu_cores() -> int | None:
 def _gpu(device: str, index: int) -> dict[str, Any]:
     names = ("gpu", "gpu_index", "gpu_driver", "gpu_mhz", "gpu_memory_mb")
     facts: dict[str, Any] = dict.fromkeys(names)
-    found = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None
-    if found is not None:
-        memory_mb = found.total_memory // _MB
-        facts |= {"gpu": found.name, "gpu_index": index, "gpu_memory_mb": memory_mb}
+    gpu = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None
+    if gpu is not None:
+        memory_mb = gpu.total_memory // _MB
+        facts |= {"gpu": gpu.name, "gpu_index": index, "gpu_memory_mb": memory_mb}
         answer = _or_null(lambda: _output(*_SMI))
         if answer:
-            facts |= _parse_smi(answer, str(getattr(found, "uuid", "")))
+            facts |= _parse_smi(answer, str(getattr(gpu, "uuid", "")))
     return facts
 
 

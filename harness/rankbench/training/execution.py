@@ -38,7 +38,7 @@ class Compute:
 
     `float32`: the type of the weights. `bfloat16`: operands and results are rounded to bfloat16
     (2^-9 relative) and sums are computed in float32; the native kernel computes in float32 and
-    rounds x and y alone. `tf32`, on a GPU with float32 weights: the operands of every product of a
+    rounds only x and y. `tf32`, on a GPU with float32 weights: the operands of every product of a
     step are rounded (2^-11 relative). The relative RMS error of a map, a cell and their gradients
     is below 1e-2 in bfloat16 and below 2e-3 in tf32."""
     compile: bool = False

@@ -295,9 +295,9 @@ def test_a_tar_writes_nothing_outside(tmp_path: Path, kind: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["..", "../x", "/x", "a/b", ".hidden", "", "compact-1", "a\0b"])
 def test_no_name_leaves_the_results(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="study must be of letters"):
+    with pytest.raises(ValueError, match="study must consist of letters"):
         Store(tmp_path, name)
-    with pytest.raises(ValueError, match="run_id must be of letters"):
+    with pytest.raises(ValueError, match="run_id must consist of letters"):
         Store(tmp_path, "demo").write_run({"runs": [{"run_id": name, "status": "done"}]})
     assert not list(tmp_path.rglob("*.parquet"))
 

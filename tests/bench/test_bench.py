@@ -356,7 +356,7 @@ def test_an_interrupt_keeps_what_is_measured(
         (["--threads", "-1"], "--threads must be a positive integer, got -1"),
         (["--budget", "0"], "--budget must be a number in (0, 86400], got 0.0"),
         (["--contenders", "tensorly"], "--contenders must be one of: rankbench, tednet"),
-        (["--study", "a/b"], "study must be of letters"),
+        (["--study", "a/b"], "study must consist of letters"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -242,7 +242,7 @@ def test_input_must_be_sequences(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError) as error:
         around("gru", "dense")(torch.zeros(shape, dtype=torch.float64))
     assert str(error.value) == (
-        f"x must be (batch, time, in_features) with a step or more, got {list(shape)}"
+        f"x must be (batch, time, in_features) with at least one step, got {list(shape)}"
     )
 
 

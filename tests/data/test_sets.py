@@ -265,7 +265,7 @@ def test_an_unknown_set_names_those_there_are_and_where_to_get_it() -> None:
         " UCF11 is at the Center for Research in Computer Vision, University of Central Florida,"
         ' page "UCF YouTube Action Data Set", for non-commercial research'
     )
-    with pytest.raises(ValueError, match="the name of a set must be of letters"):
+    with pytest.raises(ValueError, match="the name of a set must consist of letters"):
         open_set("../tiny")
 
 

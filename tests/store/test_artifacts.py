@@ -61,9 +61,9 @@ def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["../a.png", "a/b", ".hidden", ""])
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="the name of an artifact must be of letters"):
+    with pytest.raises(ValueError, match="the name of an artifact must consist of letters"):
         Artifacts(tmp_path, "study").write("r", {name: b""})
-    with pytest.raises(ValueError, match="run_id must be of letters"):
+    with pytest.raises(ValueError, match="run_id must consist of letters"):
         Artifacts(tmp_path, "study").write(name, FILES)
     assert list(tmp_path.iterdir()) == []
 

@@ -109,6 +109,6 @@ def test_a_newer_file_that_cannot_be_read_is_one_line_that_says_so(store: Store)
     folder = store.folder / "runs"
     folder.mkdir(parents=True)
     pq.write_table(newer, folder / "a.parquet")
-    line = rf"a.parquet is skipped: it is of schema version {SCHEMA_VERSION + 1}, this Rankbench "
-    with pytest.warns(DamagedFileWarning, match=line + f"reads up to {SCHEMA_VERSION}: "):
+    line = f"a.parquet is skipped: its schema version is {SCHEMA_VERSION + 1}, this Rankbench "
+    with pytest.warns(DamagedFileWarning, match=line + f"reads versions up to {SCHEMA_VERSION}: "):
         assert store.read("runs").num_rows == 0

@@ -139,11 +139,11 @@ def test_text_that_is_no_utf8_is_kept_readable(store: Store, write: Write) -> No
             {"runs": [{"run_id": "a", "status": "finished"}]},
             "^status must be one of: done, .*; got 'finished'$",
         ),
-        ({"runs": []}, "^runs must hold 1 row for a run, got 0$"),
-        ({"epochs": [{"epoch": 1}]}, "^runs must hold 1 row for a run, got 0$"),
+        ({"runs": []}, "^runs must have exactly 1 row for a run, got 0$"),
+        ({"epochs": [{"epoch": 1}]}, "^runs must have exactly 1 row for a run, got 0$"),
         (
             {"runs": [{"run_id": "a", "status": "done"}] * 2},
-            "^runs must hold 1 row for a run, got 2$",
+            "^runs must have exactly 1 row for a run, got 2$",
         ),
         (
             {"runs": [{"run_id": "a", "status": "done"}], "epoch": []},
@@ -165,7 +165,7 @@ def test_rows_that_do_not_fit_are_refused(
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "compact-1", None, 3, "a\n"])
 def test_names_that_cannot_be_files_are_refused(store: Store, name: Any) -> None:
-    rule = "must be of letters, digits, _, - and ., not begin with - or . or compact-, got "
+    rule = "must consist of letters, digits, _, - and . and not begin with -, . or compact-, got "
     with pytest.raises(ValueError, match=f"^run_id {rule}"):
         store.write_run({"runs": [{"run_id": name, "status": "done"}]})
     with pytest.raises(ValueError, match=f"^study {rule}"):

@@ -142,7 +142,7 @@ def test_what_cannot_be_written_costs_no_run(
 ) -> None:
     (tmp_path / "checkpoints").write_text("a file where the folder should be")
     assert list(records(checkpoint)) == list(records(None))
-    assert "is not written" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def tear_weights(checkpoint: Checkpoint) -> None:

@@ -86,7 +86,7 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return replay, loss
 
     monkeypatch.setattr(module, "_capture", capture)
-    monkeypatch.setattr(module, "_beside", lambda: said.append("beside") or nullcontext())
+    monkeypatch.setattr(module, "_side_stream", lambda: said.append("beside") or nullcontext())
     return said
 
 

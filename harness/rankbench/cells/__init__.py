@@ -1,1 +1,1 @@
-"""RNN, GRU and LSTM cells around any layer."""
+"""RNN, GRU and LSTM cells whose input map is any layer."""

@@ -1,27 +1,29 @@
-/* The recurrence of an LSTM over all steps, and its gradients. Every tensor is (batch, steps, ..)
- * with neighbours in its last dimension; gates stand in the order i, f, g, o. */
+/* Compute the recurrence of an LSTM over all steps, and its gradients. Tensors are contiguous and
+ * (batch, steps, ..) unless noted; gates are in the order i, f, g, o. */
 #include "tiles.h"
 
-#define ROWS 24   /* sequences that go through all steps together: U is read once for all */
-#define SLICE 256 /* rows of U that stay in cache until all of them have met it */
-#define DEPTH 256 /* steps that are added up in registers for a gradient of U */
-#define WIDTH (2 * LANES)
+#define ROWS 24   /* sequences that go through all steps together, so that U is read once for all */
+#define SLICE 256 /* rows of U that stay in the cache while all of these sequences use them */
+#define DEPTH 256 /* steps whose contributions to the gradient of U are summed in registers */
+#define WIDTH (2 * LANES) /* columns of a panel */
 
-/* c and states are (batch, hidden) and (batch, steps, hidden): c before and after each step.
- * packed: U^T in panels. mask may be null, and to_h if it is not wanted. */
+/* h, c, mask, to_last, to_h and to_c are (batch, hidden). c is the cell state before the first
+ * step, states are those after each step. packed is U^T in panels. mask may be null; so may to_h
+ * if it is not needed. */
 typedef struct {
     long steps, hidden;
-    const int32_t *count; /* 0, 1, 2, .. 4 hidden - 1, and at least to DEPTH - 1 */
+    const int32_t *count; /* 0, 1, 2, .. up to 4 hidden - 1 and at least DEPTH - 1 */
     const real *gates, *packed, *U, *h, *c, *mask;
-    real *active, *fed, *states, *squashed, *outputs; /* fed: mask h of the step before */
-    const real *to_outputs, *to_last;                 /* gradients of outputs and of the last c */
-    real *to_gates, *to_h, *to_c;
+    /* active: gates after sigmoid and tanh; fed: mask h of the previous step; squashed: tanh c */
+    real *active, *fed, *states, *squashed, *outputs;
+    const real *to_outputs, *to_last; /* gradients of outputs and of the last c */
+    real *to_gates, *to_h, *to_c;     /* gradients of gates and of the first h and c */
 } Sequence;
 
 /* ---- exp(x) - 1, from which sigmoid and tanh follow without cancellation */
 
-/* e^x - 1 = 2^n (e^r - 1) + 2^n - 1 with |r| <= ln(2) / 2 and a Taylor series in r. Bounded where
- * e^x would leave the numbers; NaN stays NaN. */
+/* e^x - 1 = 2^n (e^r - 1) + 2^n - 1 with |r| <= ln(2) / 2 and a Taylor series in r. x is clamped
+ * where e^x would overflow or underflow; NaN stays NaN. */
 INLINE real exp_less_1(real x)
 {
     const real most = SINGLE ? 87 : 708, to_whole = SINGLE ? 0x1.8p23 : 0x1.8p52;
@@ -67,7 +69,7 @@ INLINE void pack_panel(const real *restrict U, long h, long width, real *restric
         for (long j = 0; j < width; j++) to[k * WIDTH + j] = U[j * h + k];
 }
 
-/* U^T (hidden, 4 hidden) in panels of WIDTH columns, each (hidden, WIDTH). */
+/* Copy U^T (hidden, 4 hidden) to panels of WIDTH columns, each (hidden, WIDTH). */
 void lstm_pack(const real *U, long h, real *to)
 {
     long n = 0;
@@ -75,7 +77,7 @@ void lstm_pack(const real *U, long h, real *to)
     if (n < 4 * h) pack_panel(U + n * h, h, 4 * h - n, to + n * h);
 }
 
-/* C (+)= A B for a packed B. */
+/* Compute C (+)= A B for a packed B. */
 static void multiply(long M, long N, long K, const real *A, const int32_t *fo, const int32_t *ko,
                      const real *B, real *C, int add)
 {
@@ -106,14 +108,14 @@ static void step_forward(long h, const real *restrict x, const real *restrict z,
     }
 }
 
-/* to = mask from, where to may be from. */
+/* Compute to = mask from; `to` may be `from`. */
 static void masked(long size, const real *from, const real *mask, real *to)
 {
     for (long j = 0; j < size; j++) to[j] = mask ? from[j] * mask[j] : from[j];
 }
 
-/* Outputs of sequences first .. end - 1, and what `lstm_backward` needs; `z` has room for
- * lstm_scratch reals. */
+/* Compute the outputs of sequences first .. end - 1, and what `lstm_backward` needs. `z` must hold
+ * lstm_scratch(hidden) reals. */
 void lstm_forward(const Sequence *q, long first, long end, real *z)
 {
     const long h = q->hidden, T = q->steps;
@@ -158,7 +160,8 @@ static void step_backward(long h, const real *restrict active, const real *restr
     }
 }
 
-/* Gradients of sequences first .. end - 1 into to_gates, to_c and, if it is not null, to_h. */
+/* Compute the gradients of sequences first .. end - 1: to_gates, to_c and, if it is not null,
+ * q->to_h. The scratch memory `to_h` must hold lstm_scratch(hidden) reals. */
 void lstm_backward(const Sequence *q, long first, long end, real *to_h)
 {
     const long h = q->hidden, T = q->steps;
@@ -188,7 +191,8 @@ void lstm_backward(const Sequence *q, long first, long end, real *to_h)
 
 /* ---- the gradient of U */
 
-/* Add to rows first .. end - 1 of to_U the share of `depth` steps, whose places are `row`. */
+/* Set rows first .. end - 1 of to_U to the contribution of `depth` steps, or add it if `add`. Step
+ * k is number row[k] of to_gates; fed holds the packed inputs of U of these steps. */
 static void weight_part(const Sequence *q, const int32_t *row, long depth, const real *fed,
                         long first, long end, real *part, real *to_U, int add)
 {
@@ -203,7 +207,8 @@ static void weight_part(const Sequence *q, const int32_t *row, long depth, const
     }
 }
 
-/* Rows first .. end - 1 of to_U[n][k] = sum_r to_gates[r][n] fed[r][k] over all `total` steps r. */
+/* Compute rows first .. end - 1 of to_U[n][k] = sum_r to_gates[r][n] fed[r][k] over all `total`
+ * steps r of all sequences. Steps with an all-zero input of U, such as the first, are left out. */
 void lstm_weight(const Sequence *q, long total, long first, long end, real *scratch, real *to_U)
 {
     const long h = q->hidden;
@@ -214,7 +219,7 @@ void lstm_weight(const Sequence *q, long total, long first, long end, real *scra
         const int add = r > 0;
         long depth = 0;
         for (; r < total && depth < DEPTH; r++)
-            if (!all_zero(q->fed + r * h, h)) row[depth++] = (int32_t)r; /* first steps are zero */
+            if (!all_zero(q->fed + r * h, h)) row[depth++] = (int32_t)r;
         for (long k = 0; k < depth; k++)
             for (long n = 0; n < h; n += WIDTH)
                 memcpy(fed + n * depth + k * WIDTH, q->fed + row[k] * h + n,
@@ -223,12 +228,12 @@ void lstm_weight(const Sequence *q, long total, long first, long end, real *scra
     } while (r < total);
 }
 
-/* Reals of scratch that any of the above needs. */
+/* Return how many reals of scratch memory the functions above need. */
 long lstm_scratch(long hidden)
 {
     const long steps = ROWS * 4 * hidden, weight = DEPTH * (ROWS + hidden + WIDTH);
     return steps > weight ? steps : weight;
 }
 
-/* Reals that a packed U^T takes. */
+/* Return how many reals a packed U^T takes. */
 long lstm_packed(long h) { return h * ((4 * h + WIDTH - 1) / WIDTH) * WIDTH; }

@@ -1,7 +1,8 @@
-"""The LSTM recurrence over all steps as one autograd function, its backward pass by hand.
+"""The LSTM's recurrence over all steps as one autograd function with a hand-written backward pass.
 
-Shapes: T time steps, b batch, h hidden; 4h gates in the order i, f, g, o. The gradient of U is
-one product over all steps, and what is saved is the gates and states alone.
+The gradient of U is one product over all steps, and only gates and states are saved.
+
+Shapes: T time steps, b batch, h hidden units; 4h gates in the order i, f, g, o.
 """
 
 from __future__ import annotations
@@ -23,11 +24,21 @@ def lstm_sequence(
     c: Float[Tensor, "b h"],
     mask: Float[Tensor, "b h"] | None,
 ) -> tuple[Float[Tensor, "T b h"], Float[Tensor, "b h"]]:
-    """Hidden states of every step and the last c, from W x_t plus biases and a first h and c.
+    """Run an LSTM over all time steps (BT Eq. 1-6, TR Eq. 10).
 
-    c = f c + i g, h = o tanh(c), with U (mask h) added to the gates (BT Eq. 1-6, TR Eq. 10).
-    Products are computed in the type of U, all else in the type of the gates; by lstm.c where
-    there is a native library for both.
+    c = f c + i g and h = o tanh(c), where i, f, g, o come from W x_t + biases + U (mask h).
+    Products have the type of U, everything else the type of the gates. The native library computes
+    it where it can, otherwise torch.
+
+    Args:
+        gates: W x_t plus both biases, for every step.
+        U: The recurrent weight.
+        h: The first hidden state.
+        c: The first cell state.
+        mask: Factors of h in front of U (dropout), or None.
+
+    Returns:
+        The hidden states of all steps, and the last cell state.
     """
     if serves(gates, U, h, c, mask):
         outputs, last = native_sequence(gates.transpose(0, 1), U, h, c, mask)
@@ -44,7 +55,7 @@ class _LSTMSequence(torch.autograd.Function):
         steps, batch, _ = gates.shape
         hidden = h.shape[1]
         active = gates.clone(memory_format=torch.contiguous_format)
-        into_U = gates.new_empty(steps, batch, hidden)  # mask h of the step before
+        into_U = gates.new_empty(steps, batch, hidden)  # mask h of the previous step
         states = torch.cat([c[None], gates.new_empty(steps, batch, hidden)])
         outputs, squashed = torch.empty_like(into_U), torch.empty_like(into_U)
         for t in range(steps):
@@ -88,7 +99,7 @@ class _LSTMSequence(torch.autograd.Function):
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """total += left right, computed in the type of `right`."""
+    """Add left right to `total` in place; the product is computed in the type of `right`."""
     if right.dtype == total.dtype:
         return total.addmm_(left, right)
     return total.add_(left.to(right.dtype) @ right)

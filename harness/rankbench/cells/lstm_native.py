@@ -1,6 +1,8 @@
-"""The LSTM recurrence and its backward pass by lstm.c, on a CPU; bfloat16 is computed in float32.
+"""Run the LSTM's recurrence and its backward pass in lstm.c, on a CPU.
 
-Shapes: b batch, T time steps, h hidden; 4h gates in the order i, f, g, o.
+bfloat16 is computed in float32.
+
+Shapes: b batch, T time steps, h hidden units; 4h gates in the order i, f, g, o.
 """
 
 from __future__ import annotations
@@ -18,17 +20,17 @@ from rankbench.layers.derivatives import refuse_second_derivatives
 from rankbench.layers.kernels.compiler import library, parallel_for, unavailable
 from rankbench.layers.kernels.target import multiplies_bfloat16
 
-_MOST = 1 << 26  # T 4h up to which offsets fit into 32 bits
-_DEPTH = 256  # lstm.c's own
+_MOST = 1 << 26  # The size of T 4h up to which offsets fit into 32 bits.
+_DEPTH = 256  # DEPTH of lstm.c.
 NO_SECOND_DERIVATIVES = (
     "the LSTM's recurrence",
-    "take cell rnn or gru, or call RecurrentCell.recur(cell, gates, state, mask),"
-    " which goes step by step",
+    "use cell rnn or gru, or call RecurrentCell.recur(cell, gates, state, mask),"
+    " which computes one step after the other",
 )
 
 
 class _Sequence(ctypes.Structure):
-    """A sequence as lstm.c sees it; what a call does not use is null."""
+    """`Sequence` of lstm.c; pointers that a call does not use are null."""
 
     _fields_ = (
         ("steps", ctypes.c_long),
@@ -44,9 +46,10 @@ class _Sequence(ctypes.Structure):
 
 
 def serves(gates: Tensor, U: Tensor, h: Tensor, c: Tensor, mask: Tensor | None) -> bool:
-    """Whether `native_sequence` computes these (gates: T b 4h).
+    """Return whether `native_sequence` can and should compute these tensors (gates: T b 4h).
 
-    A trace cannot follow it, and a CPU that multiplies bfloat16 is faster in torch.
+    It should not while torch compiles, which cannot trace it, nor in bfloat16 on a CPU with
+    instructions for bfloat16, where torch is faster.
     """
     fast = gates.dtype == torch.bfloat16 and multiplies_bfloat16()
     if torch.compiler.is_compiling() or fast:
@@ -68,11 +71,11 @@ def native_sequence(
     c: Float[Tensor, "b h"],
     mask: Float[Tensor, "b h"] | None,
 ) -> tuple[Float[Tensor, "b T h"], Float[Tensor, "b h"]]:
-    """Hidden states of every step and the last c, as `lstm_sequence` has them."""
+    """Compute the hidden states of all steps and the last c, like `lstm_sequence`."""
     run: Any = _Native.apply
     numbers = torch.promote_types(gates.dtype, torch.float32)
-    given = (None if tensor is None else tensor.to(numbers) for tensor in (gates, U, h, c, mask))
-    outputs, last = cast(tuple[Tensor, Tensor], run(*given))
+    operands = (None if tensor is None else tensor.to(numbers) for tensor in (gates, U, h, c, mask))
+    outputs, last = cast(tuple[Tensor, Tensor], run(*operands))
     return outputs.to(gates.dtype), last.to(gates.dtype)
 
 
@@ -114,10 +117,11 @@ class _Native(torch.autograd.Function):
 
 
 class _Call:
-    """Tensors by the name that lstm.c has for them, and its functions over them."""
+    """Tensors by their names in lstm.c, for calls of its functions."""
 
     def __init__(self, weight: Tensor, **tensors: Tensor) -> None:
-        self.matrix, self.tensors = weight, tensors  # what is pointed at stays alive
+        # The structure holds only addresses, so the tensors must be kept alive here.
+        self.matrix, self.tensors = weight, tensors
         rows, self.hidden = weight.shape
         self.count = np.arange(max(rows, _DEPTH), dtype=np.int32)
         self.sequence = _Sequence(
@@ -129,7 +133,7 @@ class _Call:
         self.functions = _functions(_name(weight))
 
     def each(self, name: str, batch: int) -> None:
-        """Call a function for shares of the batch, one a thread."""
+        """Call the function `name` of lstm.c in each thread for a share of the batch."""
         function, scratch = getattr(self.functions, name), self._scratch(batch)
 
         def work(first: int, end: int, share: int) -> None:
@@ -138,7 +142,7 @@ class _Call:
         parallel_for(batch, len(scratch), work)
 
     def weight(self) -> Tensor:
-        """The gradient of U, shares of its rows for each thread."""
+        """Compute the gradient of U; each thread computes a share of its rows."""
         scratch, to_U = self._scratch(len(self.matrix)), self.matrix.new_empty(self.matrix.shape)
         steps = self.tensors["fed"].flatten(0, 1).shape[0]
 
@@ -156,7 +160,7 @@ class _Call:
 
 
 def _packed(U: Tensor) -> Tensor:
-    """U^T in the panels that the forward pass reads."""
+    """Return U^T in the panels that the forward pass reads."""
     U, functions = U.contiguous(), _functions(_name(U))
     panels = U.new_empty(functions.lstm_packed(U.shape[1]))
     functions.lstm_pack(U.data_ptr(), U.shape[1], panels.data_ptr())
@@ -169,7 +173,7 @@ def _name(tensor: Tensor) -> str:
 
 @functools.cache
 def _functions(dtype: str) -> ctypes.CDLL:
-    found = library(dtype)
+    native = library(dtype)
     sequence, pointer, size = ctypes.POINTER(_Sequence), ctypes.c_void_p, ctypes.c_long
     signatures: dict[str, list[Any]] = {
         "lstm_pack": [pointer, size, pointer],
@@ -180,7 +184,7 @@ def _functions(dtype: str) -> ctypes.CDLL:
         "lstm_scratch": [size],
     }
     for name, arguments in signatures.items():
-        function = getattr(found, name)
+        function = getattr(native, name)
         function.argtypes = arguments
         function.restype = size if name in ("lstm_packed", "lstm_scratch") else None
-    return found
+    return native

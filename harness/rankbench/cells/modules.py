@@ -1,7 +1,7 @@
-"""Recurrent cells whose input map is any layer.
+"""The modules of recurrent cells whose input map is any layer.
 
-Shapes: batch, time, in_features of x; hidden = hidden_size; gates * hidden features leave the
-input map, gate after gate.
+Shapes: batch, time, in_features of x; hidden = hidden_size. The input map has gates * hidden
+outputs, one gate after the other.
 """
 
 from __future__ import annotations
@@ -26,16 +26,31 @@ State = Tensor | tuple[Tensor, Tensor]
 
 
 class RecurrentCell(nn.Module, ABC):
-    """A recurrence around W x_t + b_ih (all gates, all time steps at once) and U h + b_hh.
+    """A recurrent cell: W x_t + b_ih is computed for all steps at once, U h + b_hh step by step.
 
-    Gates, their order, biases and their initialisation are those of torch.nn.RNN, GRU and LSTM
-    of one layer, but for W, which is `input_map`. `recurrent_dropout` drops hidden units before
-    U, in training only, the same ones at every step of a sequence. `precision`: the type that
-    products with W and U are computed in, `dtype` if None; all else has `dtype`.
+    The gates, their order, the biases and the initialisation are those of a one-layer
+    `torch.nn.RNN`, `GRU` or `LSTM`. Only W differs: it is the compressed `input_map`. A subclass
+    states the number of gates (`GATES`), the parts of its state (`STATES`) and one step (`step`).
+
+    Args:
+        cell: Name and hidden size.
+        layer: The input map; it must have gates * hidden_size outputs.
+        seed: Seed of the initial weights. A seed draws the same weights on every device.
+        dtype: Type of the parameters and of the outputs.
+        device: Device of the parameters; None for torch's default.
+        recurrent_dropout: Probability of dropping a hidden unit in front of U in training, 0 to
+            0.99. The same units of a sequence are dropped at every step.
+        precision: Type in which the products with W and U are computed; None for `dtype`.
+
+    Raises:
+        ValueError: If the layer does not have gates * hidden_size outputs, or
+            `recurrent_dropout` is not from 0 to 0.99.
     """
 
     GATES: ClassVar[int]
+    """Number of gates."""
     STATES: ClassVar[tuple[str, ...]] = ("h",)
+    """Names of the parts of the state."""
 
     def __init__(
         self,
@@ -72,17 +87,23 @@ class RecurrentCell(nn.Module, ABC):
     def forward(
         self, x: Float[Tensor, "batch time in_features"], state: State | None = None
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
-        """Outputs of every step and the last state, as torch.nn's with batch_first=True.
+        """Run the cell over all steps, like `torch.nn.LSTM` with batch_first=True.
 
-        The state, h or an LSTM's (h, c), has no dimension for layers: (batch, hidden); zeros
-        when it is None.
+        Args:
+            x: The input.
+            state: The first state, h or (h, c) for an LSTM, each (batch, hidden); None for zeros.
+                Unlike torch's, it has no dimension for the number of layers.
 
-        Raises ValueError when `x` is not (batch, time, in_features) with at least one step, or
-        `state` has the wrong parts or shapes.
+        Returns:
+            The outputs h of all steps, and the last state.
+
+        Raises:
+            ValueError: If `x` is not (batch, time, in_features) with at least one step, or `state`
+                has the wrong parts or shapes.
         """
         if x.ndim != 3 or not x.shape[1]:
             raise ValueError(
-                f"x must be (batch, time, in_features) with a step or more, got {list(x.shape)}"
+                f"x must be (batch, time, in_features) with at least one step, got {list(x.shape)}"
             )
         gates = self.input_map(x)
         state = self._zeros(gates) if state is None else self._checked(state, len(x))
@@ -94,7 +115,13 @@ class RecurrentCell(nn.Module, ABC):
         state: State,
         mask: Float[Tensor, "batch hidden"] | None,
     ) -> tuple[Float[Tensor, "batch time hidden"], State]:
-        """Outputs and last state from W x_t of every step; `mask` multiplies h before U."""
+        """Compute the outputs and the last state from W x_t of all steps, one step after the other.
+
+        Args:
+            gates: W x_t of every step, without biases.
+            state: The first state.
+            mask: Factors of h in front of U (dropout), or None.
+        """
         outputs = []
         for from_input in (gates + self.bias_ih).unbind(dim=1):
             h = _hidden(state)
@@ -110,19 +137,26 @@ class RecurrentCell(nn.Module, ABC):
         from_state: Float[Tensor, "batch gates*hidden"],
         state: State,
     ) -> State:
-        """The next state from W x_t + b_ih, U h + b_hh and the state before."""
+        """Compute the next state.
+
+        Args:
+            from_input: W x_t + b_ih.
+            from_state: U h + b_hh.
+            state: The state before the step.
+        """
 
     def _recurrent(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch gates*hidden"]:
-        """U h + b_hh."""
+        """Compute U h + b_hh."""
         if self.precision == h.dtype:
             return F.linear(h, self.weight_hh, self.bias_hh)
-        # Cast at every step, so that the gradients of U are added up in the type of U.
+        # U is cast at every step, so that its gradients are summed in its own type.
         product = F.linear(h.to(self.precision), self.weight_hh.to(self.precision))
         return product.to(h.dtype) + self.bias_hh
 
     def _zeros(self, gates: Float[Tensor, "batch time gates*hidden"]) -> State:
         h = gates.new_zeros(len(gates), self.hidden_size)
-        # Each its own tensor: torch.compile cannot trace a function that is given one twice.
+        # h and c are separate tensors, because torch.compile cannot trace a function that gets the
+        # same tensor twice.
         return h if self.STATES == ("h",) else (h, torch.zeros_like(h))
 
     def _checked(self, state: State, batch: int) -> State:
@@ -138,7 +172,7 @@ class RecurrentCell(nn.Module, ABC):
     def _mask(
         self, gates: Float[Tensor, "batch time gates*hidden"]
     ) -> Float[Tensor, "batch hidden"] | None:
-        """One dropout mask a sequence, scaled so that expectations stay as they are."""
+        """Draw one dropout mask for each sequence, scaled so that the expectation of h is kept."""
         if not self.training or self.recurrent_dropout == 0.0:
             return None
         ones = gates.new_ones(gates.shape[0], self.hidden_size)
@@ -146,7 +180,7 @@ class RecurrentCell(nn.Module, ABC):
 
 
 class RNN(RecurrentCell):
-    """h = tanh(W x + b_ih + U h + b_hh)."""
+    """A plain RNN: h = tanh(W x + b_ih + U h + b_hh)."""
 
     GATES = CELLS["rnn"]
 
@@ -155,7 +189,7 @@ class RNN(RecurrentCell):
 
 
 class GRU(RecurrentCell):
-    """h = (1 - z) n + z h with n = tanh(W_n x + b_in + r (U_n h + b_hn)); gates r, z, n."""
+    """A GRU: h = (1 - z) n + z h with n = tanh(W_n x + b_in + r (U_n h + b_hn)); gates r, z, n."""
 
     GATES = CELLS["gru"]
 
@@ -168,7 +202,7 @@ class GRU(RecurrentCell):
 
 
 class LSTM(RecurrentCell):
-    """c = f c + i g, h = o tanh(c); gates i, f, g, o (BT Eq. 1-6, TR Eq. 10)."""
+    """An LSTM: c = f c + i g, h = o tanh(c); gates i, f, g, o (BT Eq. 1-6, TR Eq. 10)."""
 
     GATES = CELLS["lstm"]
     STATES = ("h", "c")
@@ -199,9 +233,30 @@ def build_cell(
     recurrent_dropout: float = 0.0,
     precision: torch.dtype | None = None,
 ) -> RecurrentCell:
-    """The module of a `cell` around `layer`; the same seed draws the same weights.
+    """Build the module of a recurrent cell whose input map is a layer.
 
-    Raises ValueError when the layer's outputs are not gates * hidden_size.
+    Args:
+        cell: Name and hidden size.
+        layer: The input map; it must have gates * hidden_size outputs.
+        seed: Seed of the initial weights. A seed draws the same weights on every device.
+        dtype: Type of the parameters and of the outputs.
+        device: Device of the parameters; None for torch's default.
+        recurrent_dropout: Probability of dropping a hidden unit in front of U in training, 0 to
+            0.99.
+        precision: Type in which the products with W and U are computed; None for `dtype`.
+
+    Raises:
+        ValueError: If the layer does not have gates * hidden_size outputs, or
+            `recurrent_dropout` is not from 0 to 0.99.
+
+    Example:
+        >>> from rankbench.layers.settings import LayerSettings
+        >>> cell = Cell(name="lstm", hidden_size=8)
+        >>> settings = LayerSettings(decomposition="tensor_train", core_order=2, tt_ranks=2)
+        >>> layer = settings.resolve(64, cell.hidden_size, gates=cell.gates)
+        >>> outputs, (h, c) = build_cell(cell, layer, seed=0)(torch.zeros(3, 5, 64))
+        >>> outputs.shape, h.shape
+        (torch.Size([3, 5, 8]), torch.Size([3, 8]))
     """
     kind = MODULES[cell.name]
     return kind(cell, layer, seed, dtype, device, recurrent_dropout, precision)

@@ -32,7 +32,7 @@ class BlockTerm(Layer):
     PAIRED: ClassVar[bool] = True
 
     tucker_rank: int | tuple[int, ...]
-    """Ranks R_1 .. R_d, the same in every block; one number stands for all modes."""
+    """Ranks R_1 .. R_d, the same in every block; one number applies to all modes."""
     cp_rank: int
     """Number of block terms, N."""
 

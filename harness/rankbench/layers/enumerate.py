@@ -78,16 +78,16 @@ def admissible(sizes: Sizes, max_params: int) -> list[Layer]:
     """
     positive_int("--max-params", max_params)
     most = min(max_params, sizes.in_features * sizes.out_features - 1)
-    found = {layer: layer.num_params for make in _makers(sizes) for layer in _ladder(make, most)}
+    params = {layer: layer.num_params for make in _makers(sizes) for layer in _ladder(make, most)}
     for make in _block_makers(sizes):
         for rank in _ranks(partial(_of_two, make), most, start=2):
-            found |= {layer: layer.num_params for layer in _ladder(make(rank), most, start=2)}
+            params |= {layer: layer.num_params for layer in _ladder(make(rank), most, start=2)}
     dense = LAYERS["dense"](in_modes=(sizes.in_features,), out_modes=_whole(sizes))
     if dense.num_params <= max_params:
-        found[dense] = dense.num_params
-    if not found:
+        params[dense] = dense.num_params
+    if not params:
         raise ValueError(_nothing_fits(sizes, max_params, dense))
-    return sorted(found, key=lambda layer: (found[layer], layer.name, layer.in_modes))
+    return sorted(params, key=lambda layer: (params[layer], layer.name, layer.in_modes))
 
 
 def _nothing_fits(sizes: Sizes, max_params: int, dense: Layer) -> str:

@@ -37,7 +37,7 @@ class CompressedLinear(nn.Module):
         dtype: Type of the parameters, of y and of all gradients.
         device: Device of the parameters; None for torch's default.
         precision: Type to which x and the merged cores are rounded before they are multiplied (by
-            the native kernel: x alone). None for `dtype`.
+            the native kernel: only x). None for `dtype`.
 
     Example:
         >>> from rankbench.layers import TensorTrain

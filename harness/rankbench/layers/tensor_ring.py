@@ -28,7 +28,7 @@ class TensorRing(Layer):
     PAIRED: ClassVar[bool] = False
 
     tr_ranks: int | tuple[int, ...]
-    """Ranks R_0 .. R_{n+m-1}; one number stands for all of them."""
+    """Ranks R_0 .. R_{n+m-1}; one number applies to all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

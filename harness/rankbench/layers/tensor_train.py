@@ -27,7 +27,7 @@ class TensorTrain(Layer):
     PAIRED: ClassVar[bool] = True
 
     tt_ranks: int | tuple[int, ...]
-    """Ranks R_0 .. R_d, which begin and end with 1; one number stands for all inner ranks."""
+    """Ranks R_0 .. R_d, which begin and end with 1; one number applies to all inner ranks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

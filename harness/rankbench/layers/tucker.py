@@ -27,7 +27,7 @@ class Tucker(Layer):
     PAIRED: ClassVar[bool] = True
 
     tucker_rank: int | tuple[int, ...]
-    """Ranks R_1 .. R_d; one number stands for all modes."""
+    """Ranks R_1 .. R_d; one number applies to all modes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,1 +1,1 @@
-"""Time, memory and the machine they were measured on."""
+"""Measure time and memory of a call, and describe the machine."""

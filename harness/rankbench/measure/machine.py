@@ -1,4 +1,4 @@
-"""Where a run is measured: machine, versions, commit, as columns of `runs`."""
+"""Describe the machine, the software versions and the commit of a run, as columns of `runs`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ _SMI = (
 
 
 def provenance(device: str, gpu_index: int = 0) -> dict[str, Any]:
-    """The columns of `runs` that say where a run on `device` (cpu or cuda) is measured.
+    """Return the columns of `runs` that describe where a run is measured.
 
-    `gpu_index`: the GPU it uses, as torch counts them.
+    Clock rates are those at the moment of the call; the commit is that at the first call. A value
+    that cannot be read is None; nothing is raised.
 
-    Clocks are those of this moment, the commit that of the first call. What cannot be read is
-    null; nothing is raised.
+    Args:
+        device: `cpu` or `cuda`.
+        gpu_index: Number of the GPU that the run uses, as torch counts GPUs.
     """
     import torch
 
@@ -62,7 +64,7 @@ def provenance(device: str, gpu_index: int = 0) -> dict[str, Any]:
 def _or_null(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except Exception:  # a run is worth more than any fact on its machine
+    except Exception:  # No failure to read a property of the machine may end a run.
         return None
 
 
@@ -73,10 +75,10 @@ def _cpu() -> str | None:
 
 
 def cpu_cores() -> int | None:
-    """How many cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # Linux alone knows which cores a process may use
+    except AttributeError:  # Only Linux reports which cores a process may use.
         return os.cpu_count()
 
 
@@ -85,34 +87,36 @@ def _gpu(device: str, index: int) -> dict[str, Any]:
 
     names = ("gpu", "gpu_index", "gpu_driver", "gpu_mhz", "gpu_memory_mb")
     facts: dict[str, Any] = dict.fromkeys(names)
-    found = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None
-    if found is not None:
-        memory_mb = found.total_memory // _MB
-        facts |= {"gpu": found.name, "gpu_index": index, "gpu_memory_mb": memory_mb}
+    gpu = _or_null(lambda: torch.cuda.get_device_properties(index)) if device == "cuda" else None
+    if gpu is not None:
+        memory_mb = gpu.total_memory // _MB
+        facts |= {"gpu": gpu.name, "gpu_index": index, "gpu_memory_mb": memory_mb}
         answer = _or_null(lambda: _output(*_SMI))
         if answer:
-            facts |= _parse_smi(answer, str(getattr(found, "uuid", "")))
+            facts |= _parse_smi(answer, str(getattr(gpu, "uuid", "")))
     return facts
 
 
 def _parse_smi(answer: str, uuid: str) -> dict[str, Any]:
-    """Driver and clock from a line "GPU-uuid, driver, MHz" for each GPU of the machine."""
+    """Return driver and clock of a GPU from lines "GPU-uuid, driver, MHz", one for each GPU."""
     lines = [[part.strip() for part in line.split(",")] for line in answer.splitlines()]
-    whole = [line for line in lines if len(line) == 3]
-    # All GPUs share a driver; the clock is this GPU's or, where no line is known to be its, null.
-    clocks = [clock for name, _, clock in whole if len(whole) == 1 or (uuid and uuid in name)]
+    valid = [line for line in lines if len(line) == 3]
+    # All GPUs share a driver. The clock is that of the line with this GPU's UUID; if no line has
+    # it and there is more than one, the clock is None.
+    clocks = [clock for name, _, clock in valid if len(valid) == 1 or (uuid and uuid in name)]
     return {
-        "gpu_driver": whole[0][1] if whole else None,
+        "gpu_driver": valid[0][1] if valid else None,
         "gpu_mhz": _or_null(lambda: float(clocks[0])),
     }
 
 
 @lru_cache(maxsize=1)
 def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the checkout that this file is tracked in, and whether it has changes."""
+    """Return the commit of the checkout that tracks this file, and whether it has changes."""
     try:
-        _git("ls-files", "--error-unmatch", str(_CODE))  # not a checkout that happens to be around
-        # A study that writes into the checkout's results/ does not change the code it measures.
+        # Rankbench may be installed inside the checkout of another project, which must not count.
+        _git("ls-files", "--error-unmatch", str(_CODE))
+        # A study that writes to the checkout's results/ does not change the code it measures.
         changes = _git("status", "--porcelain", "--", ":/", ":(top,exclude)results")
         return _git("rev-parse", "HEAD"), changes != ""
     except (OSError, subprocess.SubprocessError):
@@ -124,7 +128,7 @@ def _git(*arguments: str) -> str:
 
 
 def _output(*command: str) -> str:
-    # A git hook's environment names the checkout of the hook, whatever -C says.
+    # In a git hook these variables override -C and name the hook's checkout.
     environment = {key: value for key, value in os.environ.items() if key not in _HOOK}
     done = subprocess.run(
         command,

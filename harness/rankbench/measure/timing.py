@@ -1,4 +1,4 @@
-"""Time and memory of a call: raw samples by an adaptive rule, the peak of tensor bytes."""
+"""Measure the time of a call, as raw samples, and the peak of the tensor bytes that it holds."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from rankbench.common.checks import number, one_of, positive_int
 
 Call = Callable[[], object]
 DEVICES = ("cpu", "cuda")
-STEADY = 0.1  # samples are enough once IQR / median is below
-MB = 1e6  # bytes
+STEADY = 0.1  # Enough samples are taken once IQR / median is below this.
+MB = 1e6  # Bytes of a megabyte.
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCost:
-    """What training costs, by phase: forward, backward, step.
-
-    `times_ms`: raw samples in ms. `peak_mb`: peak of tensor bytes in MB (10^6 bytes).
-    """
+    """Time and memory of the phases of training: `forward`, `backward` and `step`."""
 
     times_ms: dict[str, list[float]]
+    """Raw samples of each phase, in ms."""
     peak_mb: dict[str, float]
+    """Peak of the tensor bytes of each phase, in MB (10^6 bytes)."""
 
 
 def time_call(
@@ -44,14 +43,27 @@ def time_call(
     budget_s: float = 5.0,
     setup: Call | None = None,
 ) -> list[float]:
-    """Times of `call` in ms, a sample a repeat, in the order measured.
+    """Measure the time of a call repeatedly.
 
-    CUDA events on a GPU, `perf_counter` on a CPU. After `warmup` calls that are not kept, repeats
-    until, from `min_repeats` on, IQR / median < 0.1; or `max_repeats`; or `budget_s` seconds,
-    warm-up included, are over, then with fewer than `min_repeats` but at least one. `setup` runs
-    before every call, untimed. What a call returns is freed after its clock stopped.
+    It is measured with CUDA events on a GPU and with `perf_counter` on a CPU. Repeats end when
+    there are `min_repeats` samples with IQR / median below 0.1, or `max_repeats` samples, or when
+    `budget_s` seconds have passed. At least one sample is taken. The result of a call is freed
+    after its clock has stopped.
 
-    Raises ValueError for an unknown device or a limit out of its range.
+    Args:
+        call: The call to measure.
+        device: `cpu` or `cuda`.
+        warmup: Calls before the first sample, at least 0.
+        min_repeats: Fewest samples, unless the budget is spent.
+        max_repeats: Most samples.
+        budget_s: Seconds to spend, warm-up included.
+        setup: Runs before every call and is not timed; None for nothing.
+
+    Returns:
+        The samples in ms, in the order measured.
+
+    Raises:
+        ValueError: If the device is unknown or a limit is out of its range.
     """
     _check_limits(warmup, min_repeats, max_repeats, budget_s)
     clock = _event_ms if _on_gpu(device) else _clock_ms
@@ -75,14 +87,23 @@ def time_call(
 
 
 def peak_memory(call: Call, device: str) -> float:
-    """Peak in MB (10^6 bytes) of the tensors that `call` makes, beyond those alive before it.
+    """Measure the peak of the bytes of the tensors that a call makes.
 
-    On a GPU the allocator's peak after a reset, so with its rounding and a kernel's workspace; a
-    first call may set up workspaces that later ones do not: make one before. On a CPU every
-    storage once, from the operation that makes it until it is freed, with what autograd saves and
-    gradients; not what a kernel uses inside itself.
+    Tensors that are alive before the call do not count. On a GPU the result is the allocator's
+    peak, which includes its rounding and the workspaces of kernels; a first call may allocate
+    workspaces that later calls reuse, so make one call before. On a CPU every storage counts once,
+    from the operation that makes it until it is freed, including gradients and what autograd
+    saves, but not the memory that a kernel uses internally.
 
-    Raises ValueError for an unknown device.
+    Args:
+        call: The call to measure.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        The peak in MB (10^6 bytes).
+
+    Raises:
+        ValueError: If the device is unknown.
     """
     if _on_gpu(device):
         return _allocator_peak(call) / MB
@@ -100,16 +121,24 @@ def measure_training(
     step: Call | None = None,
     **limits: Any,
 ) -> TrainingCost:
-    """Time and memory of forward, backward and a whole training step, each apart.
+    """Measure time and memory of a forward pass, a backward pass and a whole training step.
 
-    `forward` returns a scalar loss whose graph is recorded. Time: `backward` begins after its
-    forward, `step` is clearing the gradients, forward, backward and the optimiser's update, or
-    the `step` given, such as one that replays them. Peak:
-    `backward` includes its forward and the gradients, `step` the optimiser's temporaries; the
-    optimiser's state exists by then, gradients do not. `limits` are those of `time_call` and hold
-    for each phase. The weights have been trained by as many steps afterwards.
+    The time of `backward` excludes its forward pass. The time of `step` covers clearing the
+    gradients, forward pass, backward pass and the optimiser's update. The peak of `backward`
+    includes its forward pass and the gradients; the peak of `step` also includes the optimiser's
+    temporary tensors. The optimiser's state exists before the memory is measured; gradients do not.
 
-    Raises ValueError for an unknown device or a limit out of its range.
+    The measured steps train the weights.
+
+    Args:
+        forward: Returns the loss, a scalar with its graph.
+        optimizer: The optimiser of the step.
+        device: `cpu` or `cuda`.
+        step: The step to time, such as the replay of a CUDA graph; None for the eager one.
+        limits: Limits of `time_call`, which apply to each phase.
+
+    Raises:
+        ValueError: If the device is unknown or a limit is out of its range.
     """
     phases = _Phases(forward, optimizer)
     timed = {
@@ -134,7 +163,7 @@ def measure_training(
 
 
 class _Phases:
-    """The parts of a training step, each a call without arguments."""
+    """The parts of a training step, as calls without arguments."""
 
     def __init__(self, forward: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> None:
         self.forward = forward
@@ -176,12 +205,12 @@ def _check_limits(warmup: int, min_repeats: int, max_repeats: int, budget_s: flo
 
 
 def _undisturbed(clock: Callable[[Call], float], call: Call) -> float:
-    collects = gc.isenabled()
-    gc.disable()  # a collection would be timed as if the call did it
+    was_enabled = gc.isenabled()
+    gc.disable()  # A garbage collection would be timed as part of the call.
     try:
         return clock(call)
     finally:
-        if collects:
+        if was_enabled:
             gc.enable()
 
 
@@ -193,7 +222,7 @@ def _clock_ms(call: Call) -> float:
 
 def _event_ms(call: Call) -> float:
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()  # else the launches hide behind what still runs
+    torch.cuda.synchronize()  # Otherwise launches would overlap with work that is still running.
     start.record()
     _kept = call()
     end.record()
@@ -216,7 +245,7 @@ def _allocator_peak(call: Call) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Follows every storage that an operation makes while the mode is on, until it is freed."""
+    """Counts the bytes of every storage that an operation makes in the mode, until it is freed."""
 
     def __init__(self) -> None:
         TorchDispatchMode.__init__(self)
@@ -227,9 +256,10 @@ class _LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        # torch.tensor fills its storage out of sight and shows it here as if it were older.
-        shown = () if func is torch.ops.aten.lift_fresh.default else (args, kwargs)
-        older = {id(storage) for storage in _storages(shown)} - self._sizes.keys()
+        # torch.tensor fills its storage outside the dispatcher and passes it to lift_fresh, where
+        # it would look like a storage that existed before.
+        operands = () if func is torch.ops.aten.lift_fresh.default else (args, kwargs)
+        older = {id(storage) for storage in _storages(operands)} - self._sizes.keys()
         result = func(*args, **(kwargs or {}))
         for storage in _storages(result):
             if id(storage) not in older:
@@ -238,7 +268,7 @@ class _LiveBytes(TorchDispatchMode):
         return result
 
     def _follow(self, storage: torch.UntypedStorage) -> None:
-        # A storage's Python object lives as long as the storage, so its id names it until then.
+        # The Python object of a storage lives as long as the storage, so its id identifies it.
         key = id(storage)
         if key not in self._sizes:
             weakref.finalize(storage, self._forget, key)

@@ -1,1 +1,1 @@
-"""Results on disk: schema, Parquet files in a folder or an object store, queries, export."""
+"""Store results as Parquet files in a folder or an object store; query and export them."""

@@ -1,6 +1,7 @@
-"""Files that a run leaves beside its rows, such as pictures: whole, or not there.
+"""Store the files that a run writes beside its rows, such as pictures.
 
-Layout: `<root>/<study>/artifacts/<run_id>/NAME`, in a folder or on an object store.
+They are `<root>/<study>/artifacts/<run_id>/NAME`, in a folder or an object store. Each file is
+written atomically.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ COLUMNS = ("run_id", "name", "content")
 
 
 class Artifacts:
-    """The files of the runs of `study` below `root`, a folder or a URL.
+    """The files of the runs of a study.
 
-    Raises ValueError for a study's name that cannot be a folder's name, and for an unknown URL.
+    Args:
+        root: The folder or URL of all results.
+        study: The study's name.
+
+    Raises:
+        ValueError: If `study` cannot be the name of a folder, or the URL has an unknown scheme.
     """
 
     def __init__(self, root: Path | str, study: str) -> None:
@@ -33,9 +39,15 @@ class Artifacts:
         self.root, self.study, self.remote = root, study, is_remote(root)
 
     def write(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Write the files of a run by name, each in place of one of that name.
+        """Write files of a run; a file of the same name is replaced.
 
-        Raises ValueError for what cannot name a file, OSError naming what cannot be written.
+        Args:
+            run_id: The run.
+            files: Content by name.
+
+        Raises:
+            ValueError: If `run_id` or a name cannot be the name of a file.
+            OSError: If a file cannot be written; the error names it.
         """
         check_name("run_id", run_id)
         for name, content in files.items():
@@ -47,12 +59,16 @@ class Artifacts:
                 _write(self._folder / run_id / name, content)
 
     def read(self) -> list[dict[str, Any]]:
-        """Every file as {run_id, name, content}, in the order of run_id and name.
+        """Read all files.
 
-        Raises OSError in one line where they cannot be read.
+        Returns:
+            Rows {run_id, name, content}, sorted by run_id and name.
+
+        Raises:
+            OSError: If they cannot be read; the error is one line.
         """
-        found = self._stored() if self.remote else self._local()
-        return sorted(found, key=lambda file: (file["run_id"], file["name"]))
+        files = self._stored() if self.remote else self._local()
+        return sorted(files, key=lambda file: (file["run_id"], file["name"]))
 
     @property
     def _folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""Stored results for other tools: a table of one or more studies as CSV or Parquet."""
+"""Export a table of one or more studies as a CSV or Parquet file for other tools."""
 
 from __future__ import annotations
 
@@ -27,16 +27,27 @@ def export_table(
     columns: Sequence[str] | None = None,
     root: Path | str = "results",
 ) -> int:
-    """Write the rows of `table` of all studies named, all columns or those given; their number.
+    """Write the rows of a table of some studies to a file.
 
-    Raises ValueError for a study without results, an unknown column or another ending of `path`,
-    and for what the format cannot hold (see `write_table`).
+    Args:
+        names: The studies.
+        path: The file; its ending .csv or .parquet determines the format.
+        table: The table.
+        columns: The columns to write; None for all.
+        root: The folder or URL of all results.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        ValueError: If a study has no results, a column or the ending of `path` is unknown, or the
+            format cannot hold a column (see `write_table`).
     """
     one_of("--to", path.suffix, _WRITERS)
     one_of("table", table, TABLES)
-    found = studies(root)
+    stored = studies(root)
     for name in names:
-        one_of("study", name, found)
+        one_of("study", name, stored)
     rows = pa.concat_tables([Store(root, name).read(table, columns) for name in names])
     write_table(rows, path.suffix.removeprefix("."), path)
     return int(rows.num_rows)
@@ -45,16 +56,17 @@ def export_table(
 def write_table(table: pa.Table, kind: str, to: Path | BinaryIO) -> None:
     """Write a table as a CSV or Parquet file, each column under its own heading.
 
-    CSV has no lists: they are written as text.
+    CSV cannot hold lists; they are written as text.
 
     Args:
-        table: the rows; two columns may have the same name where `kind` is "csv".
+        table: The rows. For "csv", several columns may have the same name.
         kind: "csv" or "parquet".
-        to: a path, or a stream that takes bytes.
+        to: A path or a binary stream.
 
     Raises:
-        ValueError: two columns have one name, which most readers of Parquet refuse or rename, or
-            a column is an interval of time, which neither format holds. Nothing is written then.
+        ValueError: If two columns of a Parquet file have the same name, which most readers refuse
+            or rename, or if a column is an interval of time, which neither format holds. Nothing
+            is written then.
     """
     _check_writable(table.schema, kind)
     if kind == "csv":
@@ -68,7 +80,7 @@ def _check_writable(schema: pa.Schema, kind: str) -> None:
         if pa.types.is_interval(field.type):
             raise ValueError(
                 f"{kind} cannot hold the column {field.name!r} ({field.type}): cast it to text,"
-                " or take epoch(...) of it for seconds"
+                " or use epoch(...) to convert it to seconds"
             )
     double = [name for name, count in Counter(schema.names).items() if count > 1]
     if double and kind == "parquet":

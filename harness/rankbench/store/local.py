@@ -1,7 +1,8 @@
-"""The tables of a study in a local folder: locks, renames, and files that are whole or absent.
+"""Read and write the tables of a study in a local folder, with file locks and atomic renames.
 
-For the rows of a run a fragment wins over a compact file, a newer compact file over an older.
-An empty fragment says that a repeated run no longer has rows that a compact file still holds.
+A fragment holds the rows of one run, a compact file those of many. If several files hold rows of a
+run, those of its fragment count, or else those of the newest compact file. An empty fragment
+therefore hides the rows of a run in a compact file: it is written if a repeated run has none.
 """
 
 from __future__ import annotations
@@ -28,26 +29,42 @@ from rankbench.store.parquet_file import (
 from rankbench.store.reader import Listing, disjoint, merge, read_folder, read_listing
 from rankbench.store.schema import TABLES, arrow_schema, narrowed
 
-_LARGER = 2  # a compact file with so many times the rows of what is merged stays as it is
+_LARGER = 2  # A compact file with more than this many times the rows to be merged is left as it is.
 
 
 class LocalTables:
-    """The tables below `folder`; many processes of one machine, or of a POSIX mount, may use it."""
+    """The tables in a study's folder.
+
+    Many processes may use them at once, on one machine or on machines that share a POSIX file
+    system.
+
+    Args:
+        folder: The study's folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def write(self, run_id: str, arrow: dict[str, pa.Table]) -> int:
-        """Replace the rows of a run, those of `runs` last; return how many fragments there are.
+        """Replace all rows of a run; its row of `runs` is replaced last.
 
-        Raises OSError naming the file that cannot be written.
+        Args:
+            run_id: The run.
+            arrow: Its rows by table.
+
+        Returns:
+            The number of fragments, roughly.
+
+        Raises:
+            OSError: If a file cannot be written; the error names it.
         """
         arrow = dict(arrow)
         staged: list[tuple[Path, Path]] = []
         with self._lock(fcntl.LOCK_SH):
-            stale = self._bury(run_id, arrow)
+            stale = self._hide_other_tables(run_id, arrow)
             try:
-                for name in sorted(arrow, key="runs".__eq__):  # runs come last
+                # The row of `runs` comes last, so that it never counts without the other rows.
+                for name in sorted(arrow, key=lambda table: table == "runs"):
                     path = self._fragment(name, run_id)
                     staged.append((stage(path, arrow[name], **FRAGMENT), path))
                 remove(stale)
@@ -59,54 +76,65 @@ class LocalTables:
         return self.fragments()
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
-        """The rows of `table`; warns of damaged files."""
+        """Read some columns of a table; damaged files are skipped with a warning."""
         schema = narrowed(table, columns)
         return merge(read_folder(self.folder / table, schema), schema)
 
     def scannable(self, table: str) -> tuple[list[ParquetFileFragment], pa.Table] | None:
-        """Files whose every row counts, to be read in part, and the rows of the fragments.
+        """Return the compact files of a table for a partial scan, and the rows of its fragments.
 
-        None where a file hides rows of another, was written in another schema, or is damaged.
+        It returns None if the files must be read in full: some rows in them do not count, or a
+        file has another schema or is damaged.
         """
         schema, listing = arrow_schema(table), Listing.of(self.folder / table)
-        found = [scanned(path, schema) for path in listing.compacts]
-        if None in found or not disjoint(listing):
+        files = [scanned(path, schema) for path in listing.compacts]
+        if None in files or not disjoint(listing):
             return None
         chosen = Listing(compacts=(), fragments=listing.fragments)
         rows = merge(read_listing(chosen, schema), schema)
         if Listing.of(self.folder / table) != listing:
-            return None  # a compaction or a writer was at work: read again, with care
-        return [file for file in found if file is not None], rows
+            return None  # A writer or a compaction changed the files in the meantime.
+        return [file for file in files if file is not None], rows
 
     def compact(self, beyond: int | None = None) -> int:
-        """Merge the files of each table; return how many were.
+        """Merge the files of each table.
 
-        With `beyond` only where there are more fragments than that, and large files are left.
+        Args:
+            beyond: Merge only if a table has more fragments than this, and leave large compact
+                files as they are. None to merge everything.
 
-        Raises OSError naming the file that cannot be written.
+        Returns:
+            The number of files merged.
+
+        Raises:
+            OSError: If a file cannot be written; the error names it.
         """
         if not self.folder.is_dir():
             return 0
         with self._lock(fcntl.LOCK_EX):
             if beyond is not None and self.fragments() <= beyond:
-                return 0  # another process was faster
+                return 0  # Another process has merged them in the meantime.
             return sum(self._compact(table, whole=beyond is None) for table in TABLES)
 
     def fragments(self) -> int:
-        """How many files the table with most fragments has, roughly."""
+        """Count the files of the table with the most files, roughly the number of fragments."""
         folders = [self.folder / table for table in TABLES]
         return max(sum(1 for _ in folder.glob("*")) for folder in folders)
 
     def has_rows(self) -> bool:
-        """Whether any table has a file."""
+        """Return whether any table has a file."""
         listings = (Listing.of(self.folder / table) for table in TABLES)
         return any(listing.compacts or listing.fragments for listing in listings)
 
     def _fragment(self, table: str, run_id: str) -> Path:
         return self.folder / table / f"{run_id}.parquet"
 
-    def _bury(self, run_id: str, arrow: dict[str, pa.Table]) -> list[Path]:
-        """Empty fragments over what compact files may hold; return the fragments to remove."""
+    def _hide_other_tables(self, run_id: str, arrow: dict[str, pa.Table]) -> list[Path]:
+        """Add an empty fragment to `arrow` for each table in which the run no longer has rows.
+
+        Tables without compact files need none; their fragments of the run are returned, to be
+        removed.
+        """
         stale = []
         for name in [name for name in TABLES if name not in arrow]:
             if Listing.of(self.folder / name).compacts:
@@ -117,7 +145,7 @@ class LocalTables:
 
     def _compact(self, table: str, whole: bool) -> int:
         folder, schema = self.folder / table, arrow_schema(table)
-        remove(folder.glob(".*.tmp"))  # no writer is at work: these are a crash's
+        remove(folder.glob(".*.tmp"))  # The lock excludes writers, so a crash left these behind.
         listing = Listing.of(folder)
         kept = () if whole else _large(listing)
         chosen = Listing(compacts=listing.compacts[len(kept) :], fragments=listing.fragments)
@@ -126,7 +154,8 @@ class LocalTables:
             return 0
         path = folder / f"compact-{listing.newest + 1}.parquet"
         publish(stage(path, merge(parts, schema), **COMPACT), path)
-        # An empty fragment outlives the rows that it hides, also those in a damaged file.
+        # An empty fragment may only go if all rows that it hides have gone. Rows in a damaged file,
+        # or in a file that is not merged, have not.
         all_there = parts.whole and not kept
         merged = [part for part, rows in parts.fragments.items() if rows.num_rows or all_there]
         remove(parts.compacts)
@@ -146,11 +175,12 @@ class LocalTables:
             try:
                 yield
             finally:
-                fcntl.flock(file, fcntl.LOCK_UN)  # a forked child may hold the file open
+                # Closing the file would not unlock it if a forked child holds it open.
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _large(listing: Listing) -> tuple[Path, ...]:
-    """The oldest compact files, that would cost more to merge again than it would gain."""
+    """Return the oldest compact files that are too large to be merged with the newer ones."""
     total = len(listing.fragments)
     for left in range(len(listing.compacts), 0, -1):
         rows = rows_in(listing.compacts[left - 1])

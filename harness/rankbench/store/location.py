@@ -1,4 +1,4 @@
-"""Where results lie: a local folder, or a URL of an object store; and one line when it fails."""
+"""Locate results in a local folder or an object store, and explain connection errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rankbench.common.checks import one_of
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-# What a store's long message says -> what a person can do about it.
+# A pattern in an object store's message -> the cause in plain words.
 _CAUSES = {
     "NO_SUCH_BUCKET": "the bucket does not exist",
     "ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|[Cc]redential|HTTP status 403": (
@@ -29,9 +29,10 @@ _CAUSES = {
 
 
 def is_remote(root: Path | str) -> bool:
-    """Whether `root` is a URL of an object store.
+    """Return whether `root` is the URL of an object store.
 
-    Raises ValueError for a URL of another kind.
+    Raises:
+        ValueError: If it is a URL with an unknown scheme.
     """
     match = _URL.match(root) if isinstance(root, str) else None
     if match is None:
@@ -41,7 +42,7 @@ def is_remote(root: Path | str) -> bool:
 
 
 def study_folder(root: Path | str, study: str) -> Path:
-    """The local folder of a study: among its results, or in the cache where these are remote."""
+    """Return the local folder of a study: its results' folder, or one in the cache for a URL."""
     if not is_remote(root):
         return Path(root) / study
     key = hashlib.sha256(redact_url(root).rstrip("/").encode()).hexdigest()[:16]
@@ -49,7 +50,7 @@ def study_folder(root: Path | str, study: str) -> Path:
 
 
 def redact_url(root: Path | str) -> str:
-    """`root` as it may be printed: without the keys and options that a URL can carry."""
+    """Return `root` without the credentials and options of a URL, so that it may be printed."""
     if not is_remote(root):
         return str(root)
     parts = urlsplit(str(root))
@@ -58,11 +59,14 @@ def redact_url(root: Path | str) -> str:
 
 @functools.lru_cache(maxsize=16)
 def connect(root: str) -> tuple[FileSystem, str]:
-    """The file system of a URL, and the path in it.
+    """Return the file system of a URL, and the path in it.
 
-    An S3 server of one's own is named by AWS_ENDPOINT_URL or ?endpoint_override=HOST&scheme=http.
+    For an S3 server other than Amazon's, set AWS_ENDPOINT_URL or append
+    ?endpoint_override=HOST&scheme=http to the URL.
 
-    Raises ValueError for a URL that cannot be understood, OSError where nothing answers.
+    Raises:
+        ValueError: If the URL is not valid.
+        OSError: If the server does not answer.
     """
     try:
         files, path = FileSystem.from_uri(root)
@@ -76,9 +80,15 @@ def connect(root: str) -> tuple[FileSystem, str]:
 
 
 def failure(done: str, place: str, error: OSError) -> OSError:
-    """One line: the results at `place` cannot be read or written, and why."""
+    """Return an error whose message is one line: what cannot be done with results, and why.
+
+    Args:
+        done: What cannot be done: "read", "written" or "reached".
+        place: The URL of the results, without credentials.
+        error: The object store's error.
+    """
     text = " ".join(str(error).split())
-    known = (why for pattern, why in _CAUSES.items() if re.search(pattern, text))
+    causes = (why for pattern, why in _CAUSES.items() if re.search(pattern, text))
     return OSError(
-        error.errno or errno.EIO, f"results cannot be {done}: {next(known, text)}", place
+        error.errno or errno.EIO, f"results cannot be {done}: {next(causes, text)}", place
     )

@@ -1,4 +1,7 @@
-"""One Parquet file of a table: rows to Arrow, Arrow to a durable file, a file back to Arrow."""
+"""Convert rows to Arrow, write Arrow to durable Parquet files, and read them again.
+
+"Durable" means that the file and its folder entry are fsynced, so that they survive a power loss.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ from pyarrow.fs import LocalFileSystem
 from rankbench.common.checks import one_of
 from rankbench.store.schema import RENAMED, SCHEMA_VERSION, arrow_schema
 
-# A fragment is a row or a few: reading 1 000 costs a third of what zstd and dictionaries cost.
+# A fragment has a few rows. Reading 1 000 of them in this format takes a third of the time that
+# zstd and dictionaries take.
 FRAGMENT = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
 COMPACT = {"compression": "zstd", "row_group_size": 131_072}
-_THREADS_FROM = 5_000  # rows from which threads are worth starting
+_THREADS_FROM = 5_000  # Files with more rows are read by several threads.
 
 _FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
@@ -32,18 +36,23 @@ _NAME = re.compile(r"(?!compact-)[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def check_name(name: str, value: Any) -> None:
-    """Raise ValueError unless `value` can name a folder or file of results."""
+    """Raise ValueError unless `value` can be the name of a folder or file of results."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(
-            f"{name} must be of letters, digits, _, - and ., not begin with - or . or compact-, "
-            f"got {value!r}"
+            f"{name} must consist of letters, digits, _, - and . and not begin with -, . or "
+            f"compact-, got {value!r}"
         )
 
 
 def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """`rows` in the columns of `table`, null where a row has no value.
+    """Convert rows to an Arrow table.
 
-    Raises ValueError for a key that is no column, and for a value its column cannot hold.
+    Args:
+        table: The table's name.
+        rows: Values by column; a missing value is null.
+
+    Raises:
+        ValueError: If a key is not a column of the table, or a column cannot hold a value.
     """
     schema = arrow_schema(table)
     names = dict.fromkeys(schema.names)
@@ -66,14 +75,14 @@ def _column(table: str, field: pa.Field, rows: Sequence[dict[str, Any]]) -> pa.A
 
 
 def _printable(value: Any) -> Any:
-    # A file name in an error's text may hold bytes that are no UTF-8; Arrow would refuse the run.
+    # A file name in an error message may hold bytes that are not UTF-8, which Arrow refuses.
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     array = pa.array(values, kind)
     if kind in _INTEGERS:
-        pa.array(values).cast(kind)  # refuses 1.5, which pa.array cuts to 1
+        pa.array(values).cast(kind)  # Raises for 1.5, which pa.array above truncates to 1.
     return array
 
 
@@ -86,9 +95,15 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
 
 
 def stage(path: Path, rows: pa.Table, **options: Any) -> Path:
-    """Write and sync `rows` beside `path` under a hidden name, which is returned.
+    """Write rows to a hidden file beside `path`, fsync it, and return its path.
 
-    Raises OSError naming `path`; nothing is left behind.
+    Args:
+        path: Where `publish` is going to move the file.
+        rows: The rows.
+        options: Options of `pyarrow.parquet.write_table`, such as FRAGMENT or COMPACT.
+
+    Raises:
+        OSError: If it cannot be written; the error names `path`, and no file is left behind.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
     try:
@@ -100,16 +115,17 @@ def stage(path: Path, rows: pa.Table, **options: Any) -> Path:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise unwritable(path, error) from error
-    except BaseException:  # an interrupt leaves nothing behind either
+    except BaseException:  # An interrupt must not leave the file behind either.
         temporary.unlink(missing_ok=True)
         raise
     return temporary
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Rename a staged file to `path`, durably.
+    """Rename a staged file to `path` durably.
 
-    Raises OSError naming `path`.
+    Raises:
+        OSError: If it cannot be renamed; the error names `path`.
     """
     try:
         temporary.replace(path)
@@ -119,9 +135,10 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete files, durably before this returns.
+    """Delete files durably; files that do not exist are ignored.
 
-    Raises OSError naming the file that cannot be deleted.
+    Raises:
+        OSError: If a file cannot be deleted; the error names it.
     """
     folders = set()
     for path in paths:
@@ -135,7 +152,7 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and its parents, durably."""
+    """Make a folder and its parents durably."""
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
@@ -151,13 +168,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OSError:
-    """One line that says which results cannot be written, and why."""
+    """Return an error whose message says in one line which results cannot be written, and why."""
     why = error.strerror or str(error).partition("\n")[0]
     return OSError(error.errno, f"results cannot be written: {why}", str(path))
 
 
 def scanned(path: Path, schema: pa.Schema) -> ds.ParquetFileFragment | None:
-    """A file that can be read in part, None for one of another schema or one that is damaged."""
+    """Open a file for a partial scan; return None if it has another schema or is damaged."""
     file = _FORMAT.make_fragment(str(path), LocalFileSystem())
     try:
         return file if file.physical_schema.equals(schema) else None
@@ -166,7 +183,7 @@ def scanned(path: Path, schema: pa.Schema) -> ds.ParquetFileFragment | None:
 
 
 def rows_in(path: Path) -> int:
-    """How many rows a file has; 0 for one that is damaged."""
+    """Return the number of rows of a file; 0 if it is damaged."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError):
@@ -174,10 +191,18 @@ def rows_in(path: Path) -> int:
 
 
 def read_file(path: Path | pa.NativeFile, schema: pa.Schema) -> pa.Table:
-    """Rows of one file in the columns of `schema`, whatever schema they were written with.
+    """Read the rows of one file in the columns of `schema`, whichever schema the file has.
 
-    A missing column is null, an int becomes a float where it must, other columns are left out.
-    Raises ValueError or OSError, and Arrow its own, for a file that is damaged.
+    A column that the file lacks is null, integers become floats if the schema says so, and other
+    columns of the file are left out.
+
+    Args:
+        path: The file, or a stream of its bytes.
+        schema: The columns to return; the file must have `run_id`.
+
+    Raises:
+        ValueError, OSError, pyarrow.ArrowException: If the file is damaged or has an incompatible
+            schema.
     """
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         written = {RENAMED.get(name, name): name for name in file.schema_arrow.names}
@@ -197,8 +222,8 @@ def read_file(path: Path | pa.NativeFile, schema: pa.Schema) -> pa.Table:
         if version <= SCHEMA_VERSION:
             raise
         raise ValueError(
-            f"it is of schema version {version}, this Rankbench reads up to {SCHEMA_VERSION}: "
-            f"{error}"
+            f"its schema version is {version}, this Rankbench reads versions up to "
+            f"{SCHEMA_VERSION}: {error}"
         ) from error
     return pa.table(cast, schema=schema)
 

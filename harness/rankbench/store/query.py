@@ -1,4 +1,4 @@
-"""Results of many studies, to look at: a pandas frame, or an answer in SQL."""
+"""Read results as a pandas frame, or query those of all studies with SQL."""
 
 from __future__ import annotations
 
@@ -39,9 +39,13 @@ _CONFINED = (
 
 
 def studies(root: Path | str = "results") -> list[str]:
-    """Names of the studies below `root`, a folder or a URL, that have results.
+    """List the studies that have results.
 
-    Raises OSError in one line where an object store does not answer.
+    Args:
+        root: The folder or URL of all results.
+
+    Raises:
+        OSError: If an object store does not answer; the error is one line.
     """
     return [name for name in _folders(root) if Store(root, name).tables.has_rows()]
 
@@ -52,19 +56,32 @@ def load(
     root: Path | str = "results",
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The rows of a study's `table` as a frame with every column of the schema, or with `columns`.
+    """Load a table of a study as a pandas frame.
 
-    Text is string, whole numbers Int64, truth values boolean, numbers float64 with NaN for null,
-    times datetime64 in UTC. A list of whole numbers (modes, ranks) is a tuple, which can be
-    grouped by; a list of numbers (the entries of a matrix) is an array.
+    Columns have the dtypes string, Int64, boolean, float64 (NaN for null) and datetime64 in UTC.
+    A list of integers (modes, ranks) is a tuple, by which rows can be grouped; a list of floats
+    (the entries of a matrix) is an array.
 
-    Raises ValueError for a study without results, naming those that have some, and for a column
-    that the table does not have.
+    Args:
+        study: The study's name.
+        table: `runs`, `epochs`, `samples`, `weights`, `beams` or `sentences`.
+        root: The folder or URL of all results.
+        columns: The columns to load; None for all.
+
+    Raises:
+        ValueError: If the study has no results (the error names those that have), or the table or
+            a column is unknown.
+
+    Example:
+        >>> load("no_such_study", root="no_such_folder")
+        Traceback (most recent call last):
+        ...
+        ValueError: study 'no_such_study' has no results: there are none in no_such_folder
     """
-    found = studies(root)
-    if not found:
+    stored = studies(root)
+    if not stored:
         raise ValueError(f"study {study!r} has no results: there are none in {redact_url(root)}")
-    one_of("study", study, found)
+    one_of("study", study, stored)
     rows = Store(root, study).read(table, columns)
     frame: pd.DataFrame = rows.to_pandas(types_mapper=_DTYPES.get)
     for field in rows.schema:
@@ -76,27 +93,40 @@ def load(
 
 
 def query(sql: str, root: Path | str = "results") -> pa.Table:
-    """The answer of DuckDB to one select over the tables of all studies together.
+    """Run one SQL select of DuckDB over the tables of all studies together.
 
-    The tables are `runs`, `epochs`, `samples` and `weights`; times are in UTC. Nothing but these
-    can be read, and nothing written: DuckDB gets no file, no network, no extension, no setting.
+    The tables are `runs`, `epochs`, `samples`, `weights`, `beams` and `sentences`; times are in
+    UTC. A query can read these tables only and write nothing: access to files and the network,
+    extensions and settings are disabled.
 
-    Raises ValueError for SQL that DuckDB refuses, and where there are no results.
+    Args:
+        sql: The select.
+        root: The folder or URL of all results.
+
+    Raises:
+        ValueError: If there are no results, `sql` is not one select, or DuckDB rejects it.
+
+    Example:
+        >>> query("select decomposition, min(rmse) from runs group by all", root="no_such_folder")
+        Traceback (most recent call last):
+        ...
+        ValueError: there are no results in no_such_folder
     """
-    found = studies(root)
-    if not found:
+    stored = studies(root)
+    if not stored:
         raise ValueError(f"there are no results in {redact_url(root)}")
     used = [table for table in TABLES if re.search(rf"\b{table}\b", sql, re.IGNORECASE)]
-    stores = [Store(root, name) for name in found]
+    stores = [Store(root, name) for name in stored]
     try:
         return _answer(sql, {table: union_tables(table, stores) for table in used})
     except _Unread:
-        # A compaction took a file away, or it is damaged: what can be read, with its warnings.
+        # A compaction has removed a file, or a file is damaged. Read everything now, which skips
+        # damaged files with a warning.
         return _answer(sql, {table: union_tables(table, stores, lazily=False) for table in used})
 
 
 class _Unread(Exception):
-    """DuckDB met a file that it could not read."""
+    """Raised when DuckDB cannot read a file."""
 
 
 def _answer(sql: str, sources: dict[str, Sources]) -> pa.Table:
@@ -120,7 +150,7 @@ def _answer(sql: str, sources: dict[str, Sources]) -> pa.Table:
 
 
 def _offer(connection: duckdb.DuckDBPyConnection, table: str, sources: Sources | None) -> None:
-    """Let SQL see a table: the files that DuckDB reads what it needs of, and the rows beside."""
+    """Register a table with DuckDB: a view of the files that it scans and of the other rows."""
     if sources is None or sources.stored is None:
         rows = arrow_schema(table).empty_table() if sources is None else sources.rows
         connection.register(table, rows)

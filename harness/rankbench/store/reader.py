@@ -1,4 +1,4 @@
-"""The files of one table's folder, read as one: which there are, which can be read, which wins."""
+"""Read the files of a table's folder as one table: list them, read them, and merge their rows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ _UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 
 class DamagedFileWarning(UserWarning):
-    """A results file could not be read, and was skipped."""
+    """Warning that a results file could not be read and was skipped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The result files of a folder: compact files from the oldest, fragments by name."""
+    """The result files of a table's folder."""
 
     compacts: tuple[Path, ...]
+    """Compact files, the oldest first."""
     fragments: tuple[Path, ...]
+    """Fragments, sorted by name."""
 
     @classmethod
     def of(cls, folder: Path) -> Listing:
-        """What is in `folder` now; hidden files, being written or left by a crash, are not."""
+        """List `folder`, without hidden files, which are being written or are left from a crash."""
         paths = set(folder.glob("[!.]*.parquet"))
         compacts = {path for path in paths if _COMPACT.fullmatch(path.name)}
         return cls(
@@ -40,25 +42,28 @@ class Listing:
 
     @property
     def newest(self) -> int:
-        """Number of the newest compact file, 0 without one."""
+        """Number of the newest compact file, or 0 if there is none."""
         return _number(self.compacts[-1]) if self.compacts else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The rows of each readable file; `whole` unless a compact file could not be read."""
+    """The rows of each file that could be read."""
 
     compacts: dict[Path, pa.Table]
+    """Rows of the compact files, the oldest first."""
     fragments: dict[Path, pa.Table]
+    """Rows of the fragments, sorted by name."""
     whole: bool
+    """Whether all compact files could be read."""
 
 
 def read_folder(folder: Path, schema: pa.Schema) -> Parts:
-    """Read every file of `folder`, in the columns of `schema`, as of one moment.
+    """Read every file of `folder` in the columns of `schema`, as of one moment.
 
-    Takes no lock: a compaction publishes before it deletes, so as long as the compact files are
-    the same before and after, and no file vanished in between, no row was missed.
-    Warns of each damaged file.
+    No lock is needed. A compaction publishes the merged file before it deletes the others, so no
+    row was missed if the compact files are the same before and after reading and no file vanished;
+    otherwise the files are read again. Damaged files are skipped with a warning.
     """
     while True:
         listing = Listing.of(folder)
@@ -70,12 +75,12 @@ def read_folder(folder: Path, schema: pa.Schema) -> Parts:
 
 
 def read_listing(listing: Listing, schema: pa.Schema) -> Parts:
-    """Read the files of `listing`, which nobody changes meanwhile; warns of damaged ones."""
+    """Read the files of `listing`, which must not change meanwhile; skip damaged ones."""
     return _parts(listing, _read_all(listing, schema))
 
 
 def warn_damaged(path: Path | str, error: Exception) -> None:
-    """Say in one line that a file is left out."""
+    """Warn in one line that a file is skipped."""
     why = str(error).partition("\n")[0]
     warnings.warn(f"{path} is skipped: {why}", DamagedFileWarning, stacklevel=2)
 
@@ -97,7 +102,11 @@ def _parts(listing: Listing, read: dict[Path, pa.Table | Exception]) -> Parts:
 
 
 def merge(parts: Parts, schema: pa.Schema) -> pa.Table:
-    """The rows that count, in the order of their run_id, each run's in the order written."""
+    """Merge the rows of all files, sorted by run_id; rows of one run keep their order.
+
+    If several files hold rows of a run, those of its fragment count, or else those of the newest
+    compact file.
+    """
     if not parts.fragments and len(parts.compacts) == 1:
         return _in_order(*parts.compacts.values())
     kept = list(parts.fragments.values())
@@ -111,7 +120,7 @@ def merge(parts: Parts, schema: pa.Schema) -> pa.Table:
 
 
 def disjoint(listing: Listing) -> bool:
-    """Whether no run is in two files; false where one is damaged, and so may hide any."""
+    """Return whether every run is in one file only; False if a file is damaged."""
     if len(listing.compacts) + len(listing.fragments) < 2 or not listing.compacts:
         return True
     known = pa.array([path.stem for path in listing.fragments], pa.string())
@@ -124,7 +133,7 @@ def disjoint(listing: Listing) -> bool:
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
-    """`rows` in the order of their run_id, as a compact file has them already."""
+    """Sort rows by run_id, unless they are sorted, as those of a compact file are."""
     ids = rows["run_id"].combine_chunks()
     sorted_already = len(ids) < 2 or pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py()
     return rows if sorted_already else rows.sort_by("run_id")
@@ -134,7 +143,7 @@ def _try(path: Path, schema: pa.Schema) -> pa.Table | Exception:
     try:
         if _COMPACT.fullmatch(path.name):
             return read_file(path, schema)
-        # All columns: what is damaged must count for every reader or for none.
+        # Read all columns of a fragment, so that damage in one excludes it for every reader.
         rows = read_file(path, arrow_schema(schema.metadata[b"table"].decode()))
         _check_owner(path, rows)
     except _UNREADABLE as error:
@@ -143,7 +152,7 @@ def _try(path: Path, schema: pa.Schema) -> pa.Table | Exception:
 
 
 def _check_owner(path: Path, rows: pa.Table) -> None:
-    # A copy under another name would count a run twice.
+    # A copy of a fragment under another name would count its run twice.
     for run_id in pc.unique(rows["run_id"]).to_pylist():
         if run_id != path.stem:
             raise ValueError(f"it holds rows of run {run_id}")

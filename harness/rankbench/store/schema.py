@@ -1,4 +1,8 @@
-"""Every column of every results table: name, Arrow type, unit, meaning."""
+"""The schema of the results: every column of every table with its type, unit and meaning.
+
+Files of every released version must stay readable, so columns are never removed, and a renamed
+column is listed in `RENAMED`. Add a new column to its table; it is null in older files.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
-# A run with one of these is not measured again; any other status is.
+# A run whose status is in FINISHED is not measured again; one with any other status is.
 PRUNED = "pruned"
 FINISHED = ("done", "diverged", PRUNED)
 RETRIED = ("error", "timeout", "out_of_memory", "killed")
@@ -20,12 +24,16 @@ STATUSES = FINISHED + FAILED
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its unit is empty for text and counts without one."""
+    """One column of a table."""
 
     name: str
+    """Its name, which ends in the unit if it has one of time or memory."""
     type: pa.DataType
+    """Its Arrow type."""
     unit: str
+    """Its unit; empty for text, truth values and plain numbers."""
     meaning: str
+    """What it holds, in one phrase; the report shows it."""
 
 
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -45,27 +53,27 @@ RUNS = (
     Column("noise", _FLOAT, "variance", "recovery: variance of the noise added to y"),
     Column("samples", _INT, "samples", "recovery: number of (x, y) pairs"),
     Column(
-        "permute", _TEXT, "", "recovery, motion: new order of the input: pixels, modes; or null"
+        "permute", _TEXT, "", "recovery, motion: what is permuted: pixels, modes; null for nothing"
     ),
-    Column("split", _TEXT, "", "action: what the train/test split separates"),
+    Column("split", _TEXT, "", "action: the unit that is never divided between training and test"),
     Column("dataset", _TEXT, "", "action, features, draw: name of the data; null otherwise"),
-    Column("time_steps", _INT, "frames", "action, features: frames of a clip that are shown"),
+    Column("time_steps", _INT, "frames", "action, features: frames used of each clip"),
     Column("sampling", _TEXT, "", "action, features: how frames are chosen: even, random"),
-    Column("ordered", _BOOL, "", "action, features: whether frames come in the order of time"),
+    Column("ordered", _BOOL, "", "action, features: whether frames are in temporal order"),
     Column("folds", _INT, "folds", "action, features: folds of the split; null if it has none"),
     Column("fold", _INT, "", "action, features: the fold held out, 0 for the first"),
-    Column("glimpses", _INT, "glimpses", "draw: steps T in which a picture is drawn"),
-    Column("attention", _BOOL, "", "draw: whether it reads and writes a grid of the picture"),
+    Column("glimpses", _INT, "glimpses", "draw: number of drawing steps T"),
+    Column("attention", _BOOL, "", "draw: whether reading and writing use attention"),
     Column("binarise", _TEXT, "", "draw: how pixels become black or white: sample, threshold"),
     Column("learner", _TEXT, "", "how weights are learned: adam, least_squares; null if not"),
     Column("input_map", _TEXT, "", "bench: name in MAPS; null otherwise"),
     Column("contender", _TEXT, "", "bench: name in CONTENDERS, rankbench or a peer"),
     Column("contender_version", _TEXT, "", "bench: version of the contender"),
-    Column("computes", _TEXT, "", "bench: 'the same map', or how the contender's differs"),
+    Column("computes", _TEXT, "", "bench: 'the same map', or how the contender's map differs"),
     Column("decomposition", _TEXT, "", "name in LAYERS"),
     Column("cell", _TEXT, "", "name in CELLS; null for a bare map"),
     Column("hidden_size", _INT, "features", "size of the hidden state; null for a bare map"),
-    Column("core_order", _INT, "modes", "number of input modes d (n for a tensor ring)"),
+    Column("core_order", _INT, "modes", "number of input modes, d (n for a tensor ring)"),
     Column("in_modes", _INTS, "features", "modes of the input"),
     Column("out_modes", _INTS, "features", "modes of the output, gates fused into the first"),
     Column("in_features", _INT, "features", "product of in_modes"),
@@ -75,10 +83,10 @@ RUNS = (
     Column("tucker_rank", _INT, "", "tucker, block_term: largest R over the modes; null otherwise"),
     Column("tt_rank", _INT, "", "tensor_train: largest rank; null otherwise"),
     Column("tr_rank", _INT, "", "tensor_ring: largest rank; null otherwise"),
-    Column("ranks", _INTS, "", "every rank in the order the decomposition states them"),
-    Column("plan", _TEXT, "", "how the cores meet the input: a name in PLANS"),
-    Column("kernel", _TEXT, "", "what contracted them: torch, native; null if nothing ran"),
-    Column("contraction", _TEXT, "", "the cores that were merged, and the order they joined in"),
+    Column("ranks", _INTS, "", "all ranks, in the order of the decomposition"),
+    Column("plan", _TEXT, "", "the layer's contraction plan: a name in PLANS"),
+    Column("kernel", _TEXT, "", "kernel that ran: torch, native; null if nothing ran"),
+    Column("contraction", _TEXT, "", "groups of merged cores, in the order of contraction"),
     Column("config", _TEXT, "JSON", "the whole point: task, layer, cell, training, compute"),
     Column("params", _TEXT, "JSON", "values of the study's search space at this point"),
     Column("search", _TEXT, "JSON", "objectives and constraints of the study when measured"),
@@ -87,17 +95,28 @@ RUNS = (
     Column("dense_params", _INT, "parameters", "in_features * out_features"),
     Column("compression_ratio", _FLOAT, "", "dense_params / num_params"),
     Column("model_params", _INT, "parameters", "parameters of the whole trained model"),
-    Column("rows", _INT, "rows", "rows (batch * time) of the costed or timed call"),
-    Column("forward_flops", _INT, "FLOPs", "2 per multiply-add, input map on `rows` rows"),
-    Column("largest_intermediate", _INT, "elements", "largest tensor of that contraction"),
-    Column("sweep", _TEXT, "", "validate: the variable that alone varies: I, J, R, N, d, batch"),
-    Column("swept", _INT, "", "validate: its value"),
-    Column("backward_flops", _INT, "FLOPs", "validate: gradients of all cores, by the plan"),
-    Column("counted_forward_flops", _INT, "FLOPs", "validate: forward, by torch's FLOP counter"),
-    Column("counted_backward_flops", _INT, "FLOPs", "validate: backward, by the same"),
-    Column("largest_gradient", _INT, "elements", "validate: largest gradient of that contraction"),
-    Column("predicted_forward_ms", _FLOAT, "ms", "forward of the input map, as planned"),
-    Column("predicted_backward_ms", _FLOAT, "ms", "its backward pass, as planned"),
+    Column("rows", _INT, "rows", "rows (batch * time) for which cost and times are given"),
+    Column(
+        "forward_flops",
+        _INT,
+        "FLOPs",
+        "input map's forward pass on `rows` rows, 2 per multiply-add",
+    ),
+    Column(
+        "largest_intermediate", _INT, "elements", "largest tensor of the input map's forward pass"
+    ),
+    Column("sweep", _TEXT, "", "validate: the variable that is varied: I, J, R, N, d, batch"),
+    Column("swept", _INT, "", "validate: value of that variable"),
+    Column("backward_flops", _INT, "FLOPs", "validate: gradients of all cores, as planned"),
+    Column(
+        "counted_forward_flops", _INT, "FLOPs", "validate: forward pass, by torch's FLOP counter"
+    ),
+    Column(
+        "counted_backward_flops", _INT, "FLOPs", "validate: backward pass, by torch's FLOP counter"
+    ),
+    Column("largest_gradient", _INT, "elements", "validate: largest gradient of the input map"),
+    Column("predicted_forward_ms", _FLOAT, "ms", "input map's forward pass, by the cost model"),
+    Column("predicted_backward_ms", _FLOAT, "ms", "input map's backward pass, by the cost model"),
     # Accuracy.
     Column("epochs", _INT, "epochs", "epochs completed"),
     Column("resumed_epoch", _INT, "epochs", "epochs done when last resumed; null if never"),
@@ -111,71 +130,87 @@ RUNS = (
     Column("top_accuracy_low", _FLOAT, "", "lower end of top_accuracy's 95% Wilson interval"),
     Column("top_accuracy_high", _FLOAT, "", "upper end of top_accuracy's 95% Wilson interval"),
     Column("validation_accuracy", _FLOAT, "", "highest validation accuracy of any epoch, 0 to 1"),
-    Column("selected_accuracy", _FLOAT, "", "test accuracy at that epoch, 0 to 1"),
+    Column(
+        "selected_accuracy", _FLOAT, "", "test accuracy at the epoch of validation_accuracy, 0 to 1"
+    ),
     Column("nelbo_nats", _FLOAT, "nats", "draw: negative ELBO of a test image, last epoch"),
-    Column("nelbo_low_nats", _FLOAT, "nats", "lower end of its 95% interval over test images"),
-    Column("nelbo_high_nats", _FLOAT, "nats", "upper end of its 95% interval over test images"),
-    Column("reconstruction_nats", _FLOAT, "nats", "its part -log p(x | z), mean over test images"),
-    Column("kl_nats", _FLOAT, "nats", "its part KL(q(z | x) || p(z)), summed over glimpses"),
+    Column("nelbo_low_nats", _FLOAT, "nats", "lower end of nelbo_nats's 95% interval over images"),
+    Column("nelbo_high_nats", _FLOAT, "nats", "upper end of nelbo_nats's 95% interval over images"),
+    Column("reconstruction_nats", _FLOAT, "nats", "draw: part -log p(x | z) of nelbo_nats"),
+    Column(
+        "kl_nats",
+        _FLOAT,
+        "nats",
+        "draw: part KL(q(z | x) || p(z)) of nelbo_nats, summed over glimpses",
+    ),
     Column("validation_nats", _FLOAT, "nats", "draw: lowest validation negative ELBO of an epoch"),
-    Column("selected_nats", _FLOAT, "nats", "draw: test negative ELBO at that epoch"),
+    Column(
+        "selected_nats", _FLOAT, "nats", "draw: test negative ELBO at the epoch of validation_nats"
+    ),
     Column("perplexity", _FLOAT, "", "caption: exp of the mean -log p of a test word, last epoch"),
-    Column("validation_perplexity", _FLOAT, "", "caption: the same of the validation side"),
+    Column(
+        "validation_perplexity", _FLOAT, "", "caption: exp of the mean -log p of a validation word"
+    ),
     *(
         Column(f"bleu_{n}", _FLOAT, "", f"caption: BLEU-{n} of the test sentences, 0 to 1")
         for n in (1, 2, 3, 4)
     ),
     Column("cider", _FLOAT, "", "caption: CIDEr-D of the test sentences, 0 to 10"),
-    Column("beam", _INT, "beams", "caption: width of the search that wrote what is scored here"),
-    Column("vocabulary", _INT, "words", "caption: words that are learned, four marks among them"),
+    Column("beam", _INT, "beams", "caption: width of the beam search for BLEU and CIDEr"),
+    Column("vocabulary", _INT, "words", "caption: words of the vocabulary, with four markers"),
     Column("epochs_to_60", _INT, "epochs", "first epoch with a test accuracy of 0.60 or more"),
     Column("epochs_to_70", _INT, "epochs", "first epoch with a test accuracy of 0.70 or more"),
     Column("epochs_to_80", _INT, "epochs", "first epoch with a test accuracy of 0.80 or more"),
     Column("epochs_to_90", _INT, "epochs", "first epoch with a test accuracy of 0.90 or more"),
     Column("train_size", _INT, "clips", "clips, images or captions on the training side"),
-    Column("validation_size", _INT, "clips", "the same, validated on; null for none"),
+    Column(
+        "validation_size", _INT, "clips", "clips, images or captions for validation; null for none"
+    ),
     Column("test_size", _INT, "clips", "clips, images or captions on the test side"),
     Column("data_hash", _TEXT, "", "SHA-256 of the data file, first 16 hex digits"),
     # Time and memory.
     Column("map_ms", _FLOAT, "ms", "plans: median time of the map's forward and backward pass"),
-    Column("plan_ratio", _FLOAT, "", "plans: map_ms of the planner's choice over the least"),
+    Column("plan_ratio", _FLOAT, "", "plans: map_ms of the planner's choice / smallest map_ms"),
     Column("forward_ms", _FLOAT, "ms", "median time of a forward pass"),
     Column("backward_ms", _FLOAT, "ms", "median time of a backward pass"),
     Column("step_ms", _FLOAT, "ms", "median time of a whole training step"),
-    Column("forward_floor_ms", _FLOAT, "ms", "bench: least time of a forward pass, see rates"),
-    Column("step_floor_ms", _FLOAT, "ms", "bench: least time of a training step, see rates"),
-    Column("gemm_rate", _FLOAT, "FLOP/s", "bench: rate of a large matrix product in that dtype"),
+    Column("forward_floor_ms", _FLOAT, "ms", "bench: lower bound of forward_ms from the rates"),
+    Column("step_floor_ms", _FLOAT, "ms", "bench: lower bound of step_ms from the rates"),
+    Column("gemm_rate", _FLOAT, "FLOP/s", "bench: rate of a large matrix product in this dtype"),
     Column("memory_rate", _FLOAT, "byte/s", "bench: rate of reading or copying memory"),
     Column("forward_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a forward pass"),
     Column(
         "backward_peak_mb", _FLOAT, "MB", "peak during forward and backward, gradients included"
     ),
     Column("step_peak_mb", _FLOAT, "MB", "peak of tensor bytes during a training step"),
-    Column("peak_rss_mb", _FLOAT, "MB", "peak of resident memory of the program's process"),
+    Column("peak_rss_mb", _FLOAT, "MB", "peak of resident memory of the run's process"),
     Column("started_at", pa.timestamp("us", tz="UTC"), "UTC", "when the run started"),
     Column(
-        "replicates", _INT, "runs", "runs trained together in this run's program, 1 for one alone"
+        "replicates",
+        _INT,
+        "runs",
+        "runs trained side by side in this run's process, itself included",
     ),
-    Column("duration_s", _FLOAT, "s", "wall time of the run; an equal share of its program's"),
-    Column("attempts", _INT, "", "how often the study tried the run for this row; see retries"),
+    Column("duration_s", _FLOAT, "s", "wall time of the run; an equal share for replicates"),
+    Column("attempts", _INT, "", "how often the study tried to measure the run; see retries"),
     Column("data_wait_share", _FLOAT, "", "share of training and testing spent waiting for data"),
     # Where it was measured.
     Column("device", _TEXT, "", "cpu or cuda"),
     Column("dtype", _TEXT, "", "type of weights and data"),
-    Column("precision", _TEXT, "", "what W x and U h were computed in; null if nothing ran"),
+    Column("precision", _TEXT, "", "precision of the products W x and U h; null if nothing ran"),
     Column("compiled", _BOOL, "", "whether steps ran compiled; null if none ran"),
     Column(
         "cuda_graph", _BOOL, "", "whether steps were replayed as a CUDA graph; null if none ran"
     ),
-    Column("fallback", _TEXT, "", "which settings of compute were not followed, and why; or null"),
+    Column("fallback", _TEXT, "", "settings of compute without effect, and why; null for none"),
     Column("threads", _INT, "threads", "threads torch used"),
-    Column("host", _TEXT, "", "hash of the machine's name, to tell machines apart"),
+    Column("host", _TEXT, "", "hash of the machine's name, to distinguish machines"),
     Column("cpu", _TEXT, "", "model of the processor"),
     Column("cpu_cores", _INT, "cores", "cores this process may use"),
     Column("cpu_mhz", _FLOAT, "MHz", "clock at the start of the run, where readable"),
     Column("memory_mb", _INT, "MB", "memory of the machine"),
     Column("gpu", _TEXT, "", "model of the GPU; null on a CPU"),
-    Column("gpu_index", _INT, "", "which of the machine's GPUs, as torch counts; null on a CPU"),
+    Column("gpu_index", _INT, "", "number of the GPU, as torch counts; null on a CPU"),
     Column("gpu_driver", _TEXT, "", "version of the GPU's driver"),
     Column("gpu_mhz", _FLOAT, "MHz", "SM clock at the start of the run, where readable"),
     Column("gpu_memory_mb", _INT, "MB", "memory of the GPU"),
@@ -196,11 +231,18 @@ EPOCHS = (
     Column("validation_accuracy", _FLOAT, "", "accuracy on the validation clips, 0 to 1"),
     Column("rmse", _FLOAT, "", "recovery: RMSE of W after the epoch"),
     Column("nelbo_nats", _FLOAT, "nats", "draw: negative ELBO of a test image"),
-    Column("reconstruction_nats", _FLOAT, "nats", "its part -log p(x | z)"),
-    Column("kl_nats", _FLOAT, "nats", "its part KL(q(z | x) || p(z)), summed over glimpses"),
+    Column("reconstruction_nats", _FLOAT, "nats", "draw: part -log p(x | z) of nelbo_nats"),
+    Column(
+        "kl_nats",
+        _FLOAT,
+        "nats",
+        "draw: part KL(q(z | x) || p(z)) of nelbo_nats, summed over glimpses",
+    ),
     Column("validation_nats", _FLOAT, "nats", "draw: negative ELBO of a validation image"),
     Column("perplexity", _FLOAT, "", "caption: exp of the mean -log p of a test word"),
-    Column("validation_perplexity", _FLOAT, "", "caption: the same of the validation side"),
+    Column(
+        "validation_perplexity", _FLOAT, "", "caption: exp of the mean -log p of a validation word"
+    ),
     Column("seconds", _FLOAT, "s", "since training began"),
 )
 
@@ -224,7 +266,7 @@ WEIGHTS = (
 BEAMS = (
     Column("study", _TEXT, "", "study of the run"),
     Column("run_id", _TEXT, "", "run the scores belong to"),
-    Column("beam", _INT, "beams", "caption: width of the search"),
+    Column("beam", _INT, "beams", "caption: width of the beam search"),
     *(
         Column(f"bleu_{n}", _FLOAT, "", f"BLEU-{n} of the test sentences, 0 to 1")
         for n in (1, 2, 3, 4)
@@ -236,9 +278,9 @@ SENTENCES = (
     Column("study", _TEXT, "", "study of the run"),
     Column("run_id", _TEXT, "", "run that wrote the sentence"),
     Column("image_id", _TEXT, "", "name of the test image"),
-    Column("beam", _INT, "beams", "width of the search"),
-    Column("sentence", _TEXT, "", "words with spaces between them"),
-    Column("score", _FLOAT, "nats", "log p of the sentence and its end"),
+    Column("beam", _INT, "beams", "width of the beam search"),
+    Column("sentence", _TEXT, "", "words separated by spaces"),
+    Column("score", _FLOAT, "nats", "log p of the sentence, its end marker included"),
 )
 
 TABLES = {
@@ -251,13 +293,13 @@ TABLES = {
 }
 
 
-# Columns of files written before they were renamed: old name -> new name.
+# Renamed columns: name in old files -> name now.
 RENAMED = {"order": "plan"}
 
 
 @functools.cache
 def arrow_schema(table: str) -> pa.Schema:
-    """The Arrow schema of a table, with units and meanings as field metadata."""
+    """Return the Arrow schema of a table, with units and meanings as field metadata."""
     fields = [
         pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning})
         for c in TABLES[table]
@@ -266,7 +308,7 @@ def arrow_schema(table: str) -> pa.Schema:
 
 
 def narrowed(table: str, columns: Sequence[str]) -> pa.Schema:
-    """The schema of `table` with `columns` only, and the run_id that rows are told apart by."""
+    """Return the schema of `table` restricted to `columns` and the run_id."""
     schema = arrow_schema(table)
     names = list(dict.fromkeys([*columns, "run_id"]))
     return pa.schema([schema.field(name) for name in names], metadata=schema.metadata)

@@ -1,4 +1,4 @@
-"""One table of many studies as SQL sees it: files to be read in part, and rows beside them."""
+"""Prepare one table of many studies for SQL: files that can be scanned, and rows in memory."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from rankbench.store.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """`stored`: files of which only the needed columns and row groups are read; `rows`: the rest.
-
-    Every row of both counts, and none is in both.
-    """
+    """The rows of one table; each row is in exactly one of the two parts."""
 
     stored: FileSystemDataset | None
+    """Files of which a query reads only the columns and row groups that it needs; None for none."""
     rows: pa.Table
+    """All other rows, in memory."""
 
 
 def union_tables(table: str, stores: Iterable[Store], lazily: bool = True) -> Sources:
-    """The rows of `table` in all `stores`; without `lazily` all of them are read now."""
+    """Return the rows of a table in several stores.
+
+    Args:
+        table: The table's name.
+        stores: The stores.
+        lazily: Leave what can be scanned in its files. If False, all rows are read now.
+    """
     schema = arrow_schema(table)
     files: list[ParquetFileFragment] = []
     parts = [schema.empty_table()]
     for store in stores:
-        found = store.tables.scannable(table) if lazily else None
-        if found is None:
+        scannable = store.tables.scannable(table) if lazily else None
+        if scannable is None:
             parts.append(store.read(table))
         else:
-            files += found[0]
-            parts.append(found[1])
+            files += scannable[0]
+            parts.append(scannable[1])
     stored = (
         FileSystemDataset(files, schema, files[0].format, files[0].filesystem) if files else None
     )

@@ -1,7 +1,8 @@
-"""Results of one study: a Parquet file a run and table, merged now and then, never appended to.
+"""The results of one study, as Parquet files that are written once and merged now and then.
 
-Layout: `<root>/<study>/<table>/<run_id>.parquet` (a fragment) and `compact-<number>.parquet` in a
-local folder (local.py); on an object store every attempt has files of its own (remote.py).
+In a local folder (local.py) each run has a file `<root>/<study>/<table>/<run_id>.parquet`, called a
+fragment; merged fragments are `compact-<number>.parquet`. On an object store each attempt at a run
+has files of its own (remote.py).
 """
 
 from __future__ import annotations
@@ -23,15 +24,21 @@ from rankbench.store.schema import STATUSES, TABLES
 __all__ = ["DamagedFileWarning", "Store"]
 
 Rows = dict[str, list[dict[str, Any]]]
-COMPACT_BEYOND = 500  # fragments of a table: more are merged while the study runs
+COMPACT_BEYOND = 500  # A table with more fragments is merged while the study runs.
 
 
 class Store:
-    """The results of `study` below `root`, a folder or a URL; many processes may use it at once.
+    """The results of one study. Many processes may use them at once.
 
-    `folder`: the study's local folder, in the cache where its results are on an object store.
+    Attributes:
+        folder: The study's local folder; in the cache if the results are on an object store.
 
-    Raises ValueError for a study's name that cannot be a folder's name, and for an unknown URL.
+    Args:
+        root: The folder or URL of all results.
+        study: The study's name.
+
+    Raises:
+        ValueError: If `study` cannot be the name of a folder, or the URL has an unknown scheme.
     """
 
     def __init__(self, root: Path | str, study: str) -> None:
@@ -42,22 +49,27 @@ class Store:
         self.tables = (
             RemoteTables(str(root), study) if is_remote(root) else LocalTables(self.folder)
         )
-        self._left = 0  # fragments that the last compaction could not merge
+        self._left = 0  # The number of fragments that the last compaction could not merge.
 
     @property
     def place(self) -> str:
-        """Where the results are, as a person is told."""
+        """Folder or URL of the study's results, without credentials."""
         return f"{redact_url(self.root)}/{self.study}"
 
     def write_run(self, tables: Rows) -> None:
-        """Write all rows of one run: a single row of `runs`, any number of the other tables.
+        """Write all rows of one run, replacing those of an earlier attempt.
 
-        What an earlier attempt at the run left is replaced, its row of `runs` last. Other rows
-        take `study` and `run_id` from the row of `runs`, which takes its study from the store,
-        where they have none. Fragments beyond COMPACT_BEYOND are then merged.
+        The row of `runs` is replaced last. If a table then has more than COMPACT_BEYOND fragments,
+        they are merged.
 
-        Raises ValueError for rows that do not fit the schema. Raises OSError naming the file
-        that cannot be written; as a rule nothing of the earlier attempt has changed then.
+        Args:
+            tables: Rows by table: one row of `runs`, any number of rows of the others. `study` may
+                be left out of the row of `runs`, and `study` and `run_id` out of all others.
+
+        Raises:
+            ValueError: If a row does not fit the schema.
+            OSError: If a file cannot be written; the error names it. The rows of the earlier
+                attempt are then usually unchanged.
         """
         fragments = self.tables.write(*self._to_arrow(tables))
         if fragments > self._left + COMPACT_BEYOND:
@@ -65,10 +77,16 @@ class Store:
             self._left = self.tables.fragments()
 
     def read(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of `table`, all columns or the named ones, in the order of their run_id.
+        """Read a table, sorted by run_id, without waiting for writers.
 
-        Waits for no writer. A file with any damage is skipped with a DamagedFileWarning.
-        Raises ValueError for an unknown table or column.
+        A damaged file is skipped with a DamagedFileWarning.
+
+        Args:
+            table: The table's name.
+            columns: The columns to read, in order; None for all.
+
+        Raises:
+            ValueError: If the table or a column is unknown.
         """
         one_of("table", table, TABLES)
         names = [column.name for column in TABLES[table]]
@@ -78,12 +96,17 @@ class Store:
         return self.tables.read(table, chosen).select(chosen)
 
     def compact(self) -> int:
-        """Merge the files of each table into one; return how many files were merged.
+        """Merge the files of each table into one.
 
-        The merged file is in place before the files it replaces go, so a crash loses nothing.
-        Damaged files stay where they are. In a folder it waits for writers, and they for it.
+        The merged file is published before the files that it replaces are deleted, so a crash
+        loses nothing. Damaged files are left as they are. In a local folder, writers and the
+        compaction wait for each other.
 
-        Raises OSError naming the file that cannot be written.
+        Returns:
+            The number of files merged.
+
+        Raises:
+            OSError: If a file cannot be written; the error names it.
         """
         return self.tables.compact()
 
@@ -92,13 +115,13 @@ class Store:
             one_of("table", name, TABLES)
         count = len(tables.get("runs", ()))
         if count != 1:
-            raise ValueError(f"runs must hold 1 row for a run, got {count}")
+            raise ValueError(f"runs must have exactly 1 row for a run, got {count}")
         run = {"study": self.study, **tables["runs"][0]}
         check_name("run_id", run.get("run_id"))
         one_of("status", run.get("status"), STATUSES)
-        own = {"study": run["study"], "run_id": run["run_id"]}
+        keys = {"study": run["study"], "run_id": run["run_id"]}
         for name, rows in tables.items():
             for row in rows:
-                one_of(f"run_id of {name}", row.get("run_id", own["run_id"]), [own["run_id"]])
-        filled = {name: [{**own, **row} for row in rows] for name, rows in tables.items() if rows}
-        return own["run_id"], {name: to_arrow(name, rows) for name, rows in filled.items()}
+                one_of(f"run_id of {name}", row.get("run_id", keys["run_id"]), [keys["run_id"]])
+        filled = {name: [{**keys, **row} for row in rows] for name, rows in tables.items() if rows}
+        return keys["run_id"], {name: to_arrow(name, rows) for name, rows in filled.items()}

@@ -1,1 +1,1 @@
-"""The training loop, one step, checkpoints, early stopping, prefetching."""
+"""Train models: the loop, one step, checkpoints, early stopping and loading of batches."""

@@ -1,4 +1,4 @@
-"""A checkpoint on disk: safetensors and plain JSON, replaced as one."""
+"""Read and write checkpoints: a safetensors file and a JSON file that are replaced as one."""
 
 from __future__ import annotations
 
@@ -15,44 +15,55 @@ from rankbench.store.parquet_file import make_folder, publish, remove
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1  # raised when the same names come to mean other things
+FORMAT = 1  # Raise it when the meaning of a stored name changes.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where the state of the run `run_id` is kept: two files of `folder`, every `every_s` seconds.
+    """The checkpoint files of one run.
 
-    `<run_id>-<epoch>.safetensors` has the tensors, `<run_id>.json` the rest, with the name of the
-    first and the SHA-256 of both. The second replaces its predecessor once the first is whole, so
-    that a pair is new, old or, where the hash differs, no checkpoint.
+    `<run_id>-<epoch>.safetensors` holds the tensors. `<run_id>.json` holds everything else, the
+    name of the first file, and the SHA-256 of both. The JSON file is replaced after the tensors are
+    completely written. A reader therefore finds the new pair, the old pair or, if the hash does not
+    match, no checkpoint.
     """
 
     folder: str
+    """Folder of the files; it is made when a checkpoint is written."""
     run_id: str
+    """The run's id."""
     every_s: float = 60.0
+    """Seconds between two checkpoints, at least."""
 
     @property
     def path(self) -> Path:
-        """The JSON file, without which there is no checkpoint."""
+        """Path of the JSON file; without this file there is no checkpoint."""
         return Path(self.folder) / f"{self.run_id}.json"
 
     def files(self) -> list[Path]:
-        """Every file of the run, also those that a crash left; the JSON file comes first."""
+        """Return all files of the run, the JSON file first, including what a crash left behind."""
         return sorted(Path(self.folder).glob(f"{self.run_id}[.-]*"), key=lambda p: p != self.path)
 
     def drop(self) -> None:
-        """Delete what is kept of the run.
+        """Delete all files of the run.
 
-        Raises OSError naming the file that cannot be deleted.
+        Raises:
+            OSError: If a file cannot be deleted; the error names it.
         """
         remove(self.files())
 
     def write(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Replace what is kept, whole or not at all.
+        """Replace the checkpoint atomically.
 
-        Raises OSError or SafetensorError where it cannot be written.
+        Args:
+            tensors: Tensors by name.
+            facts: Everything else, as JSON can hold it; `epoch` is required.
+
+        Raises:
+            OSError: If a file cannot be written.
+            SafetensorError: If the tensors cannot be written.
         """
-        from safetensors.torch import save_file  # loads torch
+        from safetensors.torch import save_file  # Imported here because it loads torch.
 
         make_folder(Path(self.folder))
         weights = self.path.with_name(f"{self.run_id}-{facts['epoch']}.safetensors")
@@ -68,18 +79,20 @@ class Checkpoint:
         remove(path for path in self.files() if path not in (weights, self.path))
 
     def read(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and the facts that were written.
+        """Read the tensors and the facts of the checkpoint.
 
-        Raises OSError, ValueError, KeyError, TypeError or SafetensorError for damaged ones.
+        Raises:
+            OSError, ValueError, KeyError, TypeError, SafetensorError: If a file is missing or
+                damaged, or has another format.
         """
-        from safetensors.torch import load_file  # loads torch
+        from safetensors.torch import load_file  # Imported here because it loads torch.
 
         pair = json.loads(self.path.read_text())
         if pair["format"] != FORMAT:
             raise ValueError(f"its format is {pair['format']}, not {FORMAT}")
         weights, facts = self.path.with_name(pair["file"]), pair["facts"]
         if _digest(weights, facts) != pair["sha256"]:
-            raise ValueError(f"it and {weights.name} are not as they were written")
+            raise ValueError(f"its checksum does not match it and {weights.name}")
         return load_file(weights), facts
 
 

@@ -1,7 +1,7 @@
-"""Dropout of wide inputs, whose masks are drawn a byte or two at a time.
+"""Dropout of wide inputs, with masks drawn from one or two random bytes per value.
 
-torch draws a mask on a CPU from one random number per value, which takes several times as long as
-everything else a training step does with a video frame.
+On a CPU torch draws a whole random number for each value. For video frames this takes several times
+as long as the rest of a training step.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _LOWEST_INT64 = -(2**63)
 class WideDropout(nn.Module):
     """Set each value of an input to zero with probability `rate`, and scale up the others.
 
-    Does what `torch.nn.Dropout` does and draws from the same generator, torch's own, so that a
-    resumed run continues the same sequence. Its masks are other ones: a value is dropped where 8
-    random bits, or 16 if `rate` is no multiple of 1/256, lie below a threshold. The rate is then
-    exact to 2^-17, and the scale belongs to the rate that is drawn, so that expectations stay
-    exactly as they are. On a GPU, or while torch compiles, torch's own dropout runs.
+    It replaces `torch.nn.Dropout` and draws from the same global generator, so that a resumed run
+    continues the same sequence, but its masks differ. A value is dropped if 8 random bits, or 16 if
+    `rate` is not a multiple of 1/256, are below a threshold. The effective rate differs from `rate`
+    by at most 2^-17, and the others are scaled by the effective rate, so that the expectation is
+    kept exactly. On a GPU, or while torch compiles, torch's own dropout runs.
 
     Args:
         rate: Probability of dropping a value, from 0 to less than 1.
@@ -36,16 +36,17 @@ class WideDropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Float[Tensor, ...]) -> Float[Tensor, ...]:
-        """Return x with values dropped; x itself in evaluation and at a rate of 0."""
+        """Return x with values dropped; in evaluation mode, or at a rate of 0, return x itself."""
         if not self.training or self.rate == 0.0:
             return x
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return F.dropout(x, self.rate)
         factors = _factors(x, self.rate)
-        return x * factors if x.requires_grad else factors.mul_(x)  # in place: frames are large
+        # Frames are large, so the product is computed in place if autograd does not need `factors`.
+        return x * factors if x.requires_grad else factors.mul_(x)
 
     def extra_repr(self) -> str:
-        """Return what `repr` shows in parentheses."""
+        """Return the text in the parentheses of `repr`."""
         return f"rate={self.rate}"
 
 
@@ -53,7 +54,7 @@ def _factors(x: Tensor, rate: float) -> Tensor:
     """Return 0 for each value of x that is dropped and 1 / (1 - rate) for the others."""
     kind = torch.int8 if (256 * rate).is_integer() else torch.int16
     values = 256**kind.itemsize
-    dropped = round(rate * values)  # of the `values` that the bits may have
+    dropped = round(rate * values)  # How many of the possible values of the bits mean "drop".
     words = torch.empty(-(-x.numel() * kind.itemsize // 8), dtype=torch.int64)
     bits = words.random_(_LOWEST_INT64, None).view(kind)[: x.numel()]
     kept = bits.to(torch.promote_types(x.dtype, torch.float32)).ge_(dropped - values // 2)

@@ -1,17 +1,24 @@
-"""When to stop early: a metric that a training is watched by has not improved for a while."""
+"""Early stopping: end training when a metric has not improved for a number of records."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-Monitor = tuple[str, str]  # a key of a record; "minimize" or "maximize"
+Monitor = tuple[str, str]  # A key of the records, and "minimize" or "maximize".
 
 
 class Patience:
-    """Counts the records since the best one, by `monitor`; a value that is no number is the worst.
+    """Counter of the records since the last improvement.
 
-    `most`: records without improvement after which training ends, None for never.
+    NaN counts as no improvement.
+
+    Args:
+        most: Records without improvement after which training ends; None for never.
+        monitor: The metric to watch, and its direction.
+
+    Raises:
+        ValueError: If `most` is given without a monitor.
     """
 
     def __init__(self, most: int | None, monitor: Monitor | None) -> None:
@@ -21,7 +28,7 @@ class Patience:
         self.best, self.since = -math.inf, 0
 
     def ends_with(self, record: dict[str, Any]) -> bool:
-        """Whether training ends with this record; to be asked of every one, in order."""
+        """Return whether training should end after `record`. Call it once for each, in order."""
         if self.most is None or self.monitor is None:
             return False
         key, direction = self.monitor

@@ -1,4 +1,4 @@
-"""What the products of a run are computed in, and whether its steps are compiled or captured."""
+"""Apply the settings of `Compute` on a device, and record which have no effect, and why."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Execution:
-    """A Compute on a device: which of its settings are followed, and why others are not.
-
-    `reasons`: setting -> why it is not followed so far.
-    """
+    """The settings of `Compute` on a device, and which of them are in effect."""
 
     compute: Compute = field(default_factory=Compute)
+    """The settings."""
     device: str = "cpu"
+    """`cpu` or `cuda`."""
     dtype: str = "float32"
+    """Type of the weights."""
     reasons: dict[str, str] = field(default_factory=dict)
+    """For each setting that is not in effect, why."""
 
     def __post_init__(self) -> None:
         if self.compute.precision == "tf32" and (reason := _no_tf32(self.device)):
@@ -39,22 +40,28 @@ class Execution:
 
     @property
     def captures(self) -> bool:
-        """Whether steps are to be captured in a CUDA graph."""
+        """Whether steps should be captured in a CUDA graph."""
         return self.compute.cuda_graph and self.device == "cuda"
 
     def follow(self, setting: str) -> None:
-        """Say that a setting is followed from now on."""
+        """Record that a setting is in effect from now on."""
         self.reasons.pop(setting, None)
 
     def leave(self, setting: str, error: Exception) -> None:
-        """Say that a setting is not followed because of `error`."""
+        """Record that a setting is not in effect because of `error`."""
         first, *_ = str(error).strip().splitlines() or ["no message"]
         self.reasons[setting] = textwrap.shorten(f"{type(error).__name__}: {first}", 200)
 
     def adam(self, parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.Adam:
-        """Adam, fused: one pass over the weights, which a dense map feels on a CPU.
+        """Return an Adam optimiser.
 
-        One that can be captured keeps its rate in a tensor, for a graph to read at each replay.
+        It is fused, which updates the weights in one pass; for a dense map this saves noticeable
+        time on a CPU. If steps are captured, the learning rate is a tensor, which the CUDA graph
+        reads at every replay.
+
+        Args:
+            parameters: The parameters to train.
+            learning_rate: Adam's learning rate.
         """
         if not self.captures:
             return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
@@ -63,7 +70,7 @@ class Execution:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Products inside are computed as `precision` says; torch's own settings come back."""
+        """Compute products inside the context in `precision`; restore torch's settings after it."""
         if self.device != "cuda" or self.compute.precision == "float32":
             yield
             return
@@ -71,7 +78,7 @@ class Execution:
         before = torch.get_float32_matmul_precision()
         reduced = matmul.allow_bf16_reduced_precision_reduction
         if self.compute.precision == "tf32":
-            # torch.compile fails after fp32_precision, the newer name, was set.
+            # The newer setting, fp32_precision, makes torch.compile fail.
             torch.set_float32_matmul_precision("high")
         matmul.allow_bf16_reduced_precision_reduction = False
         try:
@@ -81,15 +88,15 @@ class Execution:
             matmul.allow_bf16_reduced_precision_reduction = reduced
 
     def facts(self) -> dict[str, Any]:
-        """The `runs` columns that say what was followed."""
-        asked = self.compute.precision
-        plain = asked == "float32" or "precision" in self.reasons
-        said = [f"{setting}: {reason}" for setting, reason in self.reasons.items()]
+        """Return the columns of `runs` that record which settings were in effect."""
+        precision = self.compute.precision
+        plain = precision == "float32" or "precision" in self.reasons
+        fallbacks = [f"{setting}: {reason}" for setting, reason in self.reasons.items()]
         return {
-            "precision": self.dtype if plain else asked,
+            "precision": self.dtype if plain else precision,
             "compiled": self.compute.compile and "compile" not in self.reasons,
             "cuda_graph": self.compute.cuda_graph and "cuda_graph" not in self.reasons,
-            "fallback": "; ".join(said) or None,
+            "fallback": "; ".join(fallbacks) or None,
         }
 
 

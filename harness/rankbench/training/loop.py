@@ -1,4 +1,4 @@
-"""The one training loop: Adam over batches, one record an epoch."""
+"""The training loop: Adam over batches, and a record of metrics after an epoch."""
 
 from __future__ import annotations
 
@@ -33,15 +33,25 @@ def train(
     checkpointer: Checkpointer | None = None,
     monitor: Monitor | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Train `model`, yielding a record `{epoch, train_loss, seconds, **evaluate()}`.
+    """Train a model and yield a record every `evaluate_every` epochs and after the last.
 
-    `batches()` is one epoch's data, `loss(batch)` a scalar that is minimised, `evaluate()` the
-    metrics after an epoch. A record is yielded every `evaluate_every` epochs and after the last.
-    `execution`: how steps are computed, in the type of the weights if None. `checkpointer`: brings
-    back what an earlier attempt kept, whose records are yielded again before training goes on.
-    `monitor`: the metric that `training.patience` is about.
+    Args:
+        model: The model; its parameters are trained in place.
+        training: Epochs, learning rate and so on.
+        batches: Returns the batches of one epoch.
+        loss: Returns the loss of a batch, a scalar to minimise.
+        evaluate: Returns the metrics after an epoch. It runs in evaluation mode, without
+            gradients.
+        execution: How steps are computed; None for the type of the weights, eagerly.
+        checkpointer: Writes checkpoints and resumes from one; None for neither.
+        monitor: The metric that `training.patience` watches, and its direction.
 
-    Raises Diverged when a loss is not finite.
+    Yields:
+        Records `{epoch, train_loss, seconds, **evaluate()}`, where `seconds` is the time since
+        training began. A resumed training first yields the records of the earlier attempt.
+
+    Raises:
+        Diverged: If the mean loss of an epoch is not finite.
     """
     execution = execution or Execution()
     optimizer = execution.adam(model.parameters(), training.learning_rate)
@@ -50,7 +60,8 @@ def train(
     reached = checkpointer.resume(model, optimizer)
     patience = Patience(training.patience, monitor)
     for record in reached.records:
-        patience.ends_with(record)  # it did not, or nothing would have been kept after it
+        # No checkpoint is written after a record that ends training, so none of these does.
+        patience.ends_with(record)
         yield dict(record)
     start = time.perf_counter() - reached.seconds
     for epoch in range(reached.epoch + 1, training.epochs + 1):
@@ -83,12 +94,20 @@ def train_together(
     backward: Callable[[], Float[Tensor, " k"]],
     evaluate: Callable[[], dict[str, Float[Tensor, " k"]]],
 ) -> Iterator[list[tuple[int, dict[str, Any] | Diverged]]]:
-    """Train k `replicates` as `train` does each of them, yielding their records with their places.
+    """Train k replicates of a model side by side, with the same results as `train` for each.
 
-    `backward()` adds each replicate's gradients and returns each one's loss, `evaluate()` the
-    metrics of each. Adam works element by element, so replicates that share no parameter do not
-    feel each other. One whose loss is not finite yields Diverged as its last record; training
-    ends early once all have.
+    Adam works element by element, so replicates that share no parameter do not affect each other.
+
+    Args:
+        model: The model, with the parameters of all replicates.
+        training: Epochs, learning rate and so on.
+        replicates: Number of replicates, k.
+        backward: Computes the gradients of all replicates and returns the loss of each.
+        evaluate: Returns the metrics, one value for each replicate.
+
+    Yields:
+        Lists of (replicate, record). The record of a replicate whose loss is not finite is
+        `Diverged`, and it has no further records. Training ends early if all have diverged.
     """
     optimizer = Execution().adam(model.parameters(), training.learning_rate)
     start = time.perf_counter()
@@ -108,9 +127,9 @@ def train_together(
             with torch.no_grad():
                 metrics = {name: values.tolist() for name, values in evaluate().items()}
             metrics["train_loss"] = losses
-            seen = {"epoch": epoch, "seconds": time.perf_counter() - start}
+            common = {"epoch": epoch, "seconds": time.perf_counter() - start}
             yield [
-                (place, {**seen, **{name: values[place] for name, values in metrics.items()}})
+                (place, {**common, **{name: values[place] for name, values in metrics.items()}})
                 for place in running
             ]
 

@@ -1,4 +1,4 @@
-"""Batches made ready in a thread of their own while the one before is computed on."""
+"""Prepare batches in another thread while the model computes on the one before."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ if TYPE_CHECKING:
 
 
 Item = TypeVar("Item")
-DEPTH = 2  # batches that are ready or being made
+DEPTH = 2  # Batches that are ready or being prepared.
 
 
 def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
-    """Yield `items` in their order, up to `depth` of them made beforehand in one other thread.
+    """Yield `items` in order, preparing up to `depth` of them ahead in one other thread.
 
-    What making one raises is raised in its place. The thread ends with the last item, or when
-    the generator is closed.
+    An exception raised while an item is prepared is raised in the item's place. The thread ends
+    with the last item, or when the generator is closed.
+
+    Args:
+        items: The items; their iterator runs in the other thread.
+        depth: Number of items to prepare ahead, at least 1.
+
+    Example:
+        >>> list(prefetch(n * n for n in range(4)))
+        [0, 1, 4, 9]
     """
     source, end = iter(items), object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
@@ -35,10 +43,13 @@ def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
 
 
 class DeviceLoader:
-    """Brings batches from the host's memory to a device, and counts the seconds of waiting.
+    """Moves batches from host memory to a device, and measures the time spent waiting for them.
 
-    To a GPU they go from pinned memory, beside what it computes. There the host runs ahead, so
-    that its waiting is more than the GPU's.
+    Batches are copied to a GPU from pinned memory while the GPU computes. The host runs ahead of
+    the GPU there, so its waiting time is an upper bound of the GPU's.
+
+    Args:
+        device: `cpu` or `cuda`.
     """
 
     def __init__(self, device: str) -> None:
@@ -46,13 +57,16 @@ class DeviceLoader:
 
     @property
     def wait_share(self) -> float | None:
-        """Share of the time of all passes spent waiting for a batch; None before the first."""
+        """Share of the time of all passes that was spent waiting for a batch; None before any."""
         return self.waited_s / self.total_s if self.total_s else None
 
     def __call__(self, batches: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
-        """One pass over `batches`, which are made in another thread and must draw nothing.
+        """Yield the batches of one pass on the device.
 
-        What is drawn at random would come earlier than what a training step draws.
+        Args:
+            batches: Tuples of tensors in host memory. They are prepared in another thread, ahead
+                of the training steps, and must not draw from a random generator that a step also
+                uses: the order of the draws would change.
         """
         start = time.perf_counter()
         ready = prefetch(map(self._pinned, batches))
@@ -64,9 +78,9 @@ class DeviceLoader:
             self.total_s += time.perf_counter() - start
 
     def _next(self, ready: Iterator[tuple[Tensor, ...]]) -> tuple[Tensor, ...] | None:
-        asked = time.perf_counter()
+        start = time.perf_counter()
         batch = next(ready, None)
-        self.waited_s += time.perf_counter() - asked
+        self.waited_s += time.perf_counter() - start
         return batch
 
     def _pinned(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""A training that can go on: its state goes into a checkpoint now and then, and comes back."""
+"""Checkpoint training and resume it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """How far a training is: `epoch`s done, `seconds` they took, the records yielded so far."""
+    """The progress of a training."""
 
     epoch: int = 0
+    """Epochs completed."""
     seconds: float = 0.0
+    """Seconds that they took."""
     records: list[dict[str, Any]] = field(default_factory=list)
+    """The records yielded so far."""
 
 
 class Checkpointer:
-    """Keeps the state of one training in a checkpoint, if there is one, and brings it back.
+    """Writes the state of one training to a checkpoint, and restores it.
 
-    `generators`: those the task draws from while it trains, by name; torch's own are kept anyway.
-    `data`: hash of the data, where it is no part of the run's id; with another one a checkpoint
-    is not used.
+    The state is the model, the optimiser, the records and every random generator.
+
+    Args:
+        checkpoint: The checkpoint's files; None to do nothing.
+        data: Hash of the data, if it is not part of the run's id. A checkpoint with another hash
+            is not used.
+        generators: Every random generator that the task draws from while it trains, by name, so
+            that a resumed run continues the same sequence. Torch's global generators are always
+            included.
     """
 
     def __init__(
@@ -47,14 +56,21 @@ class Checkpointer:
         self._kept = time.monotonic()
 
     def facts(self) -> dict[str, Any]:
-        """The `runs` columns that say where the run went on, empty for one that did not."""
+        """Return the column of `runs` that records where the run was resumed, if it was."""
         return {} if self.resumed_epoch is None else {"resumed_epoch": self.resumed_epoch}
 
     def resume(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
-        """Bring the model, the optimiser and every generator to where the checkpoint was written.
+        """Restore the model, the optimiser and every generator from the checkpoint, if any.
 
-        Comes before the first step, so that a step is compiled or captured with what it brings.
-        One that is damaged or does not fit is left alone, with a line in the log.
+        Call it before the first step, so that a step is compiled or captured with the restored
+        state. A checkpoint that is damaged or does not fit is logged and ignored.
+
+        Args:
+            model: The model, whose parameters are replaced in place.
+            optimizer: The optimiser, which must not have taken a step.
+
+        Returns:
+            The progress at the checkpoint; epoch 0 if there is none.
         """
         if self.checkpoint is None or not self.checkpoint.path.exists():
             return TrainingState()
@@ -67,16 +83,21 @@ class Checkpointer:
         except _UNUSABLE as error:
             log.warning("checkpoint %s is not used: %s", self.checkpoint.path, error)
             return TrainingState()
-        self._bring_back(tensors, facts["learning_rates"], model, optimizer)
+        self._restore(tensors, facts["learning_rates"], model, optimizer)
         self.resumed_epoch = reached.epoch
         return reached
 
     def keep(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, reached: TrainingState
     ) -> None:
-        """Write a checkpoint if the last one is `every_s` seconds old.
+        """Write a checkpoint if the last one is at least `every_s` seconds old.
 
-        One that cannot be written costs a line in the log, not the run.
+        A checkpoint that cannot be written is logged; training continues.
+
+        Args:
+            model: The model.
+            optimizer: The optimiser.
+            reached: The progress of the training.
         """
         if self.checkpoint is None or time.monotonic() - self._kept < self.checkpoint.every_s:
             return
@@ -90,11 +111,11 @@ class Checkpointer:
         try:
             self.checkpoint.write(self._tensors(model, optimizer), facts)
         except (OSError, SafetensorError) as error:
-            log.warning("checkpoint %s is not written: %s", self.checkpoint.path, error)
+            log.warning("checkpoint %s cannot be written: %s", self.checkpoint.path, error)
         self._kept = time.monotonic()
 
     def _tensors(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """Everything that later epochs depend on, by name."""
+        """Return every tensor that later epochs depend on, by name."""
         return {
             **{f"model.{name}": tensor for name, tensor in model.state_dict().items()},
             **{
@@ -114,22 +135,26 @@ class Checkpointer:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Raise ValueError unless all of it can be brought back."""
+        """Raise ValueError unless the checkpoint fits the model, the optimiser and the data."""
         if facts["data"] != self.data:
             raise ValueError("it was trained on other data")
         if len(facts["learning_rates"]) != len(optimizer.param_groups):
-            raise ValueError("it has another number of parameter groups")
-        expected = self._tensors(model, optimizer)  # an optimiser has no state before a step
+            raise ValueError(
+                f"it has {len(facts['learning_rates'])} parameter groups and should have "
+                f"{len(optimizer.param_groups)}"
+            )
+        # The optimiser has no state before its first step, so its tensors are listed here.
+        expected = self._tensors(model, optimizer)
         for number, parameter in enumerate(_parameters(optimizer)):
             for name in ("exp_avg", "exp_avg_sq"):
                 expected[f"adam.{number}.{name}"] = parameter
             expected[f"adam.{number}.step"] = torch.zeros(())
         for name in sorted(expected.keys() | tensors.keys()):
-            theirs, ours = tensors.get(name), expected.get(name)
-            if theirs is None or ours is None or _kind(theirs) != _kind(ours):
-                raise ValueError(f"{name} is {_kind(theirs)} and should be {_kind(ours)}")
+            stored, needed = tensors.get(name), expected.get(name)
+            if stored is None or needed is None or _kind(stored) != _kind(needed):
+                raise ValueError(f"{name} is {_kind(stored)} and should be {_kind(needed)}")
 
-    def _bring_back(
+    def _restore(
         self,
         tensors: Mapping[str, Tensor],
         learning_rates: list[float],

@@ -1,4 +1,4 @@
-"""One training step, as a Compute asks: eager, compiled, or replayed as a CUDA graph."""
+"""Run one training step: eagerly, compiled, or as a CUDA graph."""
 
 from __future__ import annotations
 
@@ -17,16 +17,23 @@ if TYPE_CHECKING:
     Shapes = list[tuple[torch.Size, torch.dtype]]
 
 Batch = TypeVar("Batch")
-WARMUP = 3  # steps before a capture: allocations, plans, compilation and Adam's state
+# Steps before a capture. They allocate memory, make plans, compile, and create Adam's state, none
+# of which may happen during the capture.
+WARMUP = 3
 
 
 class TrainingStep(Generic[Batch]):
-    """Clear the gradients, forward, backward, the optimiser's update; returns the loss.
+    """A training step: clear the gradients, forward, backward, update. Calling it returns the loss.
 
-    `loss` maps a batch, tensors in any nest of tuples, to a scalar. The first batch runs as
-    written, for what is planned once is no part of a trace; later ones of its shape run compiled
-    or, after WARMUP steps, captured. A batch of another shape, such as the last of an epoch, runs
-    as written. What fails is left out from then on, and `execution` is told why.
+    The first batch runs eagerly, because plans are made during it, which a compiler cannot trace.
+    Later batches of the same shape run compiled or, after WARMUP steps, as a CUDA graph. Batches
+    of other shapes, such as the last one of an epoch, run eagerly. If compilation or capture fails,
+    it is not tried again, and `execution` records why.
+
+    Args:
+        loss: Maps a batch, which is any nesting of tuples of tensors, to a scalar.
+        optimizer: The optimiser.
+        execution: Whether to compile or capture, and the precision.
     """
 
     def __init__(
@@ -48,17 +55,17 @@ class TrainingStep(Generic[Batch]):
         self._done += 1
         if self._captures and self._done > WARMUP and (replayed := self._replay(batch)) is not None:
             return replayed
-        with _beside() if self._captures else contextlib.nullcontext():
+        with _side_stream() if self._captures else contextlib.nullcontext():
             return self._run(batch, compiled=self._compiles and self._done > 1)
 
     def settle(self, batch: Batch) -> None:
-        """Take the steps after which every further one of this shape runs alike."""
+        """Take steps until every further step of this shape runs in the same way."""
         if self._compiles or self._captures:
             for _ in range(WARMUP + 1):
                 self(batch)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The loss of a batch, by the compiled function where there is one by now."""
+        """Compute the loss of a batch, with the compiled function if there is one by now."""
         return (self._compiled or self.loss)(batch)
 
     def _is_usual(self, batch: Batch) -> bool:
@@ -85,11 +92,11 @@ class TrainingStep(Generic[Batch]):
         try:
             if self._compiled is not None:
                 return self._gradients(self._compiled, batch)
-            with warnings.catch_warnings(action="ignore"):  # those of torch about itself
+            with warnings.catch_warnings(action="ignore"):  # torch warns about its own internals.
                 self._compiled = torch.compile(self.loss, dynamic=False)
                 loss = self._gradients(self._compiled, batch)
         except Exception as error:
-            # Whatever the compiler trips over, the step itself may be sound.
+            # The compiler may fail in many ways on a step that runs eagerly.
             self._compiles, self._compiled = False, None
             self.execution.leave("compile", error)
             return None
@@ -98,11 +105,14 @@ class TrainingStep(Generic[Batch]):
 
     def _replay(self, batch: Batch) -> Tensor | None:
         if self._graph is None:
-            self.optimizer.zero_grad(set_to_none=True)  # so that the graph has its own gradients
+            # Without gradients from before, the capture allocates gradients of its own.
+            self.optimizer.zero_grad(set_to_none=True)
             try:
-                self._graph = Graph(lambda own: self._run(own, compiled=self._compiles), batch)
+                self._graph = Graph(
+                    lambda static: self._run(static, compiled=self._compiles), batch
+                )
             except Exception as error:
-                # Not every operation can be captured; the step runs without.
+                # Not every operation can be captured; the step then runs without a graph.
                 self._captures = False
                 self.execution.leave("cuda_graph", error)
                 return None
@@ -111,21 +121,24 @@ class TrainingStep(Generic[Batch]):
 
 
 class Graph(Generic[Batch]):
-    """A step captured with a batch of its own, which a replay fills with the batch at hand."""
+    """A step captured as a CUDA graph.
+
+    The graph reads a batch of its own; a call copies the given batch into it and replays the graph.
+    """
 
     def __init__(self, step: Callable[[Batch], Tensor], batch: Batch) -> None:
-        self.own: Batch = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, batch)
-        self.replay, self.loss = _capture(lambda: step(self.own))
+        self.static: Batch = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, batch)
+        self.replay, self.loss = _capture(lambda: step(self.static))
 
     def __call__(self, batch: Batch) -> Tensor:
-        for own, new in zip(_tensors(self.own), _tensors(batch), strict=True):
-            own.copy_(new)
+        for static, new in zip(_tensors(self.static), _tensors(batch), strict=True):
+            static.copy_(new)
         self.replay()
         return self.loss.clone()
 
 
 def set_learning_rate(group: dict[str, Any], rate: float) -> None:
-    """Set the rate of an optimiser's group, in place where a captured step reads it."""
+    """Set the learning rate of a parameter group, in place if a CUDA graph may read it."""
     if isinstance(group["lr"], torch.Tensor):
         group["lr"].fill_(rate)
     else:
@@ -139,17 +152,17 @@ def _tensors(batch: Any) -> list[Tensor]:
 
 
 def _capture(step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """What replays `step`, which is recorded but not executed, and the loss it writes."""
+    """Record `step` without executing it; return what replays it, and the loss that it writes."""
     graph = torch.cuda.CUDAGraph()
-    # A capture that fails may leave its stream as the current one.
-    with _beside(), torch.cuda.graph(graph):
+    # A failed capture may leave its stream as the current one, so it runs inside _side_stream.
+    with _side_stream(), torch.cuda.graph(graph):
         loss = step()
     return graph.replay, loss
 
 
 @contextlib.contextmanager
-def _beside() -> Iterator[None]:
-    """Work inside runs on a stream of its own, as a capture does."""
+def _side_stream() -> Iterator[None]:
+    """Run the work inside on a stream of its own, as a capture does."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

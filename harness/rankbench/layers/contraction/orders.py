@@ -80,11 +80,11 @@ def candidates(network: Network) -> tuple[Groups, ...]:
     These are `dense`, `paper`, and every cut of the input modes into a few runs of neighbours,
     contracted from the last mode or from the first, with the other cores in every sensible place.
     """
-    found = [dense(network), paper(network)]
+    orders = [dense(network), paper(network)]
     for runs in _compositions(_units(network)):
-        found += _orders(network, runs)
-        found += _orders(network, runs[::-1])
-    return tuple(dict.fromkeys(found))
+        orders += _orders(network, runs)
+        orders += _orders(network, runs[::-1])
+    return tuple(dict.fromkeys(orders))
 
 
 def _units(network: Network) -> list[Group]:
@@ -107,9 +107,9 @@ def _compositions(units: Sequence[Group]) -> Iterator[list[Sequence[Group]]]:
 def _orders(network: Network, runs: Sequence[Sequence[Group]]) -> list[Groups]:
     """Return the orders that contract `runs` one after the other and each other core somewhere.
 
-    Cores with neither input nor output modes (a Tucker core) join one run or form a group after
-    any run. Cores with output modes alone (a ring's) come last, merged or one by one, or join the
-    last run.
+    Cores with neither input nor output modes (a Tucker core) are merged into one run or form a
+    group after any run. Cores with only output modes (a ring's) come last, merged or one by one, or
+    are merged into the last run.
     """
     groups = [tuple(sorted(core for unit in run for core in unit)) for run in runs]
     used = {core for group in groups for core in group}
@@ -125,12 +125,12 @@ def _orders(network: Network, runs: Sequence[Sequence[Group]]) -> list[Groups]:
             (*groups, *reversed(singles)),
             (*groups[:-1], tuple(sorted((*groups[-1], *rest)))),
         ]
-    joined = [
+    merged = [
         (*groups[:k], tuple(sorted((*group, *rest))), *groups[k + 1 :])
         for k, group in enumerate(groups)
     ]
-    alone = [(*groups[:k], tuple(rest), *groups[k:]) for k in range(1, len(groups) + 1)]
-    return [*joined, *alone]
+    separate = [(*groups[:k], tuple(rest), *groups[k:]) for k in range(1, len(groups) + 1)]
+    return [*merged, *separate]
 
 
 def _cheapest(orders: Iterable[Groups], network: Network, rows: int) -> Groups:

@@ -5,7 +5,7 @@ arithmetic. Here a step is one `torch.bmm` of permuted operands, and the whole n
 autograd node.
 
 Letters: k replicates, b indices of both operands that are kept, s indices of both that are summed
-over, l indices of the left operand alone, r indices of the right operand alone.
+over, l indices of the left operand only, r indices of the right operand only.
 """
 
 from __future__ import annotations
@@ -159,8 +159,13 @@ def network_of(
         kept = tuple(label for label in shared if label in needed)
         summed = tuple(label for label in shared if label not in needed)
         rows, columns = (
-            tuple(sorted((s for s in own if s not in shared), key=lambda s: rank.get(s, len(rank))))
-            for own in (left, right)
+            tuple(
+                sorted(
+                    (label for label in indices if label not in shared),
+                    key=lambda label: rank.get(label, len(rank)),
+                )
+            )
+            for indices in (left, right)
         )
         result = (*kept, *rows, *columns)
         products.append(

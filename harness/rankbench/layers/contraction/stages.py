@@ -1,8 +1,7 @@
 """Describe how a layer is applied: merged groups of cores are contracted with the input in turn.
 
 Every pairwise order of contraction has this form, because the input is always contracted with a
-core or with a tensor made of cores alone. A merged group depends on the weights alone, not on the
-batch.
+core or with a tensor made of cores. A merged group depends on the weights, not on the batch.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ class Stage:
     kept: Indices
     """Indices of both T and W that a later stage or the output needs."""
     free: Indices
-    """Indices of T alone, the rows of the batch among them."""
+    """Indices of T that W does not have, among them the rows of the batch."""
     summed: Indices
     """Indices of both T and W that are summed over."""
     made: Indices
-    """Indices of W alone, which the stage adds to the running tensor."""
+    """Indices of W that T does not have, which the stage adds to the running tensor."""
 
 
 @dataclass(frozen=True)

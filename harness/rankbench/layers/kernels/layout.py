@@ -168,10 +168,11 @@ def product_seconds(
     """
     speed, stage = target.speed, product.stage
     made = elements(stage.made, sizes)
-    one, two, three = (elements(part, sizes) for part in product.parts)
-    batch, m, n, k = (one, two, made, three) if product.side == "right" else (one, made, three, two)
-    if product.side == "right" and not stage.kept:
-        batch, m = 1, two
+    first, second, third = (elements(part, sizes) for part in product.parts)
+    if product.side == "right":
+        batch, m, n, k = first, second, made, third
+    else:
+        batch, m, n, k = first, made, third, second
     efficiency = 1.0
     for size in (m, n, k):
         efficiency *= size / (size + speed.small)

@@ -1,7 +1,7 @@
 """Describe what a plan is made for: the device, dtype and threads, and how fast they are.
 
-The rates are typical ones and not measured on the machine at hand, so that a plan is the same on
-every machine. A choice depends on their ratios alone. `tuned` plans measure instead.
+The rates are typical values, not measurements of this machine, so that a plan is the same on every
+machine. Only their ratios affect a choice. `tuned` plans measure instead.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ TILES(real_, real, 1, 2)
     }
 
 COLUMNS(pair_, 6, SWEEPS)
-/* Tiles of ten rows need more addresses than there are registers, so they are for small M alone. */
+/* Tiles of ten rows need more addresses than there are registers, so only small M uses them. */
 COLUMNS(wide_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 COLUMNS(half_, (M > 20 ? 8 : 10), TALL_SWEEPS)
 COLUMNS(real_, 6, SWEEPS)

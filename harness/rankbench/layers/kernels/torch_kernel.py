@@ -115,7 +115,7 @@ class _Chunk:
 
 
 class _Chunked(torch.autograd.Function):
-    """Autograd function of a contraction in chunks of rows, which saves its inputs alone."""
+    """Autograd function of a contraction in chunks of rows, which saves only its inputs."""
 
     @staticmethod
     def forward(ctx: Any, work: _Chunk, chunk: int, x: Tensor, *weights: Tensor) -> Tensor:

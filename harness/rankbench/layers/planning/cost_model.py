@@ -93,8 +93,8 @@ def _native_seconds(one: Contraction, rows: int, target: Target) -> tuple[float,
         backward += weight_s + (input_s if place else 0.0)
     network = one.network
     moved = target.itemsize * (network.in_features + network.out_features)
-    kept = size * chain.joined if chain.keep else 0
-    memory = (moved + kept) / speed.memory
+    saved = size * chain.joined if chain.keep else 0
+    memory = (moved + saved) / speed.memory
     share = rows / min(target.threads, rows)
     calls = (4 + 3 * len(chain.stages)) * speed.call_s
     backward += recomputed
@@ -113,8 +113,8 @@ def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int)
         lanes: Numbers in a vector.
         size: Bytes of a number.
     """
-    blocks, left = divmod(n, 2 * lanes)
-    slots = blocks * 2 * lanes + _TAIL[-(-left * 4 // lanes)] * lanes
+    blocks, tail = divmod(n, 2 * lanes)
+    slots = blocks * 2 * lanes + _TAIL[-(-tail * 4 // lanes)] * lanes
     flops = 2 * m * slots * k * max(1 + 1.5 / m, _LATENCY / m) * (1 + 3 / k)
     stream = size * k * n
     beyond = 0.0 if stream < _L1 else stream / (_L2_BYTES_S if stream < _L3 else _L2_BYTES_S / 3)
@@ -122,9 +122,9 @@ def _product_seconds(m: int, n: int, k: int, rate: float, lanes: int, size: int)
 
 
 def rough_seconds(one: Contraction, kernel: str, rows: int, target: Target) -> float:
-    """Estimate the seconds of forward and backward pass by FLOPs, bytes and calls alone.
+    """Estimate the seconds of forward and backward pass from FLOPs, bytes and calls only.
 
-    It is cheap and serves to select the contractions that `predict` looks at.
+    The estimate is cheap; it selects the contractions whose time `predict` then predicts.
     """
     speed, network = target.speed, one.network
     rate = target.threads * (speed.native if kernel == "native" else speed.gemm)

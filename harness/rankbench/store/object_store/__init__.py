@@ -1,1 +1,1 @@
-"""Results on an object store, which has neither locks nor renames."""
+"""Store results on an object store, which has neither locks nor atomic renames."""

@@ -1,4 +1,7 @@
-"""Which attempt at a run counts, among the files of a table on an object store."""
+"""Determine which attempt at each run counts among the files of a table on an object store.
+
+remote.py describes the files and the rule.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,20 @@ _KEY = "_attempt"
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """The files of a table: `fragments` name -> (run_id, attempt), `compacts` name -> attempt.
-
-    `plain`: files copied from a local folder; `sizes`: bytes by name, of all three.
-    """
+    """The files of a table on an object store."""
 
     fragments: dict[str, tuple[str, str]]
+    """Run id and attempt of each fragment, by its name."""
     compacts: dict[str, str]
+    """Largest attempt in each compact file, by its name."""
     plain: tuple[str, ...]
+    """Names of files that were copied from a local folder and so have no attempt."""
     sizes: dict[str, int]
+    """Bytes of all these files, by name."""
 
     @classmethod
     def of(cls, table: str, sizes: Mapping[str, int]) -> Catalog:
-        """Tell the files of a listing apart."""
+        """Classify the files of a table by their names, given the bytes of each."""
         fragments: dict[str, tuple[str, str]] = {}
         compacts: dict[str, str] = {}
         plain: list[str] = []
@@ -51,25 +55,29 @@ class Catalog:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no file."""
+        """Whether the table has no file."""
         return not self.sizes
 
     @property
     def newest(self) -> int:
-        """The largest number of an attempt, 0 without one."""
+        """Largest number of an attempt, or 0 if there is none."""
         return self.newest_of(self.sizes)
 
     def newest_of(self, names: Iterable[str]) -> int:
-        """The largest number of an attempt among some files."""
+        """Return the largest number of an attempt among some files, or 0 if there is none."""
         attempts = [self._attempt(name) for name in names]
         return max((int(attempt.partition("-")[0]) for attempt in attempts if attempt), default=0)
 
     def without_plain(self) -> Catalog:
-        """The files that compactions are about."""
+        """Return the files that a compaction merges: all but the plain ones."""
         return self._only((*self.fragments, *self.compacts))
 
     def small(self, larger: int) -> Catalog:
-        """Without the compact files that are `larger` times what would be merged with them."""
+        """Return the files without those compact files that are too large to be merged.
+
+        A compact file is too large if it has more than `larger` times the bytes of the files that
+        would be merged with it.
+        """
         total = sum(self.sizes[name] for name in self.fragments)
         chosen = []
         for name in sorted(self.compacts, key=self.sizes.__getitem__):
@@ -80,9 +88,10 @@ class Catalog:
         return self._only((*self.fragments, *chosen))
 
     def checked(self, name: str, rows: pa.Table) -> pa.Table:
-        """`rows` of a file with the attempts they are from.
+        """Return the rows of a file with their attempts in the column `_attempt`.
 
-        Raises ValueError for a fragment with rows of another run.
+        Raises:
+            ValueError: If a fragment holds rows of another run.
         """
         if name not in self.fragments:
             return rows
@@ -90,8 +99,8 @@ class Catalog:
         others = pc.unique(rows["run_id"]).to_pylist()
         if others not in ([], [run_id]):
             raise ValueError(f"it holds rows of run {others[0]}")
-        own = pa.array([attempt] * rows.num_rows, pa.string())
-        return rows.set_column(rows.schema.get_field_index(_KEY), rows.schema.field(_KEY), own)
+        attempts = pa.array([attempt] * rows.num_rows, pa.string())
+        return rows.set_column(rows.schema.get_field_index(_KEY), rows.schema.field(_KEY), attempts)
 
     def _attempt(self, name: str) -> str:
         return self.compacts.get(name) or self.fragments.get(name, ("", ""))[1]
@@ -108,14 +117,16 @@ class Catalog:
 
 @dataclass(frozen=True, kw_only=True)
 class Winners:
-    """The largest attempt at each run: two arrays of text, the run_ids in order."""
+    """The attempt that counts for each run: the largest one."""
 
     run_ids: pa.Array
+    """The run ids, sorted."""
     attempts: pa.Array
+    """The largest attempt at each of these runs."""
 
     @classmethod
     def of(cls, tables: Iterable[pa.Table]) -> Winners:
-        """Among the rows of `tables`; rows of plain files have no attempt and win nothing."""
+        """Find the largest attempts in the rows of `tables`; rows without attempt do not count."""
         schema = pa.schema([("run_id", pa.string()), (_KEY, pa.string())])
         parts = [table.select(schema.names).cast(schema) for table in tables]
         rows = pa.concat_tables([schema.empty_table(), *parts])
@@ -128,27 +139,31 @@ class Winners:
         return cls(run_ids=_flat(rows["run_id"]), attempts=_flat(rows[_KEY]))
 
     def know(self, run_id: str, attempt: str) -> bool:
-        """Whether this attempt counts, or a larger one does: it is no longer being written."""
+        """Return whether this attempt or a larger one counts, so that it is no longer written."""
         index = pc.index(self.run_ids, run_id).as_py()
         return bool(index >= 0 and attempt <= self.attempts[index].as_py())
 
     def of_rows(self, rows: pa.Table) -> pa.Array:
-        """The attempt that counts for the run of each row, null for a run without."""
+        """Return the attempt that counts for the run of each row, null for a run without any."""
         places = pc.index_in(_flat(rows["run_id"]), self.run_ids)
         return self.attempts.take(places)
 
 
 def is_dead(rows: pa.Table, winners: Winners) -> pa.Array:
-    """Whether each row is of an attempt that a larger one has replaced."""
+    """Return for each row whether a larger attempt has replaced its attempt."""
     return pc.fill_null(pc.less(_flat(rows[_KEY]), winners.of_rows(rows)), False)
 
 
 def combine(
     pieces: Mapping[str, pa.Table], winners: Winners, schema: pa.Schema, every: bool = False
 ) -> pa.Table:
-    """The rows that count, each run's from one file, in the order of their run_id.
+    """Merge the rows of several files, sorted by run_id, taking each attempt from one file.
 
-    `every`: also those of several attempts at a run, for a file that more are merged with.
+    Args:
+        pieces: The rows of each file, by its name.
+        winners: The attempts that count.
+        schema: The columns of the result.
+        every: Keep the rows of every attempt, for a compact file, and not only those that count.
     """
     kept: list[pa.Table] = []
     known = pa.array([], pa.string())

@@ -1,4 +1,7 @@
-"""Whole objects of one study on an object store: list, read, write, delete."""
+"""List, read, write and delete the objects of one study on an object store.
+
+Every error is one line that names the object and the cause.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +12,44 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from rankbench.store.location import connect, failure, redact_url
 
-_WHOLE = 4_000_000  # bytes of an object up to which one request is cheaper than several
+_WHOLE = 4_000_000  # Bytes up to which an object is read by one request.
 
 
 class Objects:
-    """The objects below `<root>/<study>`, by their names relative to it."""
+    """The objects of a study; their names are relative to `<root>/<study>`.
+
+    Args:
+        root: The URL of all results.
+        study: The study's name.
+    """
 
     def __init__(self, root: str, study: str) -> None:
         self.root, self.study = root, study
 
     def url(self, name: str = "") -> str:
-        """The address of an object as a person is told."""
+        """Return the URL of an object, or of the study, without credentials."""
         return "/".join(part for part in (redact_url(self.root), self.study, name) if part)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of every object of a folder by name; empty for one that is not there.
+        """Return the bytes of every object in a folder by name; empty if there is no such folder.
 
-        Raises OSError in one line where it cannot be listed.
+        Raises:
+            OSError: If the folder cannot be listed.
         """
         return {
             f"{folder}/{name}": size for name, size in listed(self.root, f"{self.study}/{folder}")
         }
 
     def open(self, name: str, size: int) -> pa.NativeFile:
-        """An object to read from: the whole of a small one, a file of ranges else.
+        """Open an object for reading; a small one is read at once, a large one in ranges.
 
-        Raises FileNotFoundError for one that is gone, OSError in one line for any other failure.
+        Args:
+            name: The object's name.
+            size: Its bytes, as listed.
+
+        Raises:
+            FileNotFoundError: If it does not exist any more.
+            OSError: If it cannot be read for another reason.
         """
         files, path = self._at(name)
         try:
@@ -45,14 +60,16 @@ class Objects:
         except FileNotFoundError:
             raise
         except OSError as error:
-            if not self.exists(name):  # gone since it was looked up, which has errors of its own
+            # The message of an object that was deleted while it was opened varies between stores.
+            if not self.exists(name):
                 raise FileNotFoundError(name) from error
             raise failure("read", self.url(name), error) from error
 
     def exists(self, name: str) -> bool:
-        """Whether an object is there now.
+        """Return whether an object exists now.
 
-        Raises OSError in one line where that cannot be told.
+        Raises:
+            OSError: If the store does not answer.
         """
         files, path = self._at(name)
         try:
@@ -61,9 +78,10 @@ class Objects:
             raise failure("read", self.url(name), error) from error
 
     def put(self, name: str, content: pa.Buffer) -> None:
-        """Write a whole object: it is there as given, or not at all.
+        """Write an object atomically.
 
-        Raises OSError in one line where it cannot be written.
+        Raises:
+            OSError: If it cannot be written.
         """
         files, path = self._at(name)
         try:
@@ -73,9 +91,10 @@ class Objects:
             raise failure("written", self.url(name), error) from error
 
     def delete(self, name: str) -> None:
-        """Delete an object, which may be gone already.
+        """Delete an object; one that does not exist is ignored.
 
-        Raises OSError in one line where it cannot be deleted.
+        Raises:
+            OSError: If it cannot be deleted.
         """
         files, path = self._at(name)
         try:
@@ -86,9 +105,10 @@ class Objects:
             raise failure("written", self.url(name), error) from error
 
     def move(self, name: str, other: str) -> None:
-        """Give an object another name: it is there under one of them at any time.
+        """Rename an object by copying and deleting; at any time it exists under one of the names.
 
-        Raises OSError in one line where it cannot be moved.
+        Raises:
+            OSError: If it cannot be copied or deleted.
         """
         files, path = self._at(name)
         try:
@@ -103,18 +123,27 @@ class Objects:
 
 
 def listed(root: str, folder: str, kind: FileType = FileType.File) -> list[tuple[str, int]]:
-    """Names and bytes of what of a kind lies in a folder below `root`, none if it is not there.
+    """List the entries of one kind in a folder on an object store.
 
-    Raises OSError in one line where the store does not answer, or has no such bucket.
+    Args:
+        root: The URL of all results.
+        folder: The folder, relative to `root`.
+        kind: Files, or folders.
+
+    Returns:
+        Name and bytes of each entry; empty if there is no such folder.
+
+    Raises:
+        OSError: If the store does not answer, or the bucket does not exist.
     """
     files, base = connect(root)
     path = f"{base}/{folder}".rstrip("/")
     try:
-        found = files.get_file_info(FileSelector(path, allow_not_found=True))
-        if not found:
+        entries = files.get_file_info(FileSelector(path, allow_not_found=True))
+        if not entries:
             bucket = PurePosixPath(base).parts[0]
             if files.get_file_info(bucket).type == FileType.NotFound:
                 raise FileNotFoundError("NO_SUCH_BUCKET")
     except OSError as error:
         raise failure("read", redact_url(root), error) from error
-    return [(info.base_name, info.size or 0) for info in found if info.type == kind]
+    return [(info.base_name, info.size or 0) for info in entries if info.type == kind]

@@ -1,14 +1,17 @@
-"""The tables of a study on an object store, which has neither locks nor renames.
+"""Read and write the tables of a study on an object store, without locks or atomic renames.
 
-- `<run_id>~<attempt>.parquet` has the rows of one attempt at a run. The attempt is a number above
-  all that its writer saw, and a random token: no clock is asked, no two attempts share a name. Its
-  file in `runs` is written last: the manifest that makes the files of the other tables count.
-- `compact-<attempt>.parquet` has the rows of many attempts, each with its `_attempt`; it is named
-  by the largest and a token. Whoever made it deletes what was read for it, and nothing else.
-- Of a run the rows of its largest attempt in `runs` count, from any one file that has them: a file
-  and the compact file that replaces it may both be there for any time, and so may those of two
-  compactors. A reader whose compact files changed while it read, or a file vanished, reads again.
-- A copy of a local folder's files lies below all that: they count for runs without attempts.
+- A fragment `<run_id>~<attempt>.parquet` holds the rows of one attempt at a run. An attempt is a
+  number above all those that its writer saw, followed by a random token; no clock is involved, and
+  no two attempts have the same name. The fragment in `runs` is written last. It is the manifest:
+  without it, the attempt's fragments in the other tables do not count.
+- A compact file `compact-<attempt>.parquet` holds the rows of many attempts, with the attempt of
+  each row in the column `_attempt`. It is named by the largest number and a random token. The
+  process that made it deletes the files that it merged, and no others.
+- For each run the rows of the largest attempt in `runs` count, taken from any one file that has
+  them. A file and the compact file that replaces it may exist at the same time, as may the compact
+  files of two processes. If the compact files changed or a file vanished while a reader read, it
+  reads again.
+- Files copied from a local folder (plain files) count only for runs that have no attempt.
 """
 
 from __future__ import annotations
@@ -29,33 +32,47 @@ from rankbench.store.reader import warn_damaged
 from rankbench.store.schema import TABLES, arrow_schema, narrowed
 
 ATTEMPT = "_attempt"
-_LARGER = 2  # a compact file with so many times the bytes of what is merged stays as it is
-_AT_ONCE = 16
+_LARGER = 2  # A compact file with more than this many times the bytes to be merged is left as is.
+_AT_ONCE = 16  # Requests in parallel.
 _DAMAGED = (pa.ArrowException, OSError, ValueError)
 
 
 class RemoteTables:
-    """The tables below `<root>/<study>`; any number of machines may use them."""
+    """The tables of a study on an object store. Any number of machines may use them at once.
+
+    Args:
+        root: The URL of all results.
+        study: The study's name.
+    """
 
     def __init__(self, root: str, study: str) -> None:
         self.objects = Objects(root, study)
 
     def write(self, run_id: str, arrow: dict[str, pa.Table]) -> int:
-        """Add an attempt at a run, its row of `runs` last; return how many fragments there are.
+        """Write a new attempt at a run; its row of `runs`, the manifest, is written last.
 
-        Raises OSError naming the results that cannot be written.
+        Args:
+            run_id: The run.
+            arrow: Its rows by table.
+
+        Returns:
+            The number of fragments in `runs`.
+
+        Raises:
+            OSError: If an object cannot be written; the error names it.
         """
         seen = self._catalog("runs", settled=True)
         stem = f"{run_id}~{seen.newest + 1:012d}-{secrets.token_hex(6)}"
-        for name in sorted(arrow, key="runs".__eq__):  # the manifest comes last
+        for name in sorted(arrow, key=lambda table: table == "runs"):  # The manifest is last.
             self.objects.put(f"{name}/{stem}.parquet", _bytes(arrow[name], FRAGMENT))
         return len(seen.fragments) + 1
 
     def read(self, table: str, columns: Sequence[str]) -> pa.Table:
-        """The rows of `table` in the order of their run_id; warns of damaged files."""
+        """Read some columns of a table, sorted by run_id; skip damaged files with a warning."""
         schema = narrowed(table, columns)
         while True:
-            # The manifests first: the files of an attempt are older than its manifest.
+            # List the manifests first: an attempt's other files are written before its manifest,
+            # so the second listing contains all files of these attempts.
             runs = self._catalog("runs")
             catalog = runs if table == "runs" else self._catalog(table)
             pieces = self._read(table, catalog, schema)
@@ -69,14 +86,20 @@ class RemoteTables:
         return combine(_good(pieces), winners, schema)
 
     def scannable(self, table: str) -> None:
-        """None: which rows count is only known from all files together."""
+        """Return None: which rows count is known only after all files have been read."""
 
     def compact(self, beyond: int | None = None) -> int:
-        """Merge the files of each table; return how many were. Waits for nobody.
+        """Merge the files of each table, without waiting for writers or readers.
 
-        With `beyond` only where there are more fragments than that, and large files are left.
+        Args:
+            beyond: Merge only if `runs` has more fragments than this, and leave large compact
+                files as they are. None to merge everything.
 
-        Raises OSError naming the results that cannot be written.
+        Returns:
+            The number of files merged.
+
+        Raises:
+            OSError: If an object cannot be written; the error names it.
         """
         if beyond is not None and self.fragments() <= beyond:
             return 0
@@ -85,17 +108,17 @@ class RemoteTables:
         return sum(self._compact(table, winners, beyond is None) for table in TABLES)
 
     def examine(self, table: str) -> dict[str, pa.Table | Exception]:
-        """Every object of `table` by name, with the attempts of its rows, or why it is damaged."""
+        """Read every object of a table by name: its rows with their attempts, or its damage."""
         schema = arrow_schema(table).append(pa.field(ATTEMPT, pa.string()))
         read = self._read(table, self._catalog(table), schema)
         return {name: r for name, r in read.items() if not isinstance(r, FileNotFoundError)}
 
     def fragments(self) -> int:
-        """How many runs lie in a file of their own."""
+        """Count the fragments of `runs`."""
         return len(self._catalog("runs").fragments)
 
     def has_rows(self) -> bool:
-        """Whether any run is stored."""
+        """Return whether any run is stored."""
         return not self._catalog("runs").empty
 
     def _compact(self, table: str, winners: Winners, whole: bool) -> int:
@@ -121,14 +144,17 @@ class RemoteTables:
         return len(pieces)
 
     def _catalog(self, table: str, settled: bool = False) -> Catalog:
-        """What there is now; `settled`: as of one moment, whatever compactions are under way."""
-        found = Catalog.of(table, self.objects.sizes(table))
+        """List the files of a table.
+
+        With `settled` the listing is repeated until no compaction changed the files during it.
+        """
+        catalog = Catalog.of(table, self.objects.sizes(table))
         while settled:
             again = Catalog.of(table, self.objects.sizes(table))
-            if again.compacts.keys() == found.compacts.keys():
-                return found
-            found = again
-        return found
+            if again.compacts.keys() == catalog.compacts.keys():
+                return catalog
+            catalog = again
+        return catalog
 
     def _same(self, table: str, catalog: Catalog, read: dict[str, Any]) -> bool:
         now = Catalog.of(table, self.objects.sizes(table))
@@ -139,8 +165,8 @@ class RemoteTables:
         self, table: str, catalog: Catalog, schema: pa.Schema
     ) -> dict[str, pa.Table | Exception]:
         every = arrow_schema(table).append(pa.field(ATTEMPT, pa.string()))
-        asked = list(dict.fromkeys([*schema.names, ATTEMPT]))
-        columns = pa.schema([every.field(name) for name in asked])
+        names = list(dict.fromkeys([*schema.names, ATTEMPT]))
+        columns = pa.schema([every.field(name) for name in names])
 
         def read(name: str) -> pa.Table | Exception:
             try:
@@ -148,14 +174,15 @@ class RemoteTables:
             except FileNotFoundError as error:
                 return error
             try:
-                # All columns of a fragment: damage must count for every reader or for none.
+                # Read all columns of a fragment, so that damage in any of them excludes it for
+                # every reader.
                 rows = read_file(content, columns if name in catalog.compacts else every)
-                return catalog.checked(name, rows.select(asked))
+                return catalog.checked(name, rows.select(names))
             except _DAMAGED as error:
                 return error if self.objects.exists(name) else FileNotFoundError(name)
 
-        names = list(catalog.sizes)
-        return dict(zip(names, self._each(read, names), strict=True))
+        files = list(catalog.sizes)
+        return dict(zip(files, self._each(read, files), strict=True))
 
     def _each(self, do: Callable[[str], Any], names: Iterable[str]) -> list[Any]:
         with ThreadPoolExecutor(_AT_ONCE) as threads:

@@ -158,13 +158,16 @@ def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
     ("arguments", "message"),
     [
         (["hmdb51", "nowhere"], "nowhere does not exist; HMDB51 is at the Serre lab"),
-        (["frames", "mine", "."], "holds no video"),
+        (["frames", "mine", "."], "contains no video"),
         (["frames", "-x", "."], "the name of a set must be"),
         (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
         (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
         (["ucf11", ".", "--splits", "."], "--splits is for hmdb51, not for ucf11"),
         (["hmdb51", ".", "--splits", "a.txt"], "--splits must be a folder or a file of .zip, .rar"),
-        (["hmdb51", "a.PARQUET", "--splits", "."], "--splits is not for a Parquet file as a.PARQ"),
+        (
+            ["hmdb51", "a.PARQUET", "--splits", "."],
+            "--splits cannot be combined with a Parquet file",
+        ),
         (["frames", "mine", ".", "--where", "x"], "--where must be COLUMN=VALUE, got 'x'"),
     ],
 )

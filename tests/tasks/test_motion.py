@@ -34,7 +34,7 @@ def test_clips_are_the_same_each_time_and_of_every_class() -> None:
     assert other.data_hash != clips.data_hash
     assert not np.array_equal(other.rows, clips.rows)
     with pytest.raises(
-        ValueError, match="column supergroup does not exist: .* label, clip_id and group"
+        ValueError, match=r"column supergroup does not exist: .* label, clip_id and group"
     ):
         clips.column("supergroup")
 

@@ -744,8 +744,8 @@ def test_where_chooses_clips_of_a_set(stored: Clips) -> None:
         ),
         (
             {"time_steps": 3, "split": "supergroup"},
-            "the set tiny has no column 'supergroup'; its columns: clip_id, cls, label, group, first,"
-            " frames, ordered, clip_len, source, source_hash, frames_hash, side",
+            "the set tiny has no column 'supergroup'; its columns: clip_id, cls, label, group,"
+            " first, frames, ordered, clip_len, source, source_hash, frames_hash, side",
         ),
     ],
 )

@@ -111,7 +111,7 @@ def test_features_never_replace_the_frames_of_their_name_nor_frames_features(
     np.savez(tmp_path / "made.npz", feat=np.ones((2, 4), np.float16), **arrays)
     made = str(tmp_path / "made.npz")
     assert main(["data", "features", "tiny", "--from", made]) == 2
-    assert "the set tiny holds frames; choose another name" in capsys.readouterr().err
+    assert "the set tiny contains frames; choose another name" in capsys.readouterr().err
     assert main(["data", "features", "made", "--from", made]) == 0
     assert main(["data", "frames", "made", str(write_folder(tmp_path / "data", 2)), *SIZE]) == 2
     assert "the set made holds features; choose another name" in capsys.readouterr().err

@@ -179,7 +179,7 @@ def test_altered_frames_are_never_read() -> None:
     path.write_bytes(content)
     with refused(
         "the set tiny is damaged (the frames of clip clip_005 were altered);"
-        " `rankbench data` builds it again"
+        " `rankbench data` rebuilds it"
     ):
         extract("tiny", "mixing")
 
@@ -189,7 +189,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     extract("tiny", "mixing")
     with refused("tiny-mixing must be a set of frames, it is a set of features"):
         extract("tiny-mixing", "mixing")
-    with refused("the set tiny holds frames; choose another name"):
+    with refused("the set tiny contains frames; choose another name"):
         extract("tiny", "mixing", target="tiny")
     with pytest.raises(ValueError, match=r"^--extractor must be one of: efficientnet-lite0, .*"):
         extract("tiny", "mixed")

@@ -429,7 +429,7 @@ def test_clips_with_too_few_frames(tmp_path: Path) -> None:
     rows = clip_rows()
     del rows[7]
     path = write_rows(tmp_path / "f.parquet", rows)
-    with refused("clip c0_g01_0 has 2 frames, others have 3; set task.time_steps to at most 2"):
+    with refused("clip c0_g01_0 has 2 frames, but others have 3; set task.time_steps to at most 2"):
         load(path)
     with refused("clip c0_g01_0 has 2 frames, but task.time_steps is 3"):
         load(path, time_steps=3)

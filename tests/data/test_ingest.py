@@ -354,7 +354,7 @@ def test_clips_that_share_a_name_have_their_own_official_side(tmp_path: Path) ->
         (lambda root: root / "nowhere", r"nowhere does not exist; UCF11 is at the Center"),
         (
             lambda root: write_video(root / "a.avi"),
-            r"a\.avi must be a folder or a file of \.parquet",
+            r"a\.avi must be a folder or a file with suffix \.parquet",
         ),
         (lambda root: root, r"contains no video \(\.avi, .*\) and no JPEG file$"),
         (

@@ -232,7 +232,7 @@ def test_altered_sizes_are_told() -> None:
         file.write(b"x")
     with refused(
         "the set tiny is damaged (frames.npy must have 178 bytes, it has 179);"
-        " `rankbench data` builds it again"
+        " `rankbench data` rebuilds it"
     ):
         open_set("tiny")
 
@@ -251,7 +251,7 @@ def test_an_index_of_another_array_is_refused() -> None:
     shutil.copy(set_folder("tiny") / "clips.parquet", write(other, clips=4) / "clips.parquet")
     with refused(
         "the set other is damaged (frames.npy does not match clips.parquet);"
-        " `rankbench data` builds it again"
+        " `rankbench data` rebuilds it"
     ):
         open_set("other")
 

@@ -558,7 +558,7 @@ def test_planning_needs_no_data() -> None:
     assert task.sizes() == (57600, None)
     assert work.steps == 400 * 80
     assert work.flops == (3 + 1 / 4) * cost(layer, 16 * 6).flops  # a fourth is tested, not learned
-    assert work.calls > Action(time_steps=5).work(chosen).calls  # planned with 6 steps
+    assert work.calls > Action(time_steps=5).run_cost(chosen).calls  # planned with 6 steps
     assert task.describe() == {"split": "group"}
     assert task.missing() == "frames file nowhere.parquet does not exist"
 

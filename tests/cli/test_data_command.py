@@ -114,7 +114,7 @@ def test_features_never_replace_the_frames_of_their_name_nor_frames_features(
     assert "the set tiny contains frames; choose another name" in capsys.readouterr().err
     assert main(["data", "features", "made", "--from", made]) == 0
     assert main(["data", "frames", "made", str(write_folder(tmp_path / "data", 2)), *SIZE]) == 2
-    assert "the set made holds features; choose another name" in capsys.readouterr().err
+    assert "the set made contains features; choose another name" in capsys.readouterr().err
     assert open_set("tiny")[1].num_rows == 6
 
 

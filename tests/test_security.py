@@ -236,7 +236,7 @@ def test_features_that_are_objects_are_refused(
     bomb = np.array([Bomb(tmp_path / "touched")], dtype=object)
     np.savez(tmp_path / "bad.npz", feat=bomb, clip_id=np.array(["a"]))
     assert main(["data", "features", "bad", "--from", str(tmp_path / "bad.npz")]) == 2
-    assert "is not a whole .npz: Object arrays cannot be loaded" in capsys.readouterr().err
+    assert "is not a valid .npz: Object arrays cannot be loaded" in capsys.readouterr().err
     assert not (tmp_path / "touched").exists()
 
 

@@ -142,7 +142,10 @@ def test_wrong_output_is_refused() -> None:
 
     layer = TINY["tt"].layer
     data = Data.draw(layer, 2, "float32", seed=0)
-    with pytest.raises(ValueError, match=r"must be x W\^T of its own cores within 0.0001, is 0.5"):
+    with pytest.raises(
+        ValueError,
+        match=r"must be x W\^T of its own cores with a relative error of at most 0.0001, got 0.5",
+    ):
         Workload(Doubled(title="doubled"), layer, data, seed=0)
 
 
@@ -277,7 +280,7 @@ def test_other_maps_are_told_and_not_ranked() -> None:
     peer = {**row, "contender": "tednet", "computes": SAME, "step_ms": 3.0}
     assert best_peer([row, peer]) == 3.0
     assert remarks([row, row, peer]) == [
-        "* bt: tensorly-torch, CP computes another map, CP of separate modes"
+        "* bt: tensorly-torch, CP computes a different map, CP of separate modes"
     ]
 
 

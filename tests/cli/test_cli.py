@@ -194,7 +194,7 @@ def test_clips_are_trained_on(
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [("jpeg", "the picture is not a whole JPEG"), ("file", "cannot be read as Parquet")],
+    [("jpeg", "the picture is not a complete JPEG"), ("file", "cannot be read as Parquet")],
 )
 def test_damaged_frames_are_a_failed_run_with_its_reason(
     study: str,

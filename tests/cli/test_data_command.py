@@ -111,10 +111,10 @@ def test_features_never_replace_the_frames_of_their_name_nor_frames_features(
     np.savez(tmp_path / "made.npz", feat=np.ones((2, 4), np.float16), **arrays)
     made = str(tmp_path / "made.npz")
     assert main(["data", "features", "tiny", "--from", made]) == 2
-    assert "the set tiny holds frames; choose another name" in capsys.readouterr().err
+    assert "the set tiny contains frames; choose another name" in capsys.readouterr().err
     assert main(["data", "features", "made", "--from", made]) == 0
     assert main(["data", "frames", "made", str(write_folder(tmp_path / "data", 2)), *SIZE]) == 2
-    assert "the set made holds features; choose another name" in capsys.readouterr().err
+    assert "the set made contains features; choose another name" in capsys.readouterr().err
     assert open_set("tiny")[1].num_rows == 6
 
 
@@ -158,13 +158,16 @@ def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
     ("arguments", "message"),
     [
         (["hmdb51", "nowhere"], "nowhere does not exist; HMDB51 is at the Serre lab"),
-        (["frames", "mine", "."], "holds no video"),
+        (["frames", "mine", "."], "contains no video"),
         (["frames", "-x", "."], "the name of a set must be"),
         (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
         (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
         (["ucf11", ".", "--splits", "."], "--splits is for hmdb51, not for ucf11"),
         (["hmdb51", ".", "--splits", "a.txt"], "--splits must be a folder or a file of .zip, .rar"),
-        (["hmdb51", "a.PARQUET", "--splits", "."], "--splits is not for a Parquet file as a.PARQ"),
+        (
+            ["hmdb51", "a.PARQUET", "--splits", "."],
+            "--splits cannot be combined with a Parquet file",
+        ),
         (["frames", "mine", ".", "--where", "x"], "--where must be COLUMN=VALUE, got 'x'"),
     ],
 )

@@ -111,16 +111,16 @@ def refused(message: str) -> Any:
 @pytest.mark.parametrize(
     ("files", "lists", "message"),
     [
-        ([], [], "--captions must name a file"),
+        ([], [], "--captions must name at least one file, got none"),
         (["none.txt"], [], "file none.txt cannot be read: No such file or directory"),
         (["left=coco.json"], [], "the side in --captions left=coco.json must be one of: train,"),
-        (["tokens.txt"], [], "the captions are of no side: give SIDE=FILE to --captions, or lists"),
+        (["tokens.txt"], [], "no caption has a side: use --captions SIDE=FILE, or list the names"),
         (["train=tokens.txt", "test=coco.json"], [], "captions file coco.json: image a.jpg is"),
         (["tokens.txt"], ["train=train.txt", "test=train.txt"], "--side: image a.jpg is on"),
         (["coco.json"], ["train.txt"], "--side must be SIDE=FILE, got 'train.txt'"),
         (["tokens.txt"], ["train=more.txt"], "--side: 1 images have no caption, such as z.jpg"),
         (["bad.txt"], [], "captions file bad.txt: line 2 must be image.jpg#0<TAB>caption, got"),
-        (["empty.txt"], [], "captions file empty.txt: it holds no caption"),
+        (["empty.txt"], [], "captions file empty.txt: it contains no caption"),
         (["blank.txt"], [], "captions file blank.txt: caption 0 of image a.jpg is empty"),
         (["bad.json"], [], "captions file bad.json is neither MSCOCO's JSON ("),
         (["lost.json"], [], "captions file lost.json is neither MSCOCO's JSON ("),
@@ -128,8 +128,8 @@ def refused(message: str) -> Any:
         (["leak.parquet"], [], "captions file leak.parquet: image a.jpg is on two sides,"),
         (["cut.parquet"], [], "captions file cut.parquet cannot be read as Parquet: "),
         (["null.parquet"], [], "captions file null.parquet: a row of image a.jpg has a null"),
-        (["few.parquet"], [], "captions file few.parquet: it has no column caption, split"),
-        (["bytes.txt"], [], "file bytes.txt cannot be read: it is no UTF-8 text"),
+        (["few.parquet"], [], "captions file few.parquet: column caption, split is missing"),
+        (["bytes.txt"], [], "file bytes.txt cannot be read: it is not UTF-8 text"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_told_in_a_line(
@@ -199,10 +199,10 @@ def test_an_array_with_ids_beside_it() -> None:
     Path("ids.txt").write_text("a.jpg\nb.jpg\n")
     found = read_image_features(Path("made.npy"), Path("ids.txt"))
     assert (list(found.ids), found.vectors.shape) == (["a.jpg", "b.jpg"], (2, 3))
-    with refused("features file made.npy: it is one array; give the names of its images by --ids"):
+    with refused("features file made.npy: it is a single array; name its images with --ids"):
         read_image_features(Path("made.npy"))
     Path("ids.txt").write_text("a.jpg\n")
-    with refused("features file made.npy: 2 vectors have 1 ids"):
+    with refused("features file made.npy: 2 vectors must have as many ids, got 1"):
         read_image_features(Path("made.npy"), Path("ids.txt"))
 
 
@@ -210,7 +210,7 @@ def test_an_array_with_ids_beside_it() -> None:
     ("changed", "message"),
     [
         ({"features": np.zeros((3, 3), np.int64)}, "vectors must be (n, f) of float16 or float32,"),
-        ({"features": np.full((3, 3), np.nan, np.float32)}, "a vector has a value that is not"),
+        ({"features": np.full((3, 3), np.nan, np.float32)}, "a vector has NaN or infinite values"),
         ({"ids": np.array(["a", "b", "a"])}, "image a has two vectors"),
         ({"ids": np.array(["a", "b", None])}, "Object arrays cannot be loaded when"),
     ],
@@ -223,7 +223,9 @@ def test_vectors_that_cannot_be_used(changed: dict[str, Any], message: str) -> N
 
 def test_files_that_hold_no_vectors() -> None:
     np.savez("bare.npz", other=np.zeros(3))
-    with refused("features file bare.npz: it must have the arrays ids and features; it has: other"):
+    with refused(
+        "features file bare.npz: it must have the arrays ids and features; its arrays: other"
+    ):
         read_image_features(Path("bare.npz"))
     Path("cut.npz").write_bytes(Path("bare.npz").read_bytes()[:-40])
     for path in ("cut.npz", "none.npz", "tokens.txt"):
@@ -239,7 +241,7 @@ def test_every_captioned_image_needs_a_vector() -> None:
 
 def test_a_set_must_have_captions_of_both_sides() -> None:
     write_frames("frames")
-    with refused("the set frames must hold captions, it holds frames"):
+    with refused("the set frames must contain captions, it contains frames"):
         load_captions("frames")
     write_captions("half", images=12)
     with refused("the set half has no image on the side test"):
@@ -257,7 +259,7 @@ def test_features_of_a_folder_of_images(monkeypatch: pytest.MonkeyPatch) -> None
     wanted = chosen.load(Path("w.safetensors"))(flat)[0]
     np.testing.assert_allclose(found.vectors[2], wanted.numpy(), rtol=2e-3)
     Path("b.png").write_bytes(b"no image")
-    with refused("image b.png cannot be read: it is damaged, or no image"):
+    with refused("image b.png cannot be read: it is damaged or not an image"):
         extract_images(Path(), ["a.png", "b.png"], "mixing")
     with refused("image z.png cannot be read: No such file or directory"):
         extract_images(Path(), ["z.png"], "mixing")

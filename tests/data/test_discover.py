@@ -104,7 +104,7 @@ def test_names_of_other_alphabets_and_of_no_text_can_be_written(tmp_path: Path) 
 def test_clips_that_differ_but_have_one_path_are_told(tmp_path: Path) -> None:
     roots = [touch(tmp_path / name, "run/g/a.avi") for name in ("data", "unpacked")]
     (roots[1] / "run/g/a.avi").write_bytes(b"another")
-    with pytest.raises(ValueError, match=r"^run/g/a\.avi is there twice, as a file and in an arch"):
+    with pytest.raises(ValueError, match=r"^run/g/a\.avi exists twice, as a file and in an arch"):
         clips_in(roots, LAYOUTS["frames"])
 
 

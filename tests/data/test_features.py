@@ -179,7 +179,7 @@ def test_altered_frames_are_never_read() -> None:
     path.write_bytes(content)
     with refused(
         "the set tiny is damaged (the frames of clip clip_005 were altered);"
-        " `rankbench data` builds it again"
+        " `rankbench data` rebuilds it"
     ):
         extract("tiny", "mixing")
 
@@ -187,9 +187,9 @@ def test_altered_frames_are_never_read() -> None:
 def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_frames()
     extract("tiny", "mixing")
-    with refused("tiny-mixing must be a set of frames, it is one of features"):
+    with refused("tiny-mixing must be a set of frames, it is a set of features"):
         extract("tiny-mixing", "mixing")
-    with refused("the set tiny holds frames; choose another name"):
+    with refused("the set tiny contains frames; choose another name"):
         extract("tiny", "mixing", target="tiny")
     with pytest.raises(ValueError, match=r"^--extractor must be one of: efficientnet-lite0, .*"):
         extract("tiny", "mixed")
@@ -205,19 +205,23 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     huge = save_mixing(tmp_path / "huge.safetensors", scale=1e6)
     with refused(
         "the features of clip clip_000 are not finite in float16;"
-        " are the weights those of a trained net?"
+        " check that the weights belong to a trained network"
     ):
         extract("tiny", "mixing", target="new", weights=huge)
 
 
 def test_a_set_that_belies_its_shape_is_refused() -> None:
     write_frames(height=7)
-    with refused("the set tiny says that its frames are 7x8x3, and they have 144 values"):
+    with refused(
+        "the frames of set tiny must have 7x8x3 values, as its metadata says; they have 144"
+    ):
         extract("tiny", "mixing")
     with SetWriter(SetSpec(name="bare", kind="frames", features=144)) as writer:
         writer.append(clip(0), pictures(0))
         writer.finish()
-    with refused("the set bare says that its frames are 0x0x0, and they have 144 values"):
+    with refused(
+        "the frames of set bare must have 0x0x0 values, as its metadata says; they have 144"
+    ):
         extract("bare", "mixing")
 
 

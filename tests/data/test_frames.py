@@ -375,9 +375,9 @@ def test_missing_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [
-        ("label", "golf", "label must hold integers, it holds string"),
-        ("slot", 0.5, "slot must hold integers, it holds double"),
-        ("jpeg", "text", "jpeg must hold bytes, it holds string"),
+        ("label", "golf", "label must contain integers, it contains string"),
+        ("slot", 0.5, "slot must contain integers, it contains double"),
+        ("jpeg", "text", "jpeg must contain bytes, it contains string"),
     ],
 )
 def test_columns_of_another_type(tmp_path: Path, column: str, value: Any, rule: str) -> None:
@@ -414,7 +414,7 @@ def test_a_corrupt_picture_is_named(tmp_path: Path, cache: Path, data: bytes | N
     rows = clip_rows()
     rows[7]["jpeg"] = data
     path = write_rows(tmp_path / "f.parquet", rows)
-    with refused(f"frames file {path}: clip c0_g01_0, slot 1: the picture is not a whole JPEG"):
+    with refused(f"frames file {path}: clip c0_g01_0, slot 1: the picture is not a complete JPEG"):
         load(path)
     assert [stored.suffix for stored in cache.iterdir()] == [".lock"]
 
@@ -429,9 +429,9 @@ def test_clips_with_too_few_frames(tmp_path: Path) -> None:
     rows = clip_rows()
     del rows[7]
     path = write_rows(tmp_path / "f.parquet", rows)
-    with refused("clip c0_g01_0 has 2 frames, others have 3; set task.time_steps to at most 2"):
+    with refused("clip c0_g01_0 has 2 frames, but others have 3; set task.time_steps to at most 2"):
         load(path)
-    with refused("clip c0_g01_0 has 2 frames, task.time_steps asks for 3"):
+    with refused("clip c0_g01_0 has 2 frames, but task.time_steps is 3"):
         load(path, time_steps=3)
 
 
@@ -441,10 +441,16 @@ def test_clips_with_too_few_frames(tmp_path: Path) -> None:
         (
             (("draw", "a"),),
             "task.where: the frames file has no column 'draw';"
-            " it has: clip_id, label, group, slot, side",
+            " its columns: clip_id, label, group, slot, side",
         ),
-        ((("label", "golf"),), "task.where: column 'label' holds int64, which 'golf' is not"),
-        ((("label", 2**64),), f"task.where: column 'label' holds int64, which {2**64} is not"),
+        (
+            (("label", "golf"),),
+            "task.where: the value for column 'label' must be of type int64, got 'golf'",
+        ),
+        (
+            (("label", 2**64),),
+            f"task.where: the value for column 'label' must be of type int64, got {2**64}",
+        ),
         (
             (("side", "dev"), ("label", 1)),
             "the frames file has no row with task.where side=dev, label=1",
@@ -472,7 +478,9 @@ def test_a_column_must_hold_one_value_a_clip(tmp_path: Path) -> None:
         clips.column("group")
     with refused("column 'side' is empty in clip c0_g01_0"):
         clips.column("side")
-    with refused("the frames file has no column 'draw'; it has: clip_id, label, group, slot, side"):
+    with refused(
+        "the frames file has no column 'draw'; its columns: clip_id, label, group, slot, side"
+    ):
         clips.column("draw")
 
 

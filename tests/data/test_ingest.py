@@ -210,7 +210,7 @@ def test_without_one_good_clip_nothing_is_stored(tmp_path: Path) -> None:
     path = tmp_path / "data/diving/g/a.avi"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"^the set tiny would have no clip$"):
+    with pytest.raises(ValueError, match=r"^the set tiny must have at least one clip, got none$"):
         store(tmp_path / "data")
     assert sets.names() == []
 
@@ -320,7 +320,7 @@ def test_a_picture_that_is_no_jpeg_costs_its_clip(tmp_path: Path) -> None:
     pictures[1]["jpeg"] = b"no picture"
     stored = store(write_rows(tmp_path / "clips.parquet", pictures), "frames")
     reason = {clip["clip_id"]: clip["reason"] for clip in stored.skipped}
-    assert reason == {"c0_g00_0": "frame 1 is not a whole JPEG"}
+    assert reason == {"c0_g00_0": "frame 1 is not a complete JPEG"}
     assert len(rows()) == 23
 
 
@@ -354,16 +354,16 @@ def test_clips_that_share_a_name_have_their_own_official_side(tmp_path: Path) ->
         (lambda root: root / "nowhere", r"nowhere does not exist; UCF11 is at the Center"),
         (
             lambda root: write_video(root / "a.avi"),
-            r"a\.avi must be a folder or a file of \.parquet",
+            r"a\.avi must be a folder or a file with suffix \.parquet",
         ),
-        (lambda root: root, r"holds no video \(\.avi, .*\) and no JPEG file$"),
+        (lambda root: root, r"contains no video \(\.avi, .*\) and no JPEG file$"),
         (
             lambda root: write_video(root / "data/swimming/g/a.avi").parents[2],
-            r"data: swimming/g/a\.avi is in the folder 'swimming', which is no class: they are",
+            r"data: swimming/g/a\.avi is in the folder 'swimming', which must be one of the",
         ),
         (
             lambda root: write_video(root / "data/a.avi").parent,
-            r"data/a\.avi lies in no class: clips must lie in class/group/clip",
+            r"data/a\.avi is in no class: paths of clips must be class/group/clip",
         ),
     ],
     ids=["missing", "a video", "empty", "unknown class", "no class"],

@@ -91,14 +91,14 @@ def test_other_pixels_are_other_data(tmp_path: Path) -> None:
 
 X, Y = arrays()["x_train"], arrays()["y_train"]
 WRONG = [
-    ({"y_test": None}, "MNIST file {path} is not a whole .npz: it has no array y_test"),
+    ({"y_test": None}, "MNIST file {path} is not a valid .npz: array y_test is missing"),
     ({"x_train": X[:, :8]}, "x_train must be (n, 28, 28) of uint8, it is (5, 8, 28) of uint8"),
     ({"x_train": X / 255}, "x_train must be (n, 28, 28) of uint8, it is (5, 28, 28) of float64"),
     ({"x_train": X[:0]}, "x_train must be (n, 28, 28) of uint8, it is (0, 28, 28) of uint8"),
-    ({"y_train": Y[:4]}, "y_train must be 5 integers, a picture of x_train each, it is (4,) of"),
+    ({"y_train": Y[:4]}, "y_train must be 5 integers, one per picture of x_train; it is (4,) of"),
     ({"y_train": Y + 5}, "labels of y_train must be 0 to 9"),
-    ({"y_train": Y / 2}, "y_train must be 5 integers, a picture of x_train each, it is (5,) of"),
-    ({"x_test": np.array([None, {}])}, "is not a whole .npz: Object arrays cannot be loaded"),
+    ({"y_train": Y / 2}, "y_train must be 5 integers, one per picture of x_train; it is (5,) of"),
+    ({"x_test": np.array([None, {}])}, "is not a valid .npz: Object arrays cannot be loaded"),
 ]
 
 
@@ -139,7 +139,7 @@ def test_a_truncated_npz_is_one_line(
     path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
     with pytest.raises(ValueError) as caught:
         read_mnist(path)
-    assert str(caught.value).startswith(f"MNIST file {path} is not a whole .npz: ")
+    assert str(caught.value).startswith(f"MNIST file {path} is not a valid .npz: ")
     assert "\n" not in str(caught.value)
 
 
@@ -148,19 +148,21 @@ def test_files_that_do_not_belong_together_are_one_line(tmp_path: Path) -> None:
     images, labels = (folder / FILES[name][0] for name in ("x_train", "y_train"))
     whole = labels.read_bytes()
     labels.write_bytes(images.read_bytes())
-    message = f"MNIST file {labels} is not whole: it is no idx file of 1 dimensions"
+    message = f"MNIST file {labels} is damaged: it is not an idx file of 1 dimensions"
     with pytest.raises(ValueError, match=message):
         read_mnist(folder)
     labels.write_bytes(whole + b"x")
-    with pytest.raises(ValueError, match="is not whole: 5 bytes should follow, more do"):
+    with pytest.raises(
+        ValueError, match="is damaged: its header must be followed by 5 bytes, there are more"
+    ):
         read_mnist(folder)
     labels.unlink()
-    with pytest.raises(ValueError, match="it has no file train-labels-idx1-ubyte, gzipped or not"):
+    with pytest.raises(ValueError, match="file train-labels-idx1-ubyte is missing, gzipped or not"):
         read_mnist(folder)
-    with pytest.raises(ValueError, match="there is no such file or folder"):
+    with pytest.raises(ValueError, match="this file or folder does not exist"):
         read_mnist(tmp_path / "nothing")
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ValueError, match=r"text\.npz is not a whole \.npz: "):
+    with pytest.raises(ValueError, match=r"text\.npz is not a valid \.npz: "):
         read_mnist(tmp_path / "text.npz")
 
 
@@ -186,7 +188,9 @@ def test_it_is_stored_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_set_of_something_else_is_refused() -> None:
     write_frames("tiny")
-    with pytest.raises(ValueError, match="the set tiny must hold images of 784 pixels, it holds"):
+    with pytest.raises(
+        ValueError, match="the set tiny must contain images of 784 pixels, it contains"
+    ):
         load_digits("tiny")
     with pytest.raises(ValueError, match="no set 'other' is cached"):
         load_digits("other")

@@ -51,7 +51,7 @@ def fill(writer: SetWriter, clips: int) -> None:
     """Append what is missing of the first `clips`; clip 2 is skipped."""
     for number in range(len(writer.entries), clips):
         if number == 2:
-            writer.skip(row(number), "it holds no frame")
+            writer.skip(row(number), "it contains no frame")
         else:
             writer.append(row(number), pixels(number, writer.spec.dtype))
 
@@ -231,8 +231,8 @@ def test_altered_sizes_are_told() -> None:
     with (folder / "frames.npy").open("ab") as file:
         file.write(b"x")
     with refused(
-        "the set tiny is damaged (frames.npy has 179 bytes, not 178);"
-        " `rankbench data` builds it again"
+        "the set tiny is damaged (frames.npy must have 178 bytes, it has 179);"
+        " `rankbench data` rebuilds it"
     ):
         open_set("tiny")
 
@@ -250,8 +250,8 @@ def test_an_index_of_another_array_is_refused() -> None:
     other = SetSpec(name="other", kind="frames", features=FEATURES)
     shutil.copy(set_folder("tiny") / "clips.parquet", write(other, clips=4) / "clips.parquet")
     with refused(
-        "the set other is damaged (frames.npy is not what clips.parquet says);"
-        " `rankbench data` builds it again"
+        "the set other is damaged (frames.npy does not match clips.parquet);"
+        " `rankbench data` rebuilds it"
     ):
         open_set("other")
 
@@ -279,7 +279,7 @@ def test_what_a_writer_refuses() -> None:
     with SetWriter(SPEC) as writer:
         writer.append(row(1), pixels(1))
         with refused(
-            "clips of a set must come in the order of clip_id, got 'clip_000' after 'clip_001'"
+            "clips of a set must be in the order of clip_id, got 'clip_000' after 'clip_001'"
         ):
             writer.append(row(0), pixels(0))
         with refused("frames of clip clip_002 must be (t, 5), got (2, 4)"):
@@ -288,7 +288,7 @@ def test_what_a_writer_refuses() -> None:
             writer.append(row(2), pixels(1, "float32"))
     with (
         SetWriter(SetSpec(name="none", kind="frames", features=1)) as writer,
-        refused("the set none would have no clip"),
+        refused("the set none must have at least one clip, got none"),
     ):
         writer.finish()
     with pytest.raises(

@@ -144,8 +144,8 @@ def test_a_column_says_train_or_anything_else() -> None:
 def test_a_column_with_one_side_only_is_refused(values: list[object], found: str) -> None:
     with pytest.raises(
         ValueError,
-        match="^task.split_column='side' must say 'train' for some clips"
-        f" and something else for others; it says: {found}$",
+        match="^task.split_column='side' must be 'train' for some clips"
+        f" and have another value for others; its values: {found}$",
     ):
         sides_of_column("side", values)
 
@@ -157,7 +157,10 @@ def test_what_is_held_out_shares_no_group_with_what_is_left(
     groups, labels = clips
     side = np.arange(len(groups))[::2]
     if len({groups[clip] for clip in side}) == 1:
-        with pytest.raises(ValueError, match=r"^task\.validation=true leaves nothing to train on"):
+        with pytest.raises(
+            ValueError,
+            match=r"^task\.validation=true needs at least two groups of clips on the training side",
+        ):
             hold_out(side, groups, labels, *drawn)
         return
     left, taken = hold_out(side, groups, labels, *drawn)
@@ -169,8 +172,8 @@ def test_groups_are_numbered_by_the_end_of_their_names() -> None:
     groups = ["v_biking_02", "v_diving_10", "v_diving_2", "v_biking_01"]
     assert assign_groups_in_turn(groups).tolist() == [1, 2, 1, 0]
     message = (
-        "task.split=leave_one_group_out needs groups whose names all end in a number, or none,"
-        " got 'daria' and 'v_biking_02'; choose split group"
+        "task.split=leave_one_group_out needs groups whose names all end in a number, or none"
+        " of them; got 'daria' and 'v_biking_02'; choose task.split=group"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         assign_groups_in_turn([*groups, "daria"])
@@ -182,9 +185,10 @@ def test_groups_are_numbered_by_the_end_of_their_names() -> None:
     [
         (
             [1, 2, 3],
-            "column 's' must hold 1 (train), 2 (test), 0 (in neither), -1 (not listed); it holds 3",
+            "column 's' must contain only 1 (train), 2 (test), 0 (in neither), -1 (not listed);"
+            " got 3",
         ),
-        ([1, 1, 0], "column 's' has 2 clips to train on, 0 to test"),
+        ([1, 1, 0], "column 's' must have clips to train on and to test on; got 2 and 0"),
     ],
 )
 def test_official_marks_that_make_no_split(marks: list[int], message: str) -> None:

@@ -189,7 +189,7 @@ def test_a_copy_under_another_name_goes_aside(study: Store) -> None:
 def test_a_file_of_another_table_is_damage(study: Store) -> None:
     path = fragment(study, "runs", "c")
     fragment(study, "epochs", "c").write_bytes(path.read_bytes())
-    assert [finding.what for finding in found(study)] == ["it holds the table runs"]
+    assert [finding.what for finding in found(study)] == ["it contains the table runs"]
     mend_is_clean_and_idle_again(study)
 
 
@@ -239,9 +239,9 @@ def written_point(point: Point, **facts: Any) -> dict[str, Any]:
     ("facts", "why"),
     [
         ({}, None),
-        ({"seed": 2}, "its point and seed have the run_id"),
-        ({"point_id": "0" * 16}, "its point_id is 0000000000000000, its config has"),
-        ({"config": "{"}, "its config is no JSON"),
+        ({"seed": 2}, "its run_id must be"),
+        ({"point_id": "0" * 16}, "its point_id is 0000000000000000, but that of its config is"),
+        ({"config": "{"}, "its config is not JSON"),
         ({"config": '{"task": {"name": "of a later release"}, "layer": {}}'}, None),
     ],
 )

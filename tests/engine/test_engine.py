@@ -19,7 +19,7 @@ from tests.helpers.paths import PACKAGE, ROOT
 from tests.helpers.probe import probe_point
 from tests.helpers.rogue import rogue_point
 
-HINT = "; the kernel does that when memory runs out: set memory_limit_gb or fewer workers"
+HINT = "; the kernel kills a process when memory runs out: set memory_limit_gb or fewer workers"
 
 
 def run(how: str, *, time_limit_s: float = 60.0, stop: threading.Event | None = None) -> Outcome:
@@ -165,7 +165,7 @@ def test_no_process_of_a_run_outlives_it(
 def test_a_run_that_kills_what_watches_it_is_a_row_and_the_next_one_runs(tmp_path: Path) -> None:
     outcome = run_rogue("kills_its_warden forever", tmp_path / "log")
     assert outcome.status == "killed"
-    assert outcome.error == "the process that watched the run was killed or did not answer"
+    assert outcome.error == "the supervisor of the run was killed or did not answer"
     wait_until(lambda: alive(tmp_path / "log") == [])  # the kernel ends it, in its own time
     assert run("done").status == "done"
 

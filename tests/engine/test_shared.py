@@ -158,7 +158,7 @@ def test_the_doctor_tells_of_a_silent_worker(server: Server, tmp_path: Path) -> 
     (finding,) = check_storage(study.storage, folder, set())
     postgres.close()
     assert (claimed, finding.kind) == (1, "silent trial")
-    assert "trial 0 is running, and its worker has been silent for 10 minutes" in finding.what
+    assert "trial 0 is running, but its worker has been silent for 10 minutes" in finding.what
     assert list(check_storage(study.storage, folder.with_name("prob"), set())) == []
 
 

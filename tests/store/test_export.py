@@ -157,7 +157,7 @@ def test_the_command_fills_any_storage_once(
     study = optuna.load_study(study_name="s", storage=open_storage(storage))
     assert [trial.params for trial in study.trials] == [{"layer.rank": 1}, {"layer.rank": 2}]
     assert main(command) == 2
-    assert "has a study s already" in capsys.readouterr().err
+    assert "already has a study named s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -373,7 +373,7 @@ def test_the_official_splits_leave_out_what_they_do_not_list(tmp_path: Path) -> 
     assert {group[-1] for group in clips.column("group")[sides.train]} == {"1"}
     assert {group[-1] for group in clips.column("group")[sides.test]} == {"2"}
     columns = "clip_id, label, group, slot, side, hmdb_split2"
-    with refused(f"the frames file has no column 'hmdb_split1'; it has: {columns}"):
+    with refused(f"the frames file has no column 'hmdb_split1'; its columns: {columns}"):
         action(file, split="official").sides(clips)
 
 
@@ -529,7 +529,9 @@ def test_a_column_says_which_side(file: Path) -> None:
 
 def test_a_split_column_that_is_not_in_the_file(file: Path) -> None:
     task = action(file, split="column", split_column="sides")
-    message = "the frames file has no column 'sides'; it has: clip_id, label, group, slot, side"
+    message = (
+        "the frames file has no column 'sides'; its columns: clip_id, label, group, slot, side"
+    )
     with refused(message):
         run(point(task))
 
@@ -556,7 +558,7 @@ def test_planning_needs_no_data() -> None:
     assert task.sizes() == (57600, None)
     assert work.steps == 400 * 80
     assert work.flops == (3 + 1 / 4) * cost(layer, 16 * 6).flops  # a fourth is tested, not learned
-    assert work.calls > Action(time_steps=5).work(chosen).calls  # planned with 6 steps
+    assert work.calls > Action(time_steps=5).run_cost(chosen).calls  # planned with 6 steps
     assert task.describe() == {"split": "group"}
     assert task.missing() == "frames file nowhere.parquet does not exist"
 
@@ -742,8 +744,8 @@ def test_where_chooses_clips_of_a_set(stored: Clips) -> None:
         ),
         (
             {"time_steps": 3, "split": "supergroup"},
-            "the set tiny has no column 'supergroup'; it has: clip_id, cls, label, group, first,"
-            " frames, ordered, clip_len, source, source_hash, frames_hash, side",
+            "the set tiny has no column 'supergroup'; its columns: clip_id, cls, label, group,"
+            " first, frames, ordered, clip_len, source, source_hash, frames_hash, side",
         ),
     ],
 )
@@ -757,7 +759,7 @@ def test_what_a_set_cannot_give_is_told(
 def test_a_set_of_another_size_or_kind_is_told(stored: Clips) -> None:
     with refused("task.height must be 12, as in the set tiny, got 5"):
         action("tiny", height=5).clips()
-    with refused("the set tiny must hold features, it holds frames"):
+    with refused("the set tiny must contain features, it contains frames"):
         load_stored("tiny", "features", {}, ())
 
 

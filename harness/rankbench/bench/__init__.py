@@ -1,1 +1,1 @@
-"""Our layers and every installed peer, interleaved, on the same shapes: `rankbench bench`."""
+"""Compare our layers with every installed peer on the same shapes: `rankbench bench`."""

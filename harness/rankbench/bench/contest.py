@@ -1,4 +1,4 @@
-"""One contest: every contender on one map, batch and dtype, checked and timed in turns."""
+"""Run a contest: check all contenders on one map, batch and dtype, and time them in turns."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """A map, its name, the number of clips, the dtype, torch's threads and device."""
+    """The conditions that all contenders share."""
 
     name: str
+    """Name of the map; a key of MAPS."""
     input_map: InputMap
+    """The map."""
     batch: int
+    """Clips in a batch."""
     dtype: str
+    """Type of weights and data: float32 or bfloat16."""
     threads: int
+    """Torch threads."""
     device: str = "cpu"
+    """Torch device: cpu or cuda."""
 
     @property
     def rows(self) -> int:
@@ -37,7 +43,7 @@ class Contest:
         return self.batch * TIME_STEPS
 
     def config(self, contender: str) -> dict[str, Any]:
-        """What a row is about, as JSON values; settings of the layer at their default left out."""
+        """Return the settings of a measurement as JSON values, without the layer's defaults."""
         settings = self.input_map.settings
         given = [(f, getattr(settings, f.name)) for f in dataclasses.fields(settings)]
         return {
@@ -53,41 +59,54 @@ class Contest:
 
 @dataclass(kw_only=True)
 class Result:
-    """What is known of one contender so far: counts, peak memory in MB, samples by phase.
-
-    `facts`: how a layer of ours was contracted.
-    """
+    """The counts and measurements of one contender so far."""
 
     started_at: datetime.datetime
+    """When the contender was built."""
     num_params: int | None = None
+    """Parameters of the map, without biases."""
     model_params: int | None = None
+    """Parameters of the LSTM and its head."""
     peak_mb: float | None = None
+    """Peak memory of a training step in MB."""
     facts: dict[str, Any] = field(default_factory=dict)
+    """How a layer of ours was contracted."""
     timed: dict[str, list[Timed]] = field(default_factory=dict)
+    """Samples by phase."""
     error: str | None = None
+    """One line about what went wrong."""
     traceback: str | None = None
+    """Traceback of the error."""
 
     @property
     def status(self) -> str:
-        """done with enough samples of a step, error, or interrupted."""
+        """error, done if the step has enough samples, else interrupted."""
         if self.error is not None:
             return "error"
         return "done" if self.rounds >= MIN_ROUNDS else "interrupted"
 
     @property
     def rounds(self) -> int:
-        """How often the step was timed."""
+        """Number of samples of the step."""
         return len(self.timed.get("step", ()))
 
     def fail(self, error: Exception) -> None:
-        """Keep what an error says, not its frames, which hold tensors."""
+        """Store the text of an error, not the exception, whose frames keep tensors alive."""
         first = (str(error) or type(error).__name__).strip().splitlines()[0]
         self.error = first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
         self.traceback = "".join(traceback.format_exception(error))
 
 
 class ContestMeasurement:
-    """A contest under way; `results` says at any moment what is measured, by contender."""
+    """A contest and its results so far.
+
+    Args:
+        contest: The conditions.
+        contenders: Contenders by name; those that do not support the layer are left out.
+
+    Attributes:
+        results: The result of each contender, updated after every sample.
+    """
 
     def __init__(self, contest: Contest, contenders: Mapping[str, Contender]) -> None:
         self.contest = contest
@@ -96,7 +115,12 @@ class ContestMeasurement:
         self.results: dict[str, Result] = {}
 
     def run(self, budget_s: float, told: Told) -> None:
-        """Build and check every contender, then time them in turns; `told` hears who is at work."""
+        """Build and check all contenders, then time them in turns.
+
+        Args:
+            budget_s: Seconds for timing all contenders together.
+            told: Called with one line before each step.
+        """
         lanes = {}
         contest = self.contest
         data = Data.draw(self.layer, contest.batch, contest.dtype, SEED, contest.device)
@@ -114,10 +138,10 @@ class ContestMeasurement:
         self.results[name] = result
         try:
             workload = Workload(contender, self.layer, data, SEED)
-            # It warms up as well: what is timed has run once.
+            # This also warms up: everything that is timed later has run once.
             result.peak_mb = peak_memory(workload.step, self.contest.device)
             workload.clear()
-        except Exception as error:  # a peer may raise anything; the others go on
+        except Exception as error:  # Peers may raise anything; the other contenders continue.
             result.fail(error)
             return None
         result.num_params, result.model_params = workload.num_params, workload.model_params

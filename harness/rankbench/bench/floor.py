@@ -1,4 +1,4 @@
-"""How fast this machine could at best be: rates measured here, and the time they allow."""
+"""Measure this machine's peak rates, and compute the least time that they allow."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from rankbench.layers import Layer
 from rankbench.layers.planning.choice import cost as layer_cost
 from rankbench.measure.timing import Call, time_call
 
-_SIDE, _GPU_SIDE = 1024, 8192  # of the square matrices that are multiplied
-_FLOATS = 2**25  # 128 MiB, beyond any cache
-_ADAM = 7  # a parameter, its gradient and two moments are read, all but the gradient written
+_SIDE, _GPU_SIDE = 1024, 8192  # Side of the square matrices that are multiplied.
+_FLOATS = 2**25  # 128 MiB, more than any cache.
+# Adam reads a parameter, its gradient and two moments, and writes all but the gradient.
+_ADAM = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What this machine does a second: FLOPs of a large matrix product, bytes to or from memory."""
+    """The peak rates of this machine."""
 
     flops_s: float
+    """FLOPs per second of a large matrix product."""
     bytes_s: float
+    """Bytes per second read from or written to memory."""
 
 
 def measure_rates(dtype: torch.dtype, device: str = "cpu") -> Rates:
-    """The best of a few calls each, with the threads that torch uses now.
+    """Measure the peak rates, as the best of a few calls, with torch's present threads.
 
-    Product: in `dtype`, or in float32 between two conversions, where a processor without
-    arithmetic for `dtype` is faster so. Memory: the faster of reading 128 MiB and of copying
-    them, where bytes read and written count.
+    The product is computed in `dtype`, and also in float32 between two conversions, which is faster
+    on a processor without arithmetic for `dtype`; the faster one counts. The memory rate is the
+    faster one of reading 128 MiB and of copying them; a copy counts bytes read and written.
     """
     side = _SIDE if device == "cpu" else _GPU_SIDE
     left, right = torch.randn(2, side, side, device=device).to(dtype)
@@ -47,19 +50,20 @@ def measure_rates(dtype: torch.dtype, device: str = "cpu") -> Rates:
 
 
 def floor_ms(layer: Layer, rows: int, dtype: torch.dtype, rates: Rates) -> float:
-    """Least time in ms of a forward pass of `layer` over `rows` rows.
+    """Compute the least time in ms of a forward pass of a layer over `rows` rows.
 
-    Its FLOPs at the rate of a large product, or its bytes at the rate of memory, whichever takes
-    longer.
+    It is the time of its FLOPs at the rate of a large product, or that of its bytes at the rate of
+    memory, whichever is longer.
     """
     return _least_ms(*_forward(layer, rows), dtype, rates)
 
 
 def step_floor_ms(layer: Layer, rows: int, dtype: torch.dtype, rates: Rates) -> float:
-    """Least time in ms of a training step of an LSTM whose input map is `layer`.
+    """Compute the least time in ms of a training step of an LSTM whose input map is `layer`.
 
-    The map's FLOPs twice (its cores need gradients, its input does not), those of the recurrence
-    three times; bytes as in a forward pass, and what Adam reads and writes.
+    The FLOPs of the map count twice, because its cores need gradients but its input does not; those
+    of the recurrence count three times. The bytes are those of a forward pass, and those that Adam
+    reads and writes.
     """
     flops, elements = _forward(layer, rows)
     recurrent = layer.out_features**2 // GATES
@@ -74,7 +78,7 @@ def _best_s(call: Call, device: str) -> float:
 
 
 def _forward(layer: Layer, rows: int) -> tuple[int, int]:
-    """FLOPs of the plan with fewest; elements moved: input, output and parameters once."""
+    """Return the FLOPs of the optimal plan, and the elements moved: input, output, parameters."""
     moved = rows * (layer.in_features + layer.out_features) + layer.num_params
     return layer_cost(replace(layer, plan="optimal"), rows).flops, moved
 

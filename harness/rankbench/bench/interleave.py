@@ -1,4 +1,4 @@
-"""Calls of several contenders timed in turns, so that a slow moment of the machine hits all."""
+"""Time the calls of several contenders in turns, so that a slow moment of the machine hits all."""
 
 from __future__ import annotations
 
@@ -16,32 +16,40 @@ MIN_ROUNDS, MAX_ROUNDS = 3, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """A contender's `calls` by phase, in the order they run; `reset` runs before them, untimed."""
+    """The calls of one contender."""
 
     calls: Mapping[str, Call]
+    """Calls to time, by phase, in the order in which they run."""
     reset: Call
+    """Runs before the calls of each round, without being timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """One call: wall time, and processor time of all threads, both in ms."""
+    """The times of one call."""
 
     lane: str
+    """Name of the lane."""
     phase: str
+    """Name of the call."""
     ms: float
+    """Wall time in ms."""
     cpu_ms: float
+    """Processor time of all threads in ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """What a lane raised; it takes no further part."""
+    """The exception of a lane, which is not timed any further."""
 
     lane: str
+    """Name of the lane."""
     error: Exception
+    """What its call has raised."""
 
 
 def finish_on(device: str) -> Call:
-    """What waits until the calls made on `device` are done."""
+    """Return a function that waits until all calls on a device have finished."""
     return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
@@ -53,11 +61,16 @@ def interleave(
     max_rounds: int = MAX_ROUNDS,
     finish: Call = lambda: None,
 ) -> Iterator[Timed | Failed]:
-    """Time every lane once a round, A B C A B C, until each has had its share of `budget_s`.
+    """Time every lane once per round, A B C A B C, until each has used its share of the budget.
 
-    A lane leaves when another round would exceed its share, after `min_rounds` at the least, and
-    after `max_rounds` in any case. Python's garbage collector rests while a lane is timed. `finish`
-    waits for what a call left running.
+    Python's garbage collector is disabled while a lane is timed.
+
+    Args:
+        lanes: Calls to time, by name of the lane.
+        budget_s: Seconds for all lanes together; a lane leaves before it would exceed its share.
+        min_rounds: Rounds that every lane runs, whatever the budget.
+        max_rounds: Rounds after which every lane leaves.
+        finish: Waits for work that a call has left running.
     """
     waiting, share = dict(lanes), budget_s / max(1, len(lanes))
     spent = dict.fromkeys(lanes, 0.0)
@@ -66,7 +79,7 @@ def interleave(
             start = perf_counter()
             try:
                 timed = _round(name, lane, finish)
-            except Exception as error:  # a peer may raise anything; the others go on
+            except Exception as error:  # Peers may raise anything; the other lanes continue.
                 del waiting[name]
                 yield Failed(lane=name, error=error)
                 continue
@@ -91,8 +104,8 @@ def _round(name: str, lane: Lane, finish: Call) -> list[Timed]:
 def _timed(name: str, phase: str, call: Call, finish: Call) -> Timed:
     finish()
     start, cpu_start = perf_counter(), process_time()
-    kept = call()
+    result = call()
     finish()
     ms, cpu_ms = 1e3 * (perf_counter() - start), 1e3 * (process_time() - cpu_start)
-    del kept  # after the clock
+    del result  # Freeing the result must not be timed.
     return Timed(lane=name, phase=phase, ms=ms, cpu_ms=cpu_ms)

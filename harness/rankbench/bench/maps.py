@@ -1,4 +1,4 @@
-"""The input maps that are compared: those of the papers' LSTMs on UCF11, and one of 2048 units."""
+"""The input maps that are compared: those of the papers' LSTMs on UCF11 and of 2048 units."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from dataclasses import dataclass
 from rankbench.layers import Layer
 from rankbench.layers.settings import LayerSettings
 
-GATES = 4  # of an LSTM
-TIME_STEPS = 6  # frames of a clip
+GATES = 4  # Gates of an LSTM.
+TIME_STEPS = 6  # Frames of a clip.
 CLASSES = 11
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputMap:
-    """The map from `in_features` to the four gates of an LSTM with `hidden_size` units."""
+    """The input map of an LSTM, for all four gates."""
 
     settings: LayerSettings
+    """Decomposition, modes of one gate, and ranks."""
     in_features: int
+    """Input features of the LSTM."""
     hidden_size: int
+    """Hidden units of the LSTM."""
 
     @property
     def layer(self) -> Layer:
         """The layer of all four gates.
 
-        Raises ValueError where the settings do not fit the sizes.
+        Raises:
+            ValueError: The settings do not fit the sizes.
         """
         return self.settings.resolve(self.in_features, self.hidden_size, gates=GATES)
 

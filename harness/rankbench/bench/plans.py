@@ -1,4 +1,4 @@
-"""Is what the planner chooses among the fastest? Its choice against all contenders, measured."""
+"""Measure whether the planner's choice is among the fastest contractions of a layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEATURES = {"in_modes": (32, 64), "out_modes": (32, 64), "tr_ranks": (40, 60, 48
 
 CORE_ORDERS = (2, 3, 4, 6, 8)
 SIZES = ((1, 16, 4096, 256), (4, 256, 4096, 256), (16, 64, 1024, 512), (8, 4096, 256, 256))
-_MOST_RANKS = 20_000  # elements of a Tucker core
+_MOST_RANKS = 20_000  # Largest number of elements of a Tucker core.
 _RANKS: dict[str, Any] = {
     "cp": lambda rank: {"cp_rank": rank},
     "tucker": lambda rank: {"tucker_rank": rank},
@@ -29,20 +29,21 @@ _RANKS: dict[str, Any] = {
     "tensor_train": lambda rank: {"tt_ranks": rank},
     "tensor_ring": lambda rank: {"tr_ranks": rank},
 }
-_HOPELESS = 6.0  # times the predicted time of the choice: a named plan beyond is not timed
-_BY_KERNEL = 3  # of each kernel, the most promising by prediction
+# A named plan whose predicted time exceeds that of the choice by this factor is not timed.
+_HOPELESS = 6.0
+_BY_KERNEL = 3  # Number of the best predictions of each kernel that are timed.
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A layer and the rows that go through it."""
+    """A layer and the number of input rows."""
 
     layer: Layer
     rows: int
 
     @property
     def name(self) -> str:
-        """Such as "tensor_train 4096 -> 256, d=4, ranks 1 4 4 4 1, 256 rows"."""
+        """Name for people: "tensor_train 4096 -> 256, d=4, ranks 1 4 4 4 1, 256 rows"."""
         layer = self.layer
         ranks = list(dict.fromkeys(layer.ranks))
         return (
@@ -53,30 +54,32 @@ class Shape:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The choice's time against the fastest contender's; all of them, the choice first."""
+    """The measured times of the planner's choice and of its alternatives."""
 
     shape: Shape
+    """Layer and rows."""
     timed: tuple[tuple[Choice, list[float]], ...]
+    """The choice, then its alternatives, each with its times in seconds."""
 
     @property
     def chosen_s(self) -> float:
-        """Median seconds of forward and backward of the planner's choice."""
+        """Median seconds of forward and backward pass of the planner's choice."""
         return statistics.median(self.timed[0][1])
 
     @property
     def best(self) -> tuple[Choice, float]:
-        """The fastest contender and its median seconds."""
-        medians = [(choice, statistics.median(own)) for choice, own in self.timed if own]
+        """The fastest contraction and its median seconds."""
+        medians = [(choice, statistics.median(times)) for choice, times in self.timed if times]
         return min(medians, key=lambda pair: pair[1])
 
     @property
     def ratio(self) -> float:
-        """Time of the choice over that of the fastest, 1 where they are the same."""
+        """Time of the choice divided by that of the fastest, 1 if the choice is the fastest."""
         return self.chosen_s / self.best[1]
 
 
 def shapes() -> list[Shape]:
-    """Both papers' maps, and every decomposition over core orders, ranks, rows and sizes."""
+    """Return the papers' maps, and all decompositions over core-orders, ranks, rows and sizes."""
     return [*_published(), *_grid()]
 
 
@@ -105,14 +108,20 @@ def _grid() -> Iterator[Shape]:
 
 
 def judge(shape: Shape, target: Target, budget_s: float) -> Verdict:
-    """Time the planner's choice, the next best predictions of each kernel, and named plans."""
+    """Time the planner's choice, the best predictions of each kernel, and the named plans.
+
+    Args:
+        shape: Layer and rows.
+        target: The machine and type that is planned for.
+        budget_s: Seconds for all measurements together.
+    """
     ranked = choices(replace(shape.layer, plan="auto"), shape.rows, target)
-    found = [ranked[0]]
+    candidates = [ranked[0]]
     for kernel in ("torch", "native"):
-        found += [choice for choice in ranked if choice.kernel == kernel][:_BY_KERNEL]
+        candidates += [choice for choice in ranked if choice.kernel == kernel][:_BY_KERNEL]
     for plan in PLANS:
         named = choices(replace(shape.layer, plan=plan), shape.rows, target)
-        found += [c for c in named[:2] if c.seconds < _HOPELESS * ranked[0].seconds]
-    unique = {(c.contraction.groups, c.kernel): c for c in reversed(found)}
+        candidates += [c for c in named[:2] if c.seconds < _HOPELESS * ranked[0].seconds]
+    unique = {(c.contraction.groups, c.kernel): c for c in reversed(candidates)}
     contenders = sorted(unique.values(), key=lambda c: c is not ranked[0])
     return Verdict(shape, tuple(time_choices(contenders, shape.rows, target, budget_s)))

@@ -1,4 +1,4 @@
-"""What a person reads of a bench: the table of a batch and dtype, and what must be said of it."""
+"""Tables of a benchmark for the terminal, and remarks on contenders that are not ranked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from rankbench.common.text import metric
 Row = dict[str, Any]
 LEGEND = (
     "medians in ms of wall time; fwd, bwd: the input map alone; step: LSTM, head, loss, backward, "
-    "Adam; / best: step over that of the fastest peer with the same map; "
-    "x floor: step over the least time that the rates above allow"
+    "Adam; / best: step divided by that of the fastest peer with the same map; "
+    "x floor: step divided by the least time that the rates above allow"
 )
 
 
 def table(rows: Sequence[Row]) -> TerminalTable:
-    """The rows of one batch, dtype and number of threads: maps in order, the fastest step first."""
+    """Build the table of one batch, dtype and number of threads; the fastest step comes first.
+
+    Args:
+        rows: Rows of `runs` of the benchmark.
+    """
     first = rows[0]
     title = (
         f"batch {first['rows'] // TIME_STEPS} ({first['rows']} rows), {first['dtype']}, "
@@ -40,13 +44,13 @@ def table(rows: Sequence[Row]) -> TerminalTable:
 
 
 def remarks(rows: Iterable[Row]) -> list[str]:
-    """A line for each contender that computes another map, and for each that failed."""
+    """Write a line for each contender that computes a different map, and for each that failed."""
     others: dict[str, None] = {}
     failed = []
     for row in rows:
         who, where = CONTENDERS[row["contender"]].title, row["input_map"]
         if row["computes"] != SAME:
-            others[f"* {where}: {who} computes another map, {row['computes']}"] = None
+            others[f"* {where}: {who} computes a different map, {row['computes']}"] = None
         if row["status"] == "error":
             which = f"{where}, {row['rows']} rows, {row['dtype']}"
             failed.append(f"{which}: {who} is left out: {row['error']}")
@@ -76,7 +80,7 @@ def _condition(row: Row) -> tuple[Any, ...]:
 
 
 def best_peer(group: Iterable[Row]) -> float | None:
-    """The least step_ms among the finished contenders of a map, ours and other maps left out."""
+    """Return the least step_ms of the peers that finished and compute the same map, or None."""
     peers = [row["step_ms"] for row in group if row["contender"] != OURS and _ranked(row)]
     return min(peers, default=None)
 

@@ -1,4 +1,4 @@
-"""What a contest measured, as rows of `runs` and `samples`."""
+"""Turn the results of a contest into rows of `runs` and `samples`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,25 @@ Tables = dict[str, list[Row]]
 
 
 def tables(measurement: ContestMeasurement, rates: Rates) -> list[Tables]:
-    """Per contender its row of `runs` and its samples; a repeat has the same run_id."""
-    place = provenance(measurement.contest.device)
-    found = []
+    """Make the row of `runs` and the rows of `samples` of each contender.
+
+    A repeated measurement has the same run_id.
+
+    Args:
+        measurement: The contest and its results.
+        rates: The peak rates of this machine.
+    """
+    machine = provenance(measurement.contest.device)
+    by_contender = []
     for name, result in measurement.results.items():
-        row = place | _identity(measurement, name) | _floors(measurement, name, rates)
-        found.append({"runs": [row | _measured(measurement, result)], "samples": _samples(result)})
-    return found
+        row = machine | _identity(measurement, name) | _floors(measurement, name, rates)
+        row |= _measured(measurement, result)
+        by_contender.append({"runs": [row], "samples": _samples(result)})
+    return by_contender
 
 
 def _identity(measurement: ContestMeasurement, name: str) -> Row:
-    """What was measured."""
+    """Return the columns that identify what was measured."""
     contest, layer = measurement.contest, measurement.layer
     contender = measurement.contenders[name]
     config = json.dumps(contest.config(name), sort_keys=True)
@@ -56,7 +64,7 @@ def _identity(measurement: ContestMeasurement, name: str) -> Row:
 
 
 def _floors(measurement: ContestMeasurement, name: str, rates: Rates) -> Row:
-    """The rates, and what they allow whoever computes the layer's map; our own FLOPs."""
+    """Return the peak rates, and the least times they allow for contenders with the same map."""
     contest, layer = measurement.contest, measurement.layer
     row: Row = {"gemm_rate": rates.flops_s, "memory_rate": rates.bytes_s}
     if measurement.contenders[name].computes(layer) == SAME:
@@ -66,7 +74,7 @@ def _floors(measurement: ContestMeasurement, name: str, rates: Rates) -> Row:
 
 
 def _measured(measurement: ContestMeasurement, result: Result) -> Row:
-    """How it ended, its own counts, medians of time, peak of memory."""
+    """Return status, parameter counts, median times and peak memory."""
     params = result.num_params
     return {
         "status": result.status,

@@ -1,4 +1,4 @@
-"""What is timed, the same for every contender: the bare map, and a training step around it.
+"""The calls that are timed for every contender: the map alone, and a training step with it.
 
 Shapes: rows = batch * time; in_features, out_features of the map.
 """
@@ -24,15 +24,18 @@ DTYPES = tuple(TOLERANCES)
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Clips from N(0, 1), the gradient that reaches the map's output, a label a clip."""
+    """Random data, the same for all contenders."""
 
     clips: Float[Tensor, "batch time in_features"]
+    """Clips drawn from N(0, 1)."""
     gradient: Float[Tensor, "rows out_features"]
+    """Gradient of the map's output, drawn from N(0, 1)."""
     labels: Int64[Tensor, " batch"]
+    """Class of each clip."""
 
     @classmethod
     def draw(cls, layer: Layer, batch: int, dtype: str, seed: int, device: str = "cpu") -> Data:
-        """`batch` clips of six frames for `layer`."""
+        """Draw `batch` clips of six frames, with the features of `layer`."""
         kind = getattr(torch, dtype)
         source = torch.Generator().manual_seed(seed)
         clips = torch.randn(batch, TIME_STEPS, layer.in_features, generator=source)
@@ -54,19 +57,27 @@ class LSTMClassifier(nn.Module):
         self.head = nn.Linear(hidden_size, CLASSES, dtype=dtype)
 
     def forward(self, clips: Float[Tensor, "batch time in_features"]) -> Float[Tensor, "batch k"]:
-        """The logit of every class, in float32."""
+        """Return the logit of every class, in float32."""
         outputs, _ = self.recurrent(clips)
         logits: Tensor = self.head(outputs[:, -1])
         return logits.float()
 
 
 class Workload:
-    """One contender's map and model, and the calls that are timed.
+    """The map and the model of one contender, and the calls that are timed.
 
-    forward and backward: the bare map over all rows, no gradient for the input. step: gradients
-    cleared, LSTM, head, cross entropy, backward, fused Adam.
+    `forward` and `backward` run the map alone over all rows, without a gradient of the input.
+    `step` clears the gradients and runs the LSTM, the head, the cross entropy, the backward pass
+    and fused Adam.
 
-    Raises ValueError where the map's output is not x W^T for the W of its own cores.
+    Args:
+        contender: The implementation.
+        layer: The layer that it implements.
+        data: Inputs, gradient and labels.
+        seed: Seed of the weights.
+
+    Raises:
+        ValueError: The output of the map is not x W^T, with W rebuilt from its own cores.
     """
 
     def __init__(self, contender: Contender, layer: Layer, data: Data, seed: int) -> None:
@@ -83,7 +94,7 @@ class Workload:
 
     @property
     def lane(self) -> Lane:
-        """The three calls, to be interleaved with those of others."""
+        """The three calls, to be timed in turns with those of other contenders."""
         calls = {"forward": self.forward, "backward": self.backward, "step": self.step}
         return Lane(calls=calls, reset=self.clear)
 
@@ -118,7 +129,7 @@ class Workload:
         return loss
 
     def _make_moments(self) -> None:
-        """Let Adam make its state, which a step's peak of memory must not hold as new."""
+        """Make Adam create its state, so that it does not count in the peak memory of a step."""
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         self.optimizer.step()
@@ -129,15 +140,17 @@ class Workload:
 def check_output(
     contender: Contender, input_map: nn.Module, x: Float[Tensor, "rows in_features"]
 ) -> None:
-    """Raise ValueError unless the map of `x` is x W^T, W rebuilt from the map's own cores.
+    """Raise ValueError unless the output of a map is x W^T, with W rebuilt from its own cores.
 
-    The norm of the difference may be 1e-4 of the norm of x W^T in float32, 5e-2 in bfloat16.
+    The norm of the difference may be up to 1e-4 of the norm of x W^T in float32, and 5e-2 in
+    bfloat16.
     """
     weight = contender.dense_weight(copy.deepcopy(input_map).double())
-    wanted = x.double() @ weight.T
-    apart = float((input_map(x).double() - wanted).norm() / wanted.norm())
+    expected = x.double() @ weight.T
+    error = float((input_map(x).double() - expected).norm() / expected.norm())
     tolerance = TOLERANCES[str(x.dtype).removeprefix("torch.")]
-    if not apart <= tolerance:
+    if not error <= tolerance:
         raise ValueError(
-            f"its output must be x W^T of its own cores within {tolerance:g}, is {apart:.2g} apart"
+            f"its output must be x W^T of its own cores with a relative error of at most"
+            f" {tolerance:g}, got {error:.2g}"
         )

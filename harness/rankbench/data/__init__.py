@@ -1,1 +1,1 @@
-"""Data sets: read, decoded, cached and split; nothing here knows tasks or layers."""
+"""Read, decode, cache and split data sets. Nothing here depends on tasks or layers."""

@@ -1,4 +1,4 @@
-"""What a task asks of clips, wherever they come from.
+"""The interface of a collection of clips, which tasks use for stored, decoded and generated clips.
 
 Letters: c clips, n rows (frames of all clips), f features of a frame.
 """
@@ -14,33 +14,34 @@ Counts = NDArray[np.int64]
 
 
 class Clips(Protocol):
-    """Clips in the order of their clip_id; clip k has rows first[k] to first[k] + count[k] - 1."""
+    """Clips sorted by clip_id; clip k has the rows first[k] to first[k] + count[k] - 1."""
 
     @property
     def rows(self) -> NDArray[Any]:
-        """Every frame (n, f), on disk."""
+        """All frames of all clips (n, f), usually memory-mapped."""
 
     @property
     def first(self) -> Counts:
-        """The row of each clip's first frame (c,)."""
+        """Row of each clip's first frame (c,)."""
 
     @property
     def count(self) -> Counts:
-        """The number of each clip's frames (c,)."""
+        """Number of frames of each clip (c,)."""
 
     @property
     def data_hash(self) -> str:
-        """16 hex digits of what the clips were made from."""
+        """16 hex digits that identify the data."""
 
     @property
     def ordered(self) -> bool:
-        """Whether the order of time is known of every clip."""
+        """Whether the frames of every clip are known to be in the order of time."""
 
     def __len__(self) -> int:
-        """The number of clips."""
+        """Return the number of clips."""
 
     def column(self, name: str) -> NDArray[Any]:
-        """One value a clip of a column (c,).
+        """Return a column with one value per clip (c,).
 
-        Raises ValueError for a column that is not there or that some clip has no value in.
+        Raises:
+            ValueError: The column does not exist, or a clip has no value in it.
         """

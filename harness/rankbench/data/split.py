@@ -1,4 +1,4 @@
-"""Splitting clips into a training and a test side, as pure functions of their labels."""
+"""Split clips into training, validation and test, as pure functions of groups and labels."""
 
 from __future__ import annotations
 
@@ -13,35 +13,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
-TRAIN = "train"  # what a split column says of a clip on the training side
+# The value of `task.split_column` for clips on the training side.
+TRAIN = "train"
+# The meaning of the marks in HMDB51's split files.
 OFFICIAL = {
     1: "train",
     2: "test",
     0: "in neither",
     -1: "not listed",
-}  # what HMDB51's split files say of a clip
+}
 OFFICIAL_SPLITS = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sides:
-    """Indices of the clips to train on, to test on, and to choose an epoch by (or none)."""
+    """Indices of the clips on each side."""
 
     train: Indices
+    """Clips to train on."""
     test: Indices
+    """Clips to test on."""
     validation: Indices
+    """Clips for early stopping and pruning; may be empty."""
 
 
 def assign_folds(
     groups: Sequence[Hashable], labels: Sequence[int], folds: int, seed: int
 ) -> Indices:
-    """The fold, 0 to folds - 1, of every clip: whole groups, stratified by class.
+    """Assign clips to folds, keeping groups together and stratifying by class.
 
-    The groups are shuffled and dealt one by one, each to the fold that has the fewest groups
-    of its classes so far (then the fewest groups): every class is dealt round-robin. A group of
-    its own for every clip splits by clip. The order of the clips does not matter.
+    The groups are shuffled and assigned one by one to the fold that has the fewest groups of their
+    classes so far, then the fewest groups. If no group mixes classes, a class with at least `folds`
+    groups is in every fold. The order of the clips has no influence.
 
-    A class with at least `folds` groups is in every fold, where no group mixes classes.
+    Args:
+        groups: Group of each clip; a different one for every clip splits by clip.
+        labels: Class of each clip.
+        folds: Number of folds.
+        seed: Seed of the shuffling.
+
+    Returns:
+        The fold of each clip, 0 to folds - 1.
     """
     classes: dict[Hashable, set[int]] = defaultdict(set)
     for group, label in zip(groups, labels, strict=True):
@@ -61,9 +73,10 @@ def assign_folds(
 
 
 def sides_of_fold(assigned: Indices, fold: int) -> tuple[Indices, Indices]:
-    """Indices of the clips to train on and to test on, where `fold` is held out.
+    """Return the indices of the clips to train on, and of those in `fold`, to test on.
 
-    Raises ValueError when a side is empty.
+    Raises:
+        ValueError: A side is empty.
     """
     held_out = assigned == fold
     if held_out.all() or not held_out.any():
@@ -76,29 +89,33 @@ def sides_of_fold(assigned: Indices, fold: int) -> tuple[Indices, Indices]:
 
 
 def sides_of_column(name: str, values: Sequence[object]) -> tuple[Indices, Indices]:
-    """Indices of the clips whose value is "train", and of all the others.
+    """Return the indices of the clips whose value is "train", and of all other clips.
 
-    Raises ValueError when a side is empty.
+    Args:
+        name: Name of the column, for the error message.
+        values: The value of each clip.
+
+    Raises:
+        ValueError: A side is empty.
     """
     train = np.array([str(value) == TRAIN for value in values], dtype=bool)
     if train.all() or not train.any():
-        found = ", ".join(sorted({str(value) for value in values})[:5])
+        distinct = ", ".join(sorted({str(value) for value in values})[:5])
         raise ValueError(
-            f"task.split_column={name!r} must say {TRAIN!r} for some clips"
-            f" and something else for others; it says: {found}"
+            f"task.split_column={name!r} must be {TRAIN!r} for some clips"
+            f" and have another value for others; its values: {distinct}"
         )
     return np.flatnonzero(train), np.flatnonzero(~train)
 
 
 def groups_are_known(groups: Sequence[Hashable], clips: Sequence[Hashable]) -> bool:
-    """Whether some clip has a group other than itself.
+    """Return whether some clip has a group other than its own name.
 
-    Where `rankbench data` finds no group of a clip, it stores the clip's own name as its group.
+    If `rankbench data` finds no group of a clip, it stores the clip's name as its group.
 
     Args:
-        groups: the group of every clip.
-        clips: the id of every clip: its name, or its path (class/name.avi) where clips of two
-            classes share a name.
+        groups: Group of each clip.
+        clips: Id of each clip: its name, or its path (class/name.avi) if clips share names.
     """
     return any(map(_has_group, groups, clips))
 
@@ -110,12 +127,18 @@ def _has_group(group: Hashable, clip: Hashable) -> bool:
 
 
 def assign_groups_in_turn(groups: Sequence[str]) -> Indices:
-    """The fold of every clip, to leave one group out in each.
+    """Assign clips to folds that each leave one group out.
 
-    Where names of groups end in a number it is that number's rank: UCF11's own protocol, in which
-    `v_biking_07` and `v_diving_07` share a fold. Where none does it is the rank of the name.
+    If names of groups end in a number, the fold is the rank of that number. This is UCF11's
+    protocol, in which `v_biking_07` and `v_diving_07` share a fold. If no name does, the fold is
+    the rank of the name.
 
-    Raises ValueError where some names end in a number and others do not.
+    Raises:
+        ValueError: Some names end in a number and others do not.
+
+    Example:
+        >>> assign_groups_in_turn(["v_biking_07", "v_diving_07", "v_biking_02"]).tolist()
+        [1, 1, 0]
     """
     ends = [re.search(r"\d+$", str(group)) for group in groups]
     numbers = [int(end.group()) for end in ends if end is not None]
@@ -125,8 +148,8 @@ def assign_groups_in_turn(groups: Sequence[str]) -> Indices:
             for bare in (True, False)
         )
         raise ValueError(
-            "task.split=leave_one_group_out needs groups whose names all end in a number, or none,"
-            f" got {odd!r} and {numbered!r}; choose split group"
+            "task.split=leave_one_group_out needs groups whose names all end in a number, or none"
+            f" of them; got {odd!r} and {numbered!r}; choose task.split=group"
         )
     order: list[Any] = numbers or list(groups)
     _, folds = np.unique(order, return_inverse=True)
@@ -134,36 +157,56 @@ def assign_groups_in_turn(groups: Sequence[str]) -> Indices:
 
 
 def sides_of_official(name: str, values: Sequence[int]) -> tuple[Indices, Indices]:
-    """Indices of the clips that column `name` marks 1, to train on, and 2, to test on.
+    """Return the indices of the clips marked 1, to train on, and of those marked 2, to test on.
 
-    Source: the three splits that HMDB51 is distributed with; clips marked 0 or -1 are in neither.
+    The marks are those of the splits that HMDB51 is distributed with. Clips marked 0 or -1 are on
+    neither side.
 
-    Raises ValueError for another mark, or when a side is empty.
+    Args:
+        name: Name of the column, for error messages.
+        values: The mark of each clip.
+
+    Raises:
+        ValueError: A mark is unknown, or a side is empty.
     """
     marks = np.asarray(values)
     unknown = sorted({str(mark) for mark in marks.tolist()} - {str(mark) for mark in OFFICIAL})
     if unknown:
         meanings = ", ".join(f"{mark} ({side})" for mark, side in OFFICIAL.items())
-        raise ValueError(f"column {name!r} must hold {meanings}; it holds {unknown[0]}")
+        raise ValueError(f"column {name!r} must contain only {meanings}; got {unknown[0]}")
     train, test = np.flatnonzero(marks == 1), np.flatnonzero(marks == 2)
     if not (len(train) and len(test)):
-        raise ValueError(f"column {name!r} has {len(train)} clips to train on, {len(test)} to test")
+        raise ValueError(
+            f"column {name!r} must have clips to train on and to test on;"
+            f" got {len(train)} and {len(test)}"
+        )
     return train, test
 
 
 def hold_out(
     side: Indices, groups: Sequence[Hashable], labels: Sequence[int], folds: int, seed: int
 ) -> tuple[Indices, Indices]:
-    """`side` without whole groups, and what was taken: about one of `folds` parts of it.
+    """Hold whole groups of a side out, about one of `folds` parts.
 
-    Raises ValueError when nothing would be left or taken.
+    Args:
+        side: Indices of the clips on the side.
+        groups: Group of each clip of the data set.
+        labels: Class of each clip of the data set.
+        folds: Number of parts.
+        seed: Seed of the choice.
+
+    Returns:
+        The indices that remain, and those that are held out.
+
+    Raises:
+        ValueError: One of both would be empty.
     """
-    own = [groups[clip] for clip in side]
-    assigned = assign_folds(own, [labels[clip] for clip in side], folds, seed)
-    taken = assigned == 0
-    if taken.all() or not taken.any():
+    groups_of_side = [groups[clip] for clip in side]
+    assigned = assign_folds(groups_of_side, [labels[clip] for clip in side], folds, seed)
+    held_out = assigned == 0
+    if held_out.all() or not held_out.any():
         raise ValueError(
-            f"task.validation=true leaves nothing to train on: {len(set(own))} groups of clips on"
-            " the training side; bring more, or set task.validation=false"
+            "task.validation=true needs at least two groups of clips on the training side;"
+            f" got {len(set(groups_of_side))}; use more data, or set task.validation=false"
         )
-    return side[~taken], side[taken]
+    return side[~held_out], side[held_out]

@@ -1,1 +1,1 @@
-"""What is wrong with stored results, and mending it."""
+"""Find damage in stored results, and repair it: `rankbench doctor`."""

@@ -1,4 +1,4 @@
-"""Checks the stored results of a study: files, rows, checkpoints, and the journal against them."""
+"""Check the stored results of a study: files, rows, checkpoints and the Optuna journal."""
 
 from __future__ import annotations
 
@@ -20,37 +20,42 @@ from rankbench.store.parquet_file import check_name, read_file
 from rankbench.store.reader import Listing
 from rankbench.store.schema import FINISHED, RENAMED, STATUSES, TABLES, arrow_schema
 
-# What tells the rows of a run apart in each table; a table that is not here may repeat itself.
+# The columns that, with run_id, identify a row; tables that are not listed may repeat rows.
 KEYS = {"runs": (), "epochs": ("epoch",), "samples": ("phase", "sample"), "weights": ("name",)}
 _ROW = ("run_id", "point_id", "seed", "status", "config")
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
-_SHOWN = 3  # runs that a line names
+_SHOWN = 3  # Number of runs that a message lists.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The files of a table that can be read, cut to the columns that a check needs."""
+    """The readable files of a table, with the columns that checks need."""
 
     name: str
+    """Name of the table."""
     folder: Path
+    """Folder of its files."""
     compacts: Mapping[Path, pa.Table]
+    """Rows of the compact files, oldest first."""
     fragments: Mapping[Path, pa.Table]
+    """Rows of the fragments, files with the rows of one run."""
 
     def counting(self) -> pa.Table:
-        """The rows that count: of a fragment, else of the newest compact file that has the run."""
-        kept = list(self.fragments.values())
+        """Return the valid rows of each run: of its fragment, else of its newest compact file."""
+        parts = list(self.fragments.values())
         known = pa.array([path.stem for path in self.fragments], pa.string())
         for rows in reversed(list(self.compacts.values())):
-            kept.append(rows.filter(pc.invert(pc.is_in(rows["run_id"], known))))
-            known = pa.concat_arrays([known, pc.unique(kept[-1]["run_id"]).cast(pa.string())])
+            parts.append(rows.filter(pc.invert(pc.is_in(rows["run_id"], known))))
+            known = pa.concat_arrays([known, pc.unique(parts[-1]["run_id"]).cast(pa.string())])
         columns = arrow_schema(self.name).empty_table().select(columns_of(self.name))
-        return pa.concat_tables([columns, *kept]).combine_chunks()
+        return pa.concat_tables([columns, *parts]).combine_chunks()
 
 
 def studies_below(root: Path) -> list[Path]:
-    """Folders of `root` that hold anything of a study.
+    """Find the folders in `root` that contain tables, checkpoints or a journal of a study.
 
-    Raises ValueError where `root` is no folder.
+    Raises:
+        ValueError: `root` is not a folder.
     """
     if not root.is_dir():
         raise ValueError(f"results must be a folder, got {root}")
@@ -60,7 +65,7 @@ def studies_below(root: Path) -> list[Path]:
 
 
 def is_being_run(folder: Path) -> bool:
-    """Whether a process holds the study; nothing is written to find out."""
+    """Return whether a process is running the study, without writing anything."""
     try:
         with (folder / ".run.lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,15 +77,21 @@ def is_being_run(folder: Path) -> bool:
 
 
 def check_study(folder: Path, *, running: bool) -> list[Finding]:
-    """Everything that is wrong in a study's folder, files first.
+    """Check the folder of a study.
 
-    Of a study that is `running`, what a worker may just be writing is not judged.
+    Args:
+        folder: Folder of the study.
+        running: Whether the study is being run; then files that a worker may be writing are not
+            checked.
+
+    Returns:
+        All problems, those of files first.
     """
     findings: list[Finding] = []
     tables = {name: _read(folder / name, name, findings) for name in TABLES}
     if not running:
         findings += [
-            Finding(kind="leftover file", path=path, what="it was being written when a crash came")
+            Finding(kind="leftover file", path=path, what="a crash interrupted its writing")
             for name in TABLES
             for path in sorted((folder / name).glob(".*.tmp"))
         ]
@@ -96,12 +107,12 @@ def check_study(folder: Path, *, running: bool) -> list[Finding]:
 
 
 def columns_of(table: str) -> list[str]:
-    """The columns of a table that its checks need."""
+    """Return the columns of a table that its checks need."""
     return list(_ROW) if table == "runs" else ["run_id", *KEYS.get(table, ())]
 
 
 def written_types(path: Path, schema: pa.Schema) -> dict[str, pa.DataType]:
-    """The columns of a file whose type is not that of `schema`."""
+    """Return the columns of a file whose type differs from the schema, with their type."""
     written = {RENAMED.get(field.name, field.name): field.type for field in pq.read_schema(path)}
     return {
         field.name: written[field.name]
@@ -111,58 +122,60 @@ def written_types(path: Path, schema: pa.Schema) -> dict[str, pa.DataType]:
 
 
 def _read(folder: Path, name: str, findings: list[Finding]) -> Table:
-    """Read every file whole, so that damage in any page is met; tell what is wrong with it."""
+    """Read every file completely, to find damage in any page, and add problems to `findings`."""
     listing, schema = Listing.of(folder), arrow_schema(name)
-    kept: dict[Path, pa.Table] = {}
+    readable: dict[Path, pa.Table] = {}
     for path in (*listing.compacts, *listing.fragments):
-        own = path in listing.fragments
+        fragment = path in listing.fragments
         try:
             rows = read_file(path, schema)
-            _check_file(path, name, rows, own=own)
+            _check_file(path, name, rows, fragment=fragment)
         except FileNotFoundError:
-            continue  # compacted in this moment
+            continue  # Another process has compacted it meanwhile.
         except _UNREADABLE as error:
-            kind, runs = ("damaged file", (path.stem,)) if own else ("damaged compact file", ())
+            kind, runs = (
+                ("damaged file", (path.stem,)) if fragment else ("damaged compact file", ())
+            )
             findings.append(damage(path, error, kind, runs))
             continue
-        others = pc.unique(rows["run_id"]).to_pylist()
-        if own and others not in ([path.stem], []):
-            findings.append(_misnamed(path, others))
+        ids = pc.unique(rows["run_id"]).to_pylist()
+        if fragment and ids not in ([path.stem], []):
+            findings.append(_misnamed(path, ids))
             continue
         drifted = written_types(path, schema)
         if drifted:
-            told = ", ".join(f"{column} is {kind}" for column, kind in drifted.items())
-            findings.append(Finding(kind="drifted column", path=path, what=told))
-        kept[path] = rows.select(columns_of(name))
+            what = ", ".join(f"{column} is {kind}" for column, kind in drifted.items())
+            findings.append(Finding(kind="drifted column", path=path, what=what))
+        readable[path] = rows.select(columns_of(name))
     return Table(
         name=name,
         folder=folder,
-        compacts={path: kept[path] for path in listing.compacts if path in kept},
-        fragments={path: kept[path] for path in listing.fragments if path in kept},
+        compacts={path: readable[path] for path in listing.compacts if path in readable},
+        fragments={path: readable[path] for path in listing.fragments if path in readable},
     )
 
 
-def _check_file(path: Path, name: str, rows: pa.Table, *, own: bool) -> None:
-    """Raise ValueError for a file that can be read and yet is none of this table."""
+def _check_file(path: Path, name: str, rows: pa.Table, *, fragment: bool) -> None:
+    """Raise ValueError for a readable file that does not belong to this table."""
     table = (pq.read_schema(path).metadata or {}).get(b"table", name.encode()).decode()
     if table != name:
-        raise ValueError(f"it holds the table {table}")
+        raise ValueError(f"it contains the table {table}")
     if rows["run_id"].null_count:
         raise ValueError("it has rows without a run_id")
-    if own:
+    if fragment:
         check_name("run_id", path.stem)
         if name == "runs" and not rows.num_rows:
             raise ValueError("it has no row")
 
 
 def damage(path: Path, error: Exception, kind: str, runs: tuple[str, ...] = ()) -> Finding:
-    """What `error` says of a file that could not be read."""
+    """Make a finding from the error that reading a file has raised."""
     what = (str(error).splitlines() or [type(error).__name__])[0]
     return Finding(kind=kind, path=path, what=what, runs=runs)
 
 
 def _misnamed(path: Path, runs: Sequence[str]) -> Finding:
-    what = f"it holds rows of {_shown(runs)}"
+    what = f"it contains rows of {_shown(runs)}"
     return Finding(kind="misnamed file", path=path, what=what, runs=(path.stem,))
 
 
@@ -177,17 +190,17 @@ def _doubles(table: Table) -> Iterator[Finding]:
 def double_rows(
     path: Path, rows: pa.Table, keys: Sequence[str], kind: str = "double rows"
 ) -> Iterator[Finding]:
-    """A finding where `rows` of a file have the same `keys`."""
+    """Find rows of a file with the same values in `keys`."""
     counted = rows.group_by(list(keys)).aggregate([([], "count_all")])
     double = counted.filter(pc.greater(counted["count_all"], 1))
     if double.num_rows:
         runs = sorted(set(double["run_id"].to_pylist()))
-        what = f"{double.num_rows} rows are there more than once, of {_shown(runs)}"
+        what = f"{double.num_rows} rows exist more than once, of {_shown(runs)}"
         yield Finding(kind=kind, path=path, what=what)
 
 
 def wrong_rows(folder: Path, runs: pa.Table, kind: str = "wrong row") -> Iterator[Finding]:
-    """The rows of `runs` whose ids are not the hashes of what they say, or of no known status."""
+    """Find rows of `runs` whose ids do not match their config, or whose status is unknown."""
     for row in runs.to_pylist():
         why = mismatch(row)
         if row["status"] not in STATUSES:
@@ -224,6 +237,6 @@ def _shown(runs: Sequence[Any]) -> str:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How many findings of each kind."""
+    """Count the findings of each kind, as text."""
     counts = Counter(finding.kind for finding in findings)
     return ", ".join(f"{number} {kind}" for kind, number in counts.items())

@@ -1,4 +1,4 @@
-"""Whether the ids of a stored row are the hashes of what the row says was measured."""
+"""Check that the ids of a stored row are the hashes of its config and seed."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from rankbench.training.settings import Compute, Training
 
 
 def mismatch(row: Mapping[str, Any]) -> str | None:
-    """Why the ids of a row of `runs` are not those of its config and seed, else None.
+    """Return why the ids of a row of `runs` do not match its config and seed; None if they do.
 
-    A config that this version cannot read, of a task or setting it does not have, is not judged.
+    Configs with a task or setting that this version does not know are not checked.
     """
     if row["config"] is None or row["seed"] is None or row["point_id"] is None:
         return None
     valid = point_ids(row["config"])
     if valid is None:
-        return "its config is no JSON"
+        return "its config is not JSON"
     if valid and row["point_id"] not in valid:
-        return f"its point_id is {row['point_id']}, its config has {valid[0]}"
+        return f"its point_id is {row['point_id']}, but that of its config is {valid[0]}"
     expected = digest(f"{row['point_id']}:{row['seed']}")
     if valid and row["run_id"] != expected:
-        return f"its point and seed have the run_id {expected}"
+        return f"its run_id must be {expected}, from its point_id and seed"
     return None
 
 
-@lru_cache(maxsize=4096)  # the seeds of a point share its config
+@lru_cache(maxsize=4096)  # All seeds of a point have the same config.
 def point_ids(config: str) -> tuple[str, ...] | None:
-    """The ids that a point of this config may have: () where unknown, None where it is no JSON."""
+    """Return the possible ids of a point with this config.
+
+    Returns:
+        The ids; empty if the config has unknown names, None if it is not JSON.
+    """
     try:
         settings = json.loads(config)
         parts = _changed(settings)
@@ -43,12 +47,12 @@ def point_ids(config: str) -> tuple[str, ...] | None:
         return None
     except (AttributeError, KeyError, TypeError):
         return ()
-    # A bench hashes its config as it stands.
+    # `rankbench bench` hashes the text of the config itself.
     return (digest(json.dumps(parts, sort_keys=True)), digest(config))
 
 
 def _changed(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a point's config its id hashes, see Point; raises KeyError where a name is new."""
+    """Return the part of a config that the point's id hashes; KeyError for an unknown name."""
     task, layer = dict(config["task"]), dict(config["layer"])
     name, decomposition = task.pop("name"), layer.pop("decomposition")
     parts = {
@@ -79,7 +83,7 @@ def _differing(part: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON gives it back; what it cannot hold equals nothing."""
+    """Convert a value to what JSON gives back; other objects become their repr."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     return json.loads(json.dumps(value, default=repr))

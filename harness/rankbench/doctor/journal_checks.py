@@ -1,4 +1,4 @@
-"""The Optuna journal of a study against its rows: torn, with zombies, or ahead of them."""
+"""Compare the Optuna journal of a study with its rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ __all__ = ["JOURNAL", "check_journal", "read_trials"]
 
 
 def read_trials(path: Path) -> list[FrozenTrial]:
-    """Every trial in a journal file.
+    """Read all trials of a journal file.
 
-    Raises ValueError for a journal that is torn.
+    Raises:
+        ValueError: The journal is damaged.
     """
     lines = path.read_bytes().split(b"\n")
     if lines.pop():
@@ -28,17 +29,22 @@ def read_trials(path: Path) -> list[FrozenTrial]:
         try:
             json.loads(line)
         except ValueError:
-            raise ValueError(f"its line {number} is no JSON") from None
+            raise ValueError(f"its line {number} is not JSON") from None
     try:
         storage = JournalStorage(JournalFileBackend(str(path)))
         studies = storage.get_all_studies()
         return [trial for study in studies for trial in storage.get_all_trials(study._study_id)]
-    except Exception as error:  # Optuna has no error of its own for lines that do not fit
+    except Exception as error:  # Optuna raises various exceptions for inconsistent lines.
         raise ValueError(f"Optuna cannot read it: {type(error).__name__}: {error}") from error
 
 
 def check_journal(folder: Path, points: set[str]) -> Iterator[Finding]:
-    """What is wrong with the journal of a study that nobody runs; `points`: those with rows."""
+    """Check the journal of a study that is not being run.
+
+    Args:
+        folder: Folder of the study.
+        points: Ids of the points that have rows.
+    """
     path = folder / JOURNAL
     if not path.is_file():
         return
@@ -48,11 +54,11 @@ def check_journal(folder: Path, points: set[str]) -> Iterator[Finding]:
         yield Finding(kind="torn journal", path=path, what=str(error))
         return
     for trial in trials:
-        told = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        finished = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
         point = trial.user_attrs.get("point_id")
         if trial.state is TrialState.RUNNING:
-            what = f"trial {trial.number} is running, and nobody runs the study"
+            what = f"trial {trial.number} is running, but no process runs the study"
             yield Finding(kind="zombie trial", path=path, what=what)
-        elif told and point is not None and point not in points:
-            what = f"trial {trial.number} was told, and point {point} has no row"
+        elif finished and point is not None and point not in points:
+            what = f"trial {trial.number} is finished, but point {point} has no row"
             yield Finding(kind="trial without rows", path=path, what=what)

@@ -1,4 +1,4 @@
-"""Mends the stored results of a study without losing a row: what goes, goes into quarantine."""
+"""Repair the stored results of a study. Nothing is lost: removed rows are moved to quarantine."""
 
 from __future__ import annotations
 
@@ -28,16 +28,21 @@ from rankbench.store.reader import Listing
 from rankbench.store.schema import FINISHED, TABLES, arrow_schema
 from rankbench.store.store import Store
 
-_ROUNDS = 8  # what is mended may uncover what it hid; each round has fewer files left to blame
-# Compact files before fragments, whose rows are looked for in them.
+_ROUNDS = 8  # A repair may reveal another problem, so checks are repeated up to this often.
+# Compact files come first, because repairing fragments looks up rows in them.
 _FILES_FIRST = ("damaged compact file", "damaged file", "misnamed file", "leftover file")
 _JOURNAL = ("torn journal", "zombie trial", "trial without rows")
 
 
 def mend_study(folder: Path) -> list[Finding]:
-    """Mend a study's folder and compact it; return what was found and mended.
+    """Repair the folder of a study, and compact its tables.
 
-    Raises ValueError while the study is being run, OSError where a file cannot be written.
+    Returns:
+        The problems that were found and repaired.
+
+    Raises:
+        ValueError: The study is being run.
+        OSError: A file cannot be written.
     """
     mended: list[Finding] = []
     with locked(folder):
@@ -46,13 +51,13 @@ def mend_study(folder: Path) -> list[Finding]:
                 findings = check_study(folder, running=False)
                 if not findings:
                     break
-                # Rows that a file seems to lack may come back with it under its right name.
+                # Files first: rows that seem to be missing may be in a file with a wrong name.
                 files = [finding for finding in findings if finding.kind in _FILES_FIRST]
                 files.sort(key=lambda finding: _FILES_FIRST.index(finding.kind))
                 for finding in files or findings:
                     _mend(folder, finding)
-                spoilt = {run for finding in files or findings for run in finding.runs}
-                _take_out(folder, sorted(spoilt))
+                affected = {run for finding in files or findings for run in finding.runs}
+                _quarantine_runs(folder, sorted(affected))
                 mended += files or findings
         Store(folder.parent, folder.name).compact()
     return mended
@@ -75,37 +80,38 @@ def _mend(folder: Path, finding: Finding) -> None:
 
 
 def _rename(folder: Path, path: Path) -> None:
-    """Give a file the name of the one run it is of, where nothing else has rows of that run."""
+    """Rename a file after its run, or move it if it has several runs or its run another file."""
     [run_id, *others] = pc.unique(_read(path)["run_id"]).to_pylist()
     target = path.with_name(f"{run_id}.parquet")
-    held = (_read(compact)["run_id"] for compact in Listing.of(path.parent).compacts)
-    taken = target.exists() or any(run_id in ids.to_pylist() for ids in held)
+    compacted = (_read(compact)["run_id"] for compact in Listing.of(path.parent).compacts)
+    taken = target.exists() or any(run_id in ids.to_pylist() for ids in compacted)
     if others or taken:
         _move(folder, path)
     else:
         publish(path, target)
 
 
-def _take_out(folder: Path, runs: Sequence[str]) -> None:
-    """Move every row of `runs` into quarantine, their rows of the table runs last.
+def _quarantine_runs(folder: Path, runs: Sequence[str]) -> None:
+    """Move all rows of these runs to quarantine.
 
-    A run is measured again as a whole, and what is left of it must not be taken for the rest.
+    The rows of the table `runs` are moved last, so that an interrupted repair leaves a row by which
+    the rest of the run is found.
     """
     ids = pa.array(runs, pa.string())
-    for name in sorted(TABLES, key="runs".__eq__):
+    for name in [*(name for name in TABLES if name != "runs"), "runs"]:
         listing = Listing.of(folder / name)
         for path in listing.fragments:
             if path.stem in runs:
                 _move(folder, path)
         for path in listing.compacts:
             rows = _read(path)
-            theirs = pc.is_in(rows["run_id"], ids)
-            if pc.any(theirs).as_py():
-                _rewrite(folder, path, rows.filter(pc.invert(theirs)))
+            affected = pc.is_in(rows["run_id"], ids)
+            if pc.any(affected).as_py():
+                _rewrite(folder, path, rows.filter(pc.invert(affected)))
 
 
 def _single(path: Path) -> pa.Table:
-    """The rows of a file, one of each that is there more than once: finished, then the latest."""
+    """Return the rows of a file without repetitions; a finished row is preferred, then the last."""
     rows = _read(path)
     keys = ["run_id", *KEYS[path.parent.name]]
     order = pa.table({**{key: rows[key] for key in keys}, "place": pa.array(range(len(rows)))})
@@ -120,7 +126,7 @@ def _single(path: Path) -> pa.Table:
 
 
 def _rewrite(folder: Path, path: Path, rows: pa.Table) -> None:
-    """Put `rows` into a file's place, the file as it was into quarantine."""
+    """Replace the rows of a file, and copy the old file to quarantine."""
     copy = _place(folder, path)
     shutil.copy2(path, copy)
     options = COMPACT if path in Listing.of(path.parent).compacts else FRAGMENT
@@ -133,7 +139,7 @@ def _move(folder: Path, path: Path) -> None:
 
 
 def _place(folder: Path, path: Path) -> Path:
-    """A name in quarantine that no file has."""
+    """Return an unused path in quarantine for a file."""
     aside = folder / QUARANTINE / path.parent.name
     make_folder(aside)
     names = (path.name if number == 0 else f"{path.name}.{number}" for number in count())
@@ -146,7 +152,7 @@ def _read(path: Path) -> pa.Table:
 
 @contextmanager
 def _no_writer(folder: Path) -> Iterator[None]:
-    """Keep out whoever writes a run by itself, as a bench does; the lock is the store's."""
+    """Hold the lock of the store, which `rankbench bench` takes to write outside a study's run."""
     with (folder / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

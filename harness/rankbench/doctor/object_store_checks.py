@@ -1,4 +1,4 @@
-"""Checks and mends the results of a study on an object store, where many machines may write."""
+"""Check and repair the results of a study on an object store."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from rankbench.store.object_store.remote import ATTEMPT, RemoteTables
 from rankbench.store.schema import TABLES
 from rankbench.store.store import Store
 
-_INSIDE = " in an object"  # what is wrong with rows, and is not mended there
+_INSIDE = " in an object"  # Suffix of the kinds of problems that are not repaired there.
 
 
 def check_objects(store: Store) -> list[Finding]:
-    """Everything that is wrong in a study's objects, damaged ones first; paths begin with it.
+    """Check the objects of a study.
 
-    An object is whole or not there, so that nothing is judged which others are writing.
+    Other machines may be writing meanwhile: an object only becomes visible when it is complete.
 
-    Raises OSError in one line where the store does not answer.
+    Returns:
+        All problems, damaged objects first; paths begin with the name of the study.
+
+    Raises:
+        OSError: The object store does not answer.
     """
     findings: list[Finding] = []
     place = Path(store.study)
@@ -36,12 +40,16 @@ def check_objects(store: Store) -> list[Finding]:
 
 
 def mend_objects(store: Store) -> list[Finding]:
-    """Move what is damaged into quarantine/, where it counts as little as before.
+    """Move damaged objects to quarantine/; readers have ignored them before as well.
 
-    Raises OSError in one line where the store does not answer.
+    Returns:
+        The problems that were repaired.
+
+    Raises:
+        OSError: The object store does not answer.
     """
     objects = RemoteTables(str(store.root), store.study).objects
-    damaged = [found for found in check_objects(store) if found.kind == "damaged object"]
+    damaged = [finding for finding in check_objects(store) if finding.kind == "damaged object"]
     for finding in damaged:
         name = finding.path.relative_to(store.study).as_posix()
         objects.move(name, f"{QUARANTINE}/{name}")

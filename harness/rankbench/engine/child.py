@@ -1,4 +1,9 @@
-"""Where runs execute: a child process for one, or for replicates, with hard limits."""
+"""Execute a run, or replicates as one program, in a child process with hard limits.
+
+This file is the study's side: it sends a program to a supervisor process, collects the rows that
+the run sends, and has the run killed if it exceeds a limit. `rankbench.engine.supervisor` is the
+other side.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +25,9 @@ from rankbench.engine.execute import Outcome
 from rankbench.engine.supervisor import ExitInfo, RunRequest, serve
 from rankbench.tasks.base import Context, Point
 
-# A server imports torch once. Each supervisor is forked from the server and each run from a
-# supervisor, in milliseconds. The server also imports torch._dynamo, which the first optimiser of
-# a process would import otherwise: that takes as long as everything else.
+# The fork server imports torch once. Supervisors are forked from the server, and runs from a
+# supervisor, within milliseconds. The server also imports torch._dynamo, which otherwise the first
+# optimiser of each run would import; that takes as long as all other imports.
 _processes = multiprocessing.get_context("forkserver")
 _PRELOAD = [
     "rankbench.engine.supervisor",
@@ -43,15 +48,16 @@ _PRELOAD = [
     "torch._dynamo",
 ]
 _POLL_S = 0.2
-_GRACE_S = 5.0  # for a run that has said that it is done
-_DEATH_S = 20.0  # for a supervisor that is to end a run
-# Where glibc reads it, a run keeps what it frees, in huge pages. The few MB of a stack's tensors,
-# given back and faulted in anew at every step, can take longer than the step's arithmetic.
+_GRACE_S = 5.0  # Seconds in which a run that has sent its last row must exit.
+_DEATH_S = 20.0  # Seconds in which a supervisor must end a run.
+# Settings of glibc that keep freed memory, in huge pages. Otherwise the few MB of a stack's tensors
+# are returned to the kernel and mapped again in every step, which can take longer than the
+# arithmetic of the step.
 _MALLOC = ":".join(
     f"glibc.malloc.{setting}"
     for setting in ("hugetlb=1", f"mmap_threshold={2**25}", f"trim_threshold={2**30}")
 )
-# What a run loads later, or starts, reads its threads from these.
+# Libraries that a run loads later, and processes that it starts, read their threads from these.
 _THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -59,10 +65,12 @@ _THREADS = (
     "NUMEXPR_NUM_THREADS",
     "TORCHINDUCTOR_COMPILE_THREADS",
 )
-_SIGKILL_HINT = "; the kernel does that when memory runs out: set memory_limit_gb or fewer workers"
+_SIGKILL_HINT = (
+    "; the kernel kills a process when memory runs out: set memory_limit_gb or fewer workers"
+)
 
 OnRow = Callable[[str, dict[str, Any]], None]
-Reason = tuple[str, str]  # status and error
+Reason = tuple[str, str]  # Status and error of a run that must end.
 
 
 def run_in_child(
@@ -76,16 +84,28 @@ def run_in_child(
     on_row: OnRow = lambda table, row: None,
     prune_reason: Callable[[], str | None] = lambda: None,
 ) -> list[Outcome]:
-    """Execute a run, or replicates as one program, in a child process; collect rows as they come.
+    """Execute a run, or replicates as one program, in a child process.
 
-    The child and all it started are killed at `time_limit_s` (status timeout), once they take more
-    than `memory_limit_gb` (out_of_memory) or `stop` is set (interrupted), and when it ends; a
-    child that dies by itself gives killed. It is killed too (pruned) where `prune_reason`, called
-    after every row, returns a reason. That is the status of each of `contexts` that has not ended.
-    Rows that came before are in the outcomes. `environment`: variables that the child sets first.
+    The child and all processes that it started are killed when it ends, and earlier in these cases,
+    which give each unfinished run its status: it exceeds `time_limit_s` (timeout) or
+    `memory_limit_gb` (out_of_memory), `stop` is set (interrupted), or `prune_reason` returns a
+    reason (pruned). A child that dies for another reason gives the status killed.
+
+    Args:
+        point: What is measured.
+        contexts: One context per replicate, with its seed.
+        time_limit_s: Limit in seconds on the duration of the program.
+        stop: Set by another thread to interrupt the run.
+        memory_limit_gb: Limit in GB on the memory of the child and its processes.
+        environment: Variables that the child sets before anything else.
+        on_row: Called with each row as soon as it arrives.
+        prune_reason: Called after every row; returns why the run should end, or None.
+
+    Returns:
+        The outcome of each context, with the rows that arrived before it ended.
     """
     threads = contexts[0].threads
-    # As any child inherits them: its supervisor may have been started in another folder.
+    # The supervisor may have been started with another environment and in another folder.
     inherited = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
     order = RunRequest(
         program=pickle.dumps((point, contexts)),
@@ -103,11 +123,11 @@ def run_in_child(
             return "interrupted", "stopped before it was done"
         if (why := prune_reason()) is not None:
             return "pruned", why
-        # Its supervisor has ended the run before, unless that is stopped itself.
+        # Usually the supervisor has ended the run by now, but it may itself have been stopped.
         late = time.monotonic() > deadline
         return ("timeout", f"did not end within time_limit_s {time_limit_s:g}") if late else None
 
-    with _lent() as supervisor, supervisor.begin(order) as rows:
+    with _borrow_supervisor() as supervisor, supervisor.begin(order) as rows:
         end = _follow(supervisor, rows, outcomes, on_row, reason)
     _conclude(outcomes, end)
     return outcomes
@@ -120,8 +140,8 @@ def _follow(
     on_row: OnRow,
     reason: Callable[[], Reason | None],
 ) -> ExitInfo:
-    """Collect rows until the process has ended; end it where there is a reason to."""
-    sources, due, killed = [rows], math.inf, False
+    """Collect rows until the process has ended, and kill it if there is a reason to."""
+    sources, kill_at, killed = [rows], math.inf, False
     while True:
         ready = wait([supervisor.control, *sources], _POLL_S)
         if rows in ready:
@@ -130,29 +150,29 @@ def _follow(
             return supervisor.end()
         if _running(outcomes) and (why := reason()) is not None:
             _end(outcomes, *why)
-            due = time.monotonic()
+            kill_at = time.monotonic()
         if not _running(outcomes):
-            due = min(due, time.monotonic() + _GRACE_S)
-        if time.monotonic() >= due:
+            kill_at = min(kill_at, time.monotonic() + _GRACE_S)
+        if time.monotonic() >= kill_at:
             if killed:
                 return supervisor.abandon()
             supervisor.kill()
-            killed, due = True, time.monotonic() + _DEATH_S
+            killed, kill_at = True, time.monotonic() + _DEATH_S
 
 
 def _take(rows: Connection, outcomes: Sequence[Outcome], on_row: OnRow) -> bool:
-    """Take one message, of those that have not ended; false where there will be no other."""
+    """Receive one message and add its rows to unfinished outcomes; False if the pipe has closed."""
     try:
         sent = rows.recv()
     except (EOFError, OSError):
         return False
-    for place, (table, row) in sent:
-        if not _running([outcomes[place]]):
+    for index, (table, row) in sent:
+        if not _running([outcomes[index]]):
             continue
         if table == "end":
-            outcomes[place].end(**row)
+            outcomes[index].end(**row)
         else:
-            outcomes[place].add(table, row)
+            outcomes[index].add(table, row)
             on_row(table, row)
     return True
 
@@ -162,7 +182,7 @@ def _running(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _end(outcomes: Sequence[Outcome], status: str, error: str) -> None:
-    """Give a status to each outcome that has not ended."""
+    """End all unfinished outcomes with this status and error."""
     for outcome in _running(outcomes):
         outcome.end(status, error)
 
@@ -182,10 +202,11 @@ def _exit(code: int) -> str:
 
 
 class _Supervisor:
-    """The study's end of a process that runs programs, see rankbench.engine.supervisor."""
+    """A supervisor process that runs programs, seen from the study's side."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("GLIBC_TUNABLES", _MALLOC)  # for the server, which starts once
+        # The fork server, which starts once, passes this variable on to all runs.
+        os.environ.setdefault("GLIBC_TUNABLES", _MALLOC)
         _processes.set_forkserver_preload(_PRELOAD)
         self.control, theirs = _processes.Pipe()
         self.process = _processes.Process(target=serve, args=(theirs,), daemon=True)
@@ -193,7 +214,7 @@ class _Supervisor:
             self.process.start()
 
     def begin(self, order: RunRequest) -> Connection:
-        """Start a program; return where its rows come from."""
+        """Start a program, and return the connection from which to receive its rows."""
         rows, theirs = _processes.Pipe(duplex=False)
         with theirs:
             self.control.send(order)
@@ -201,12 +222,12 @@ class _Supervisor:
         return rows
 
     def kill(self) -> None:
-        """End the program that runs; how it ended is still to come."""
+        """Ask the supervisor to kill the running program; its ExitInfo follows."""
         with contextlib.suppress(OSError):
             self.control.send("kill")
 
     def end(self) -> ExitInfo:
-        """How the program ended, which `control` has ready."""
+        """Receive how the program ended, once `control` is ready."""
         try:
             end: ExitInfo = self.control.recv()
         except (EOFError, OSError):
@@ -214,14 +235,14 @@ class _Supervisor:
         return end
 
     def abandon(self) -> ExitInfo:
-        """Kill a supervisor that does not answer; its run goes with it."""
+        """Kill a supervisor that does not answer; its run dies with it."""
         self.process.kill()
         self.process.join()
-        gone = "the process that watched the run was killed or did not answer"
-        return ExitInfo(code=-signal.SIGKILL, peak_rss_mb=None, status="killed", error=gone)
+        error = "the supervisor of the run was killed or did not answer"
+        return ExitInfo(code=-signal.SIGKILL, peak_rss_mb=None, status="killed", error=error)
 
     def close(self) -> None:
-        """Let it end its run and itself."""
+        """Close the connection, upon which the supervisor kills its run and exits."""
         self.control.close()
         self.process.join(_DEATH_S)
 
@@ -231,8 +252,8 @@ os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager
-def _lent() -> Iterator[_Supervisor]:
-    """A supervisor that nobody else uses: an idle one, or a new one."""
+def _borrow_supervisor() -> Iterator[_Supervisor]:
+    """Take an idle supervisor or start one, and make it idle again afterwards."""
     supervisor = _idle_supervisor() or _Supervisor()
     try:
         yield supervisor
@@ -244,7 +265,7 @@ def _lent() -> Iterator[_Supervisor]:
 
 
 def _idle_supervisor() -> _Supervisor | None:
-    with contextlib.suppress(IndexError):  # other threads take from it too
+    with contextlib.suppress(IndexError):  # Other threads may have taken the last one.
         while True:
             if (supervisor := _idle.pop()).process.is_alive():
                 return supervisor

@@ -1,4 +1,9 @@
-"""Timing runs take this machine alone: a lock that all processes of a user share."""
+"""A lock that gives a run the machine to itself, shared by all processes of a user.
+
+There are two lock files. The room is locked exclusively by a run that needs the machine alone and
+shared by all other runs. The gate is held while waiting for the room, so that later runs cannot
+overtake.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +27,18 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def hold_machine(*, alone: bool, stop: threading.Event) -> Iterator[None]:
-    """Share this machine with other runs, or have it `alone`.
+    """Hold this machine, alone or together with other runs, while the context is active.
 
-    Waits for those that have it, in the order of asking, or until `stop` is set. The lock goes
-    with the process that holds it, however that ends. Runs that share go on without where none
-    can be kept.
+    Runs wait in the order of their arrival, until they get the machine or `stop` is set. The kernel
+    releases the lock when the process ends. If the lock file cannot be created, a run that shares
+    the machine continues without it.
 
-    Raises OSError naming the file where one that is to be alone cannot lock it.
+    Args:
+        alone: Whether no other run may execute at the same time.
+        stop: Set by another thread to end the waiting.
+
+    Raises:
+        OSError: The run must be alone and the lock file cannot be created.
     """
     try:
         path = _lock_path()
@@ -41,7 +51,7 @@ def hold_machine(*, alone: bool, stop: threading.Event) -> Iterator[None]:
         return
     with gate, room:
         kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        # Who waits for the room holds the gate, so that nobody enters the room before.
+        # Hold the gate while waiting for the room, so that later arrivals cannot overtake.
         if _lock(gate, fcntl.LOCK_EX, stop):
             _lock(room, kind, stop)
             fcntl.flock(gate, fcntl.LOCK_UN)
@@ -49,21 +59,24 @@ def hold_machine(*, alone: bool, stop: threading.Event) -> Iterator[None]:
 
 
 def _lock_path() -> Path:
-    # A home folder may be on a network: other machines have files of their own.
+    # The home folder may be shared by several machines, so each one has its own file.
     host = hashlib.sha256(platform.node().encode()).hexdigest()[:12]
     return cache_folder() / f"machine-{host}.lock"
 
 
 def _lock(file: IO[str], kind: int, stop: threading.Event) -> bool:
-    """Take a lock, or return false once `stop` is set."""
-    began, told = time.monotonic(), False
+    """Take a lock and return True, or return False once `stop` is set."""
+    began, warned = time.monotonic(), False
     while not stop.is_set():
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not told and time.monotonic() - began > _SILENT_S:
-                told = True
-                _log.warning("waiting for other runs on this machine: timings take it alone")
+            if not warned and time.monotonic() - began > _SILENT_S:
+                warned = True
+                _log.warning(
+                    "waiting for other runs on this machine, which a run that measures time needs"
+                    " to itself"
+                )
             stop.wait(_POLL_S)
         else:
             return True

@@ -1,4 +1,4 @@
-"""Execute runs in this process: a point with a seed or several, as rows of every table."""
+"""Execute runs in the current process, and turn every result or exception into rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rankbench.tasks.base import Context, Point, Row
 from rankbench.training.settings import Diverged
 
-# What torch says, in no exception of its own: its allocator on a CPU, a driver, a library.
+# Parts of the messages of RuntimeErrors by which torch reports that memory has run out.
 _NO_MEMORY = (
     "can't allocate memory",
     "not enough memory",
@@ -23,19 +23,26 @@ _NO_MEMORY = (
 
 @dataclass(kw_only=True)
 class Outcome:
-    """How a run ended, every row it yielded until then, and the files by name."""
+    """What a run has yielded, and how it ended."""
 
     status: str = "killed"
+    """Status of the run; killed until the run has ended."""
     error: str | None = None
+    """One line about what went wrong."""
     traceback: str | None = None
+    """Traceback of an unexpected exception."""
     facts: dict[str, Any] = field(default_factory=dict)
+    """Columns of the run's row of `runs`."""
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of all other tables."""
     files: dict[str, bytes] = field(default_factory=dict)
+    """Contents of the run's files, by name."""
 
     def add(self, table: str, row: dict[str, Any]) -> None:
-        """Keep a row; those of `runs` are merged into `facts`, later values winning.
+        """Add a row.
 
-        A row of `artifacts` is a file, of which the last of a name is kept.
+        Rows of `runs` are merged into `facts`; later values replace earlier ones. A row of
+        `artifacts` is a file, which replaces an earlier one with the same name.
         """
         if table == "runs":
             self.facts.update(row)
@@ -45,14 +52,17 @@ class Outcome:
             self.tables.setdefault(table, []).append(row)
 
     def end(self, status: str, error: str | None = None, traceback: str | None = None) -> None:
-        """The run has ended, and why."""
+        """Set how the run ended, and why."""
         self.status, self.error, self.traceback = status, error, traceback
 
 
 def execute(point: Point, context: Context) -> Iterator[Row]:
-    """Run the task of `point`, yielding rows, the last a ("end", {status, error, traceback}).
+    """Run the task of a point with one seed.
 
-    Whatever the task raises ends the run with a status, never with an exception.
+    An exception of the task ends the run with a status; it is not raised.
+
+    Yields:
+        The task's rows, and finally ("end", {status, error, traceback}).
     """
     import torch
 
@@ -67,9 +77,12 @@ def execute(point: Point, context: Context) -> Iterator[Row]:
 def execute_together(
     point: Point, contexts: Sequence[Context]
 ) -> Iterator[Sequence[tuple[int, Row]]]:
-    """`execute` for replicates of one program: rows with the places of their contexts.
+    """Run several replicates of a point as one program.
 
-    A replicate that diverges ends alone; whatever the program raises ends all that have not.
+    A replicate that diverges ends alone. An exception ends all replicates that have not ended.
+
+    Yields:
+        Lists of pairs: the index of a context, and a row as `execute` yields it.
     """
     import torch
 
@@ -77,18 +90,18 @@ def execute_together(
     running = list(range(len(contexts)))
     try:
         for rows in point.task.run_together(point, contexts):
-            ends = {place: _failed(row) for place, row in rows if isinstance(row, Diverged)}
-            running = [place for place in running if place not in ends]
-            yield [(place, row) for place, row in rows if not isinstance(row, Diverged)]
+            ends = {index: _failed(row) for index, row in rows if isinstance(row, Diverged)}
+            running = [index for index in running if index not in ends]
+            yield [(index, row) for index, row in rows if not isinstance(row, Diverged)]
             yield list(ends.items())
         end = _end("done")
     except Exception as error:
         end = _failed(error)
-    yield [(place, end) for place in running]
+    yield [(index, end) for index in running]
 
 
 def _failed(error: Exception) -> Row:
-    """The end of a run that raised: the study goes on, the row says what happened."""
+    """Turn an exception into the final row of a run, so that the study can continue."""
     if isinstance(error, Diverged):
         return _end("diverged", error)
     status = "out_of_memory" if _out_of_memory(error) else "error"

@@ -1,4 +1,4 @@
-"""Where the runs of a study go on this machine: workers, their devices and threads."""
+"""Distribute the workers of a study over this machine's GPUs and cores."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a worker's runs execute: torch device, threads; of a GPU its index, as torch counts.
-
-    `environment`: variables that a run sets before it looks for a GPU, so that it sees its own.
-    """
+    """Where the runs of a worker execute."""
 
     device: str
+    """Torch device: cpu or cuda."""
     threads: int
+    """Torch threads of a run."""
     gpu_index: int | None
+    """Index of the GPU, as torch counts in this process; None on a CPU."""
     environment: dict[str, str]
+    """Variables that a run sets before it initialises CUDA, so that it sees only its GPU."""
 
 
 def device(study: Study) -> str:
-    """The torch device of every run of a study: cpu or cuda."""
+    """Return the torch device of all runs of a study: cpu or cuda."""
     import torch
 
     if study.device == "auto":
@@ -33,7 +34,7 @@ def device(study: Study) -> str:
 
 
 def gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls each GPU that torch sees, in torch's order."""
+    """Return the name in CUDA_VISIBLE_DEVICES of each GPU that torch sees, in torch's order."""
     import torch
 
     count = torch.cuda.device_count()
@@ -42,23 +43,28 @@ def gpus() -> list[str]:
 
 
 def worker_count(study: Study) -> int:
-    """Runs at a time: `workers`, or `workers_per_device` on each GPU where there are any."""
+    """Return the number of runs at a time: `workers`, or `workers_per_device` on each GPU."""
     if study.workers_per_device is None or device(study) != "cuda":
         return study.workers
     return study.workers_per_device * len(gpus())
 
 
 def threads(study: Study) -> int:
-    """Torch threads of one run: those the study sets, or its share of the cores."""
+    """Return the torch threads of one run: the study's setting, or an equal share of the cores."""
     cores = len(os.sched_getaffinity(0))
     return study.threads or max(1, cores // worker_count(study))
 
 
 def place(study: Study, worker: int) -> Place:
-    """Where the runs of a worker execute; workers take turns with the GPUs."""
+    """Return where the runs of a worker execute; GPUs are assigned to workers in turn.
+
+    Args:
+        study: The study.
+        worker: Index of the worker, from 0.
+    """
     kind, index, environment = device(study), None, {}
     if kind == "cuda":
-        found = gpus()
-        index = worker % len(found)
-        environment = {_VISIBLE: found[index]}
+        names = gpus()
+        index = worker % len(names)
+        environment = {_VISIBLE: names[index]}
     return Place(device=kind, threads=threads(study), gpu_index=index, environment=environment)

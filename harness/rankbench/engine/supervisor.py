@@ -1,8 +1,8 @@
-"""The process that runs are forked from: it watches one at a time, and none outlives it.
+"""The supervisor process: it forks one run at a time, and kills it when it exceeds a limit.
 
-It has torch imported and never computes, so that a run starts as its fork in milliseconds. As the
-subreaper of what it forks, it is the parent of every process that a run started and left, also of
-one that made itself a daemon; all are killed when the run ends, however it ends.
+The supervisor has imported torch and never computes anything, so that a run can start as its fork
+within milliseconds. It is also the subreaper of its descendants: processes that a run started and
+left behind, daemons included, become its children. It kills all of them when the run ends.
 """
 
 from __future__ import annotations
@@ -32,60 +32,65 @@ from rankbench.engine.execute import execute, execute_together
 from rankbench.tasks.base import Context, Point, Row
 
 _POLL_S = 0.2
-_MOST_S = 3600.0  # of one wait, which takes no time beyond 24 days
-_DEATH_S = 10.0  # how long a killed process may take to die
-_SHARE = 20  # looking at memory takes at most 1/20 of one core
+_MOST_S = 3600.0  # Longest single wait in seconds; `wait` accepts at most 24 days.
+_DEATH_S = 10.0  # Seconds that a killed process may take to die.
+_SHARE = 20  # Measuring memory takes at most 1/20 of a core.
 _GB = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """A program to run: `program` is a pickled (point, contexts), which only its process opens.
-
-    `threads`: of its libraries; `memory_limit_gb`: of its process and all that it starts;
-    `environment`: variables set first.
-    """
+    """A program to run, sent from the study to a supervisor."""
 
     program: bytes
+    """Pickled (point, contexts); unpickled only in the process that runs it."""
     threads: int
+    """Threads of torch, BLAS and other libraries."""
     time_limit_s: float
+    """Limit in seconds on the duration of the program."""
     memory_limit_gb: float | None = None
+    """Limit in GB on the memory of the process and all that it starts; None sets no limit."""
     environment: dict[str, str]
+    """Variables that the process sets first."""
     folder: str
+    """Working directory of the process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExitInfo:
-    """How a program's process ended: exit code (negative: a signal), peak of its memory.
-
-    `status` and `error`: why its supervisor killed it, None where it did not.
-    """
+    """How the process of a program ended, sent from a supervisor to the study."""
 
     code: int
+    """Exit code; a negative one is the number of a signal."""
     peak_rss_mb: float | None
+    """Peak resident memory of the process in MB; None if unknown."""
     status: str | None = None
+    """timeout or out_of_memory if the supervisor killed the process; else None."""
     error: str | None = None
+    """Message for `status`."""
 
 
 def serve(control: Connection) -> None:
-    """Run programs one after the other until the other end of `control` closes.
+    """Run programs one after the other, until the study closes its end of the connection.
 
-    Takes an Order and the handle of a pipe for its rows, answers with an End. Any other message
-    kills the program that runs.
+    Args:
+        control: Receives a RunRequest, followed by the handle of a pipe for its rows, and sends an
+            ExitInfo when the program has ended. Any other message kills the running program.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The study decides what Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-    current_process().daemon = False  # what a run starts is ended here: it may start processes
+    # A daemon's children could not start processes. Here they can, because all are killed below.
+    current_process().daemon = False
     adopt_orphans()
     _pools()
-    gc.freeze()  # a run's collector then leaves the pages that it shares alone
+    gc.freeze()  # Garbage collection in a run then does not touch, and so copy, shared pages.
     try:
         while True:
             order = control.recv()
             if isinstance(order, RunRequest):
                 control.send(_serve_one(order, control))
     except (EOFError, OSError):
-        pass  # the study is gone
+        pass  # The study has closed the connection or died.
     finally:
         _end_all()
 
@@ -102,7 +107,7 @@ def _serve_one(order: RunRequest, control: Connection) -> ExitInfo:
     try:
         verdict = _watch(pid, control, order)
     finally:
-        os.kill(pid, signal.SIGKILL)  # not waited for yet: the id is still its own
+        os.kill(pid, signal.SIGKILL)  # Safe: until wait4, no other process can have this id.
         _, status, usage = os.wait4(pid, 0)
         _end_all()
     peak = usage.ru_maxrss * 1024 / 10**6
@@ -110,14 +115,18 @@ def _serve_one(order: RunRequest, control: Connection) -> ExitInfo:
 
 
 def _watch(pid: int, control: Connection, order: RunRequest) -> dict[str, str]:
-    """Return once the process has ended or has to: the status and error of a limit it crossed."""
+    """Wait until the process ends or must be killed.
+
+    Returns:
+        Status and error if it has exceeded a limit; otherwise an empty dict.
+    """
     deadline, pause = time.monotonic() + order.time_limit_s, _POLL_S
     ended = os.pidfd_open(pid)
     try:
         while True:
-            left = max(0.0, min(deadline - time.monotonic(), _MOST_S))
+            left_s = max(0.0, min(deadline - time.monotonic(), _MOST_S))
             ready = wait(
-                [control, ended], left if order.memory_limit_gb is None else min(left, pause)
+                [control, ended], left_s if order.memory_limit_gb is None else min(left_s, pause)
             )
             if control in ready:
                 control.recv()
@@ -138,9 +147,11 @@ def _watch(pid: int, control: Connection, order: RunRequest) -> dict[str, str]:
 
 
 def _memory(limit: float) -> float:
-    """Bytes that everything below this process takes; resident where that is within `limit`.
+    """Measure the memory of all descendants of this process, in bytes.
 
-    Else proportional: what processes share, torch above all, counts once among them.
+    The result is the sum of their resident memory if that is within `limit`. Otherwise it is the
+    sum of their proportional memory, which counts shared pages, mostly torch, only once, but takes
+    longer to measure.
     """
     family = psutil.Process().children(recursive=True)
     resident = sum(_bytes(process, "rss") for process in family)
@@ -149,14 +160,14 @@ def _memory(limit: float) -> float:
 
 def _bytes(process: psutil.Process, kind: str) -> float:
     try:
-        found = process.memory_info() if kind == "rss" else process.memory_full_info()
-        return float(getattr(found, kind))
-    except psutil.Error:  # it has ended
+        memory = process.memory_info() if kind == "rss" else process.memory_full_info()
+        return float(getattr(memory, kind))
+    except psutil.Error:  # The process has ended.
         return 0.0
 
 
 def _end_all() -> None:
-    """Kill every process below this one, and take leave of it."""
+    """Kill and reap all descendants of this process."""
     deadline = time.monotonic() + _DEATH_S
     while _has_children() and time.monotonic() < deadline:
         for process in psutil.Process().children(recursive=True):
@@ -177,7 +188,7 @@ def _has_children() -> bool:
 
 
 def _run(order: RunRequest, rows: Connection, supervisor: int) -> None:
-    """What the forked process does; it never returns."""
+    """Run a program in the forked process; never returns."""
     import torch
 
     code = 1
@@ -203,7 +214,8 @@ def _set_up(order: RunRequest, supervisor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent(supervisor, signal.SIGKILL)
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")  # the kernel takes it before the study
+        # When memory runs out, the kernel should kill the run rather than the study.
+        Path("/proc/self/oom_score_adj").write_text("500")
     os.environ.update(order.environment)
     os.chdir(order.folder)
     if order.memory_limit_gb is not None and not order.environment.get("CUDA_VISIBLE_DEVICES"):
@@ -211,9 +223,10 @@ def _set_up(order: RunRequest, supervisor: int) -> None:
 
 
 def _limit_data(memory_limit_gb: float) -> None:
-    """Refuse a single huge allocation, as an error of Python's.
+    """Make a single huge allocation fail with a Python exception.
 
-    What is reserved and never touched counts here, so that this is twice the limit.
+    The limit is twice `memory_limit_gb`, because it also counts memory that is reserved but never
+    used.
     """
     now = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -223,13 +236,16 @@ def _limit_data(memory_limit_gb: float) -> None:
 
 @functools.cache
 def _pools() -> ThreadpoolController:
-    """The thread pools of the libraries that are loaded; finding them takes 15 ms."""
+    """Find the thread pools of the loaded libraries; cached, because it takes 15 ms."""
     return ThreadpoolController()
 
 
 @functools.lru_cache(maxsize=1)
 def _set_threads(threads: int) -> None:
-    """Let BLAS use no more threads in what is forked from here; torch's are set with each run."""
+    """Limit the BLAS threads of processes forked from here; each run sets torch's threads itself.
+
+    Cached, so that consecutive calls with the same number do nothing.
+    """
     _pools().limit(limits=threads, user_api="blas")
 
 

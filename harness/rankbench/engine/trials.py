@@ -1,4 +1,4 @@
-"""A study's rows as trials of Optuna, for Optuna's own tools: any storage, its dashboard."""
+"""Export the rows of a study as Optuna trials, for Optuna's own tools such as its dashboard."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ from rankbench.study.pruning import Curve, curves
 
 
 def copy_to(storage: BaseStorage, execution: StudyRun) -> int:
-    """Make an Optuna study of everything stored; the number of its trials.
+    """Create an Optuna study with a trial for every stored point.
 
-    Raises ValueError where the storage has a study of that name.
+    Args:
+        storage: The Optuna storage to write to.
+        execution: The study to export.
+
+    Returns:
+        The number of trials.
+
+    Raises:
+        ValueError: The storage already has a study with this name.
     """
     study = execution.study
     objectives = study.search.objectives
@@ -46,43 +54,48 @@ def copy_to(storage: BaseStorage, execution: StudyRun) -> int:
         )
     except optuna.exceptions.DuplicatedStudyError:
         raise ValueError(
-            f"the storage has a study {study.name} already; name another storage"
+            f"the storage already has a study named {study.name}; choose another storage"
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         copy.set_metric_names([column for column, _ in objectives])
     copy.set_user_attr("description", study.description)
-    found = list(trials(execution))
-    copy.add_trials(found)
-    return len(found)
+    exported = list(trials(execution))
+    copy.add_trials(exported)
+    return len(exported)
 
 
 def open_storage(where: str) -> BaseStorage:
-    """Optuna's storage of a URL (sqlite:///x.db, postgresql://..) or of a journal file's path.
+    """Open an Optuna storage.
 
-    Raises ValueError for a URL that cannot be opened.
+    Args:
+        where: A URL such as sqlite:///x.db, or the path of a journal file.
+
+    Raises:
+        ValueError: The URL cannot be opened.
     """
     if "://" not in where:
         return JournalStorage(JournalFileBackend(where))
     try:
         return RDBStorage(where)
-    except Exception as error:  # SQLAlchemy's and each driver's own
+    except Exception as error:  # Every database driver raises exceptions of its own.
         why = str(error).partition("\n")[0]
         raise ValueError(f"--storage cannot be opened: {type(error).__name__}: {why}") from error
 
 
 def trials(execution: StudyRun) -> Iterator[FrozenTrial]:
-    """A trial for each point of the grid, or each that was sampled.
+    """Make a trial for each point of the grid, or for each sampled point.
 
-    One whose runs are all there is as Optuna was told; one with a failed run has failed, with its
-    error; any other waits. User attributes: point_id, run_ids, statuses, error.
+    A point whose runs are all stored becomes a complete or pruned trial, a point with a failed run
+    becomes a failed trial, and any other point becomes a waiting trial. User attributes are
+    point_id, run_ids, statuses, and error if there is one.
     """
     learned = _curves(execution)
     for params, distributions, runs, point_id in _points(execution):
         try:
             trial = _trial(execution.study, params, distributions, runs, learned)
         except ValueError:
-            continue  # the space no longer offers its values
+            continue  # The space of the study no longer contains the values of this point.
         trial.set_user_attr("point_id", point_id)
         trial.set_user_attr("run_ids", [row["run_id"] for row in runs])
         trial.set_user_attr("statuses", [row["status"] for row in runs])
@@ -95,7 +108,7 @@ def trials(execution: StudyRun) -> Iterator[FrozenTrial]:
 def _points(
     execution: StudyRun,
 ) -> Iterator[tuple[dict[str, Any], Mapping[str, BaseDistribution], list[Row], str]]:
-    """Parameters, their distributions, the rows there are and the id of each point."""
+    """Iterate over the parameters, distributions, stored rows and id of each point."""
     study, grid = execution.study, execution.grid
     if grid is not None:
         for point_id, point in grid.points.items():
@@ -123,7 +136,7 @@ def _trial(
     state, values = _state(study, runs)
     curve = learned.get(runs[0]["run_id"], {}) if runs else {}
     if state is TrialState.PRUNED and curve:
-        values = [curve[max(curve)]]  # as Optuna itself does
+        values = [curve[max(curve)]]  # Optuna also gives a pruned trial its last reported value.
     trial = create_trial(
         state=state,
         values=values,
@@ -144,7 +157,7 @@ def _state(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] |
 
 
 def _set_times(trial: FrozenTrial, runs: Sequence[Row]) -> None:
-    """From the start of the first run to the end of the last, in local time as Optuna has it."""
+    """Set start and end to those of the first and the last run, in local time as Optuna does."""
     timed = [row for row in runs if row["started_at"] is not None]
     if not timed or trial.state is TrialState.WAITING:
         return

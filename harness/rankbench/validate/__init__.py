@@ -1,1 +1,1 @@
-"""Do the orders of time and memory that the papers claim hold? `rankbench validate`."""
+"""Measure whether the papers' complexities of time and memory hold: `rankbench validate`."""

@@ -1,4 +1,4 @@
-"""A contraction's FLOPs as torch counts them, operation by operation."""
+"""Count the FLOPs of a contraction with torch's FLOP counter."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from rankbench.layers.modes import product
 
 
 def count(contraction: Contraction, rows: int) -> tuple[int, int]:
-    """FLOPs of a forward and of a backward pass over `rows` rows, by torch's FLOP counter.
+    """Count the FLOPs of a forward and a backward pass with torch's FLOP counter.
 
-    The torch kernel runs on tensors without storage, all rows at once, the input without a
-    gradient. The counter has no entry for the elementwise product that einsum makes of an outer
-    one: it counts as a multiply-add each, as a plan counts it.
+    The torch kernel runs on meta tensors, which have no storage, on all rows at once and without a
+    gradient of the input. Torch's counter ignores elementwise products, to which einsum reduces
+    outer products; here each counts as one multiply-add (2 FLOPs), as in a plan.
+
+    Args:
+        contraction: The contraction to run.
+        rows: Rows of the input.
+
+    Returns:
+        FLOPs of the forward pass and of the backward pass.
     """
     run = TorchKernel(contraction, rows, Target(), chunk=rows)
     network, sizes = contraction.network, contraction.network.sizes

@@ -1,4 +1,4 @@
-"""Counts, time and memory at the points of a sweep."""
+"""Count FLOPs and measure time and memory at the points of a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from rankbench.measure.timing import peak_memory
 from rankbench.validate.count import count
 from rankbench.validate.sweeps import Sweep, SweepPoint
 
-# A point beyond is counted, not timed: seconds predicted, elements of a tensor, those of a row.
+# Points beyond these limits are counted but not timed: predicted seconds, elements of the largest
+# tensor, and elements of a row.
 SLOWEST_S, LARGEST, LONGEST = 1.0, 1 << 24, 1 << 17
 MAX_ROUNDS = 15
 PHASES = ("forward", "backward")
@@ -26,83 +27,95 @@ PHASES = ("forward", "backward")
 
 @dataclass(kw_only=True)
 class SweepMeasurement:
-    """What is known of a point: FLOPs by torch's counter; by phase times and peak memory, if any.
-
-    `choice`: the contraction and the kernel. `peak_mb`: tensors, as in `rankbench.measure.timing`.
-    """
+    """The counts and measurements of one point of a sweep."""
 
     point: SweepPoint
+    """Layer and rows."""
     choice: Choice
+    """Contraction and kernel that the planner has chosen."""
     counted: tuple[int, int]
+    """FLOPs of the forward and the backward pass, by torch's counter."""
     timed: dict[str, list[Timed]] = field(default_factory=dict)
+    """Samples by phase; empty for a point that is not timed."""
     peak_mb: dict[str, float] = field(default_factory=dict)
+    """Peak memory of tensors in MB by phase, as `rankbench.measure.timing` measures it."""
 
     @property
     def planned(self) -> tuple[int, int]:
-        """FLOPs of a forward and of a backward pass by the plan."""
-        found = self.choice.contraction
-        return found.flops(self.point.rows), found.backward_flops(self.point.rows)
+        """FLOPs of the forward and the backward pass, by the plan."""
+        contraction = self.choice.contraction
+        return contraction.flops(self.point.rows), contraction.backward_flops(self.point.rows)
 
     @property
     def agrees(self) -> bool:
-        """Whether torch counts what the plan says, in both directions."""
+        """Whether torch and the plan count equal FLOPs in both passes."""
         return self.counted == self.planned
 
     @property
     def can_be_timed(self) -> bool:
-        """Whether it is fast and small enough to be timed."""
+        """Whether the point is fast and small enough to be timed."""
         if self.choice.seconds > SLOWEST_S or not is_small(self.point):
             return False
-        # A layer's first weights are scaled by their norm, which takes R^4 of a ring.
+        # Initial weights are scaled by their norm; for a ring, computing it needs R^4 elements.
         return plan_squared_norm(self.point.layer.network).largest_intermediate <= LARGEST
 
     def median_ms(self, phase: str) -> float:
-        """Median wall time of a phase in ms."""
+        """Return the median wall time of a phase in ms."""
         return statistics.median(sample.ms for sample in self.timed[phase])
 
 
 def is_small(point: SweepPoint) -> bool:
-    """Whether its tensors fit; the native kernel plans with tables as long as a row."""
+    """Return whether tensors fit into memory, and rows into the tables of the native kernel."""
     features = max(point.layer.in_features, point.layer.out_features)
     largest = max(point.rows * features, point.layer.num_params)
     return largest <= LARGEST and features <= LONGEST
 
 
 def count_sweep(sweep: Sweep, target: Target) -> list[SweepMeasurement]:
-    """Plan every point and count its FLOPs; nothing is computed."""
-    found = []
+    """Plan every point of a sweep and count its FLOPs, without computing anything.
+
+    Args:
+        sweep: The sweep.
+        target: The machine and type that is planned for.
+    """
+    measurements = []
     for point in sweep.points:
         layer = point.layer if is_small(point) else replace(point.layer, kernel="torch")
         choice = choose(layer, point.rows, target)
         counted = count(choice.contraction, point.rows)
-        found.append(SweepMeasurement(point=point, choice=choice, counted=counted))
-    return found
+        measurements.append(SweepMeasurement(point=point, choice=choice, counted=counted))
+    return measurements
 
 
 def time_sweep(measurements: Sequence[SweepMeasurement], budget_s: float) -> None:
-    """Time forward and backward of what can be timed, in turns, and take peaks of memory.
+    """Time the passes of all points that can be timed, in turns, and measure their peak memory.
 
-    Raises what a pass raises.
+    Args:
+        measurements: Points of one sweep; the results are added to them.
+        budget_s: Seconds for all points together.
+
+    Raises:
+        Exception: Whatever a pass raises.
     """
     chosen = [m for m in measurements if m.can_be_timed]
-    passes = {str(m.point.value): _Passes(m.point) for m in chosen}
-    lanes = {name: one.lane for name, one in passes.items()}
-    for one in passes.values():
-        one.run()  # the first call plans and compiles
-    known = {str(m.point.value): m for m in chosen}
+    all_passes = {str(m.point.value): _Passes(m.point) for m in chosen}
+    lanes = {name: passes.lane for name, passes in all_passes.items()}
+    for passes in all_passes.values():
+        passes.run()  # The first call plans and compiles.
+    by_name = {str(m.point.value): m for m in chosen}
     for sample in interleave(lanes, budget_s=budget_s, max_rounds=MAX_ROUNDS):
         if isinstance(sample, Failed):
             raise sample.error
-        known[sample.lane].timed.setdefault(sample.phase, []).append(sample)
-    for name, one in passes.items():
-        for phase, call in (("forward", one.forward), ("backward", one.run)):
-            one.clear()
-            known[name].peak_mb[phase] = peak_memory(call, "cpu")
-        one.clear()
+        by_name[sample.lane].timed.setdefault(sample.phase, []).append(sample)
+    for name, passes in all_passes.items():
+        for phase, call in (("forward", passes.forward), ("backward", passes.run)):
+            passes.clear()
+            by_name[name].peak_mb[phase] = peak_memory(call, "cpu")
+        passes.clear()
 
 
 class _Passes:
-    """A layer's forward and backward pass over rows from N(0, 1)."""
+    """The forward and backward pass of a layer over rows drawn from N(0, 1)."""
 
     def __init__(self, point: SweepPoint) -> None:
         source = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What a sweep measured, as rows of `runs` and `samples`."""
+"""Turn the measurements of a sweep into rows of `runs` and `samples`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,24 @@ Row = dict[str, Any]
 def rows(
     sweep: Sweep, measurements: Sequence[SweepMeasurement], target: Target
 ) -> Iterator[dict[str, list[Row]]]:
-    """Per point its row of `runs` and its samples; a repeat has the same run_id.
+    """Make the row of `runs` and the rows of `samples` of each point.
 
-    A point that was counted only has another run_id than the same point timed, so that neither
-    replaces the other.
+    A repeated measurement has the same run_id. A point that was only counted and the same point
+    timed have different run_ids, so that neither replaces the other.
+
+    Args:
+        sweep: The sweep.
+        measurements: Its points, counted and perhaps timed.
+        target: The machine and type that was planned for.
     """
-    place = {**provenance("cpu"), "threads": target.threads, "dtype": target.dtype}
-    for one in measurements:
-        row = place | _identity(sweep, one) | _counts(one) | _measured(one)
-        yield {"runs": [row], "samples": _samples(one)}
+    common = {**provenance("cpu"), "threads": target.threads, "dtype": target.dtype}
+    for measurement in measurements:
+        row = common | _identity(sweep, measurement) | _counts(measurement)
+        yield {"runs": [row | _measured(measurement)], "samples": _samples(measurement)}
 
 
-def _identity(sweep: Sweep, one: SweepMeasurement) -> Row:
-    point = one.point
+def _identity(sweep: Sweep, measurement: SweepMeasurement) -> Row:
+    point = measurement.point
     config = {
         "task": {"name": "validate", "method": sweep.method, "rows": point.rows},
         "sweep": [sweep.variable, point.value],
@@ -42,7 +47,7 @@ def _identity(sweep: Sweep, one: SweepMeasurement) -> Row:
     point_id = digest(json.dumps(config))
     return {
         **layer_facts(point.layer),
-        "run_id": digest(f"{point_id}:{'timed' if one.timed else 'counted'}"),
+        "run_id": digest(f"{point_id}:{'timed' if measurement.timed else 'counted'}"),
         "point_id": point_id,
         "seed": 0,
         "status": "done",
@@ -55,31 +60,32 @@ def _identity(sweep: Sweep, one: SweepMeasurement) -> Row:
     }
 
 
-def _counts(one: SweepMeasurement) -> Row:
-    found, count = one.choice.contraction, one.point.rows
-    forward, backward = one.planned
+def _counts(measurement: SweepMeasurement) -> Row:
+    choice, count = measurement.choice, measurement.point.rows
+    contraction = choice.contraction
+    forward, backward = measurement.planned
     return {
-        "kernel": one.choice.kernel if one.timed else None,
-        "contraction": found.describe(),
+        "kernel": choice.kernel if measurement.timed else None,
+        "contraction": contraction.describe(),
         "forward_flops": forward,
         "backward_flops": backward,
-        "counted_forward_flops": one.counted[0],
-        "counted_backward_flops": one.counted[1],
-        "largest_intermediate": found.largest_intermediate(count),
-        "largest_gradient": found.largest_gradient(count),
-        "predicted_forward_ms": 1e3 * one.choice.forward_s,
-        "predicted_backward_ms": 1e3 * one.choice.backward_s,
+        "counted_forward_flops": measurement.counted[0],
+        "counted_backward_flops": measurement.counted[1],
+        "largest_intermediate": contraction.largest_intermediate(count),
+        "largest_gradient": contraction.largest_gradient(count),
+        "predicted_forward_ms": 1e3 * choice.forward_s,
+        "predicted_backward_ms": 1e3 * choice.backward_s,
     }
 
 
-def _measured(one: SweepMeasurement) -> Row:
-    times = {f"{phase}_ms": one.median_ms(phase) for phase in one.timed}
-    return times | {f"{phase}_peak_mb": peak for phase, peak in one.peak_mb.items()}
+def _measured(measurement: SweepMeasurement) -> Row:
+    times = {f"{phase}_ms": measurement.median_ms(phase) for phase in measurement.timed}
+    return times | {f"{phase}_peak_mb": peak for phase, peak in measurement.peak_mb.items()}
 
 
-def _samples(one: SweepMeasurement) -> list[Row]:
+def _samples(measurement: SweepMeasurement) -> list[Row]:
     return [
         {"phase": phase, "sample": index, "ms": sample.ms, "cpu_ms": sample.cpu_ms}
-        for phase, timed in one.timed.items()
+        for phase, timed in measurement.timed.items()
         for index, sample in enumerate(timed)
     ]

@@ -1,4 +1,4 @@
-"""What is measured: for every method and plan, one variable after the other, the rest fixed."""
+"""The sweeps to measure: for every method and plan, one variable varies and the rest is fixed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rankbench.layers import Layer
 from rankbench.layers.settings import LayerSettings
 
 PLANS = ("paper", "auto")
-GATES = 4  # fused into the first output mode, as in an LSTM
+GATES = 4  # Fused into the first output mode, as in an LSTM.
 
 ORDER, SIDE, RANK, BLOCKS, ROWS = 3, 8, 4, 2, 32
-DEPTH_SIDE, DEPTH_RANK, DEPTH_ROWS = 4096, 2, 4  # of a sweep over d, whose modes shrink to 2
+DEPTH_SIDE, DEPTH_RANK, DEPTH_ROWS = 4096, 2, 4  # For sweeps over d, whose modes shrink to 2.
 _SIDES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 VALUES: dict[str, tuple[int, ...]] = {
@@ -25,7 +25,7 @@ VALUES: dict[str, tuple[int, ...]] = {
     "batch": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
 }
 
-# By method: how its ranks follow from R and N, and the variables it has.
+# For each method: its ranks as a function of R and N, and the variables that it has.
 METHODS: dict[str, tuple[Callable[[int, int], dict[str, int]], tuple[str, ...]]] = {
     "dense": (lambda R, N: {}, ("I", "J", "batch")),
     "tensor_train": (lambda R, N: {"tt_ranks": R}, ("I", "J", "R", "d", "batch")),
@@ -41,30 +41,37 @@ METHODS: dict[str, tuple[Callable[[int, int], dict[str, int]], tuple[str, ...]]]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPoint:
-    """A layer and the rows that go through it at one `value` of the variable."""
+    """A point of a sweep."""
 
     value: int
+    """Value of the variable that varies."""
     layer: Layer
+    """The layer with this value."""
     rows: int
+    """Rows of its input."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The points of `method` by `plan` that differ in `variable` alone, ascending."""
+    """Points that differ in one variable."""
 
     method: str
+    """Decomposition; a key of METHODS."""
     variable: str
+    """Variable that varies: I, J, R, N, d or batch."""
     plan: str
+    """Plan of the layers: paper or auto."""
     points: tuple[SweepPoint, ...] = field(repr=False)
+    """Points in ascending order of the variable."""
 
     @property
     def name(self) -> str:
-        """Such as "tensor_train over R, plan paper"."""
+        """Name for people, such as "tensor_train over R, plan paper"."""
         return f"{self.method} over {self.variable}, plan {self.plan}"
 
 
 def sweeps(only: str | None = None) -> list[Sweep]:
-    """Every sweep, or those of the method `only`."""
+    """Return all sweeps, or those of the method `only`."""
     return [
         Sweep(
             method=method,
@@ -80,9 +87,11 @@ def sweeps(only: str | None = None) -> list[Sweep]:
 
 
 def _point(method: str, variable: str, plan: str, value: int) -> SweepPoint:
-    """512 -> 4 x 512 in three modes, R = 4, N = 2 on 32 rows, but for `variable`.
+    """Make a point in which only `variable` differs from the fixed values.
 
-    I and J grow in all their modes alike. A sweep over d has 4096 -> 4 x 4096, R = 2, 4 rows.
+    The fixed layer maps 512 features to 4 x 512 in three modes, with R = 4 and N = 2, on 32 rows.
+    I and J grow evenly in all their modes. In a sweep over d, the layer maps 4096 features to
+    4 x 4096, with R = 2, on 4 rows.
     """
     deep = variable == "d"
     rank = value if variable == "R" else DEPTH_RANK if deep else RANK
@@ -90,7 +99,7 @@ def _point(method: str, variable: str, plan: str, value: int) -> SweepPoint:
     rows = value if variable == "batch" else DEPTH_ROWS if deep else ROWS
     in_side = value if variable == "I" else DEPTH_SIDE if deep else SIDE**ORDER
     hidden = value // GATES if variable == "J" else DEPTH_SIDE if deep else SIDE**ORDER
-    # The papers' implementations are calls of a tensor library: so is the plan paper, timed.
+    # The plan paper uses the torch kernel, because the papers' code calls a tensor library too.
     how: dict[str, Any] = {"plan": plan, "kernel": "torch" if plan == "paper" else "auto"}
     if method != "dense":
         how["core_order"] = value if deep else ORDER

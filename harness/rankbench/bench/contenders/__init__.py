@@ -1,4 +1,4 @@
-"""Who takes part in a bench: our layers, the peers, and references; `CONTENDERS` lists them."""
+"""The contenders of a benchmark: our layers, peers and references. CONTENDERS lists them."""
 
 from __future__ import annotations
 

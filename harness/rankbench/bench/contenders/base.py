@@ -1,4 +1,4 @@
-"""What every contender of a bench can say and do.
+"""The base class of the contenders of a benchmark.
 
 Shapes: rows = batch * time; in_features, out_features of the map; hidden = hidden_size.
 """
@@ -30,18 +30,17 @@ SAME = "the same map"
 
 @dataclass(frozen=True, kw_only=True)
 class Contender(ABC):
-    """One implementation of an input map: ours, a peer's, or a reference.
-
-    `title`: how tables name it. `distribution` and `package`: what has to be installed, and the
-    package in it that holds the layers; None for what needs neither.
-    """
+    """An implementation of an input map: ours, a peer's, or a reference."""
 
     title: str
+    """Name in tables."""
     distribution: str | None = None
+    """Distribution that must be installed; None if none is needed."""
     package: str | None = None
+    """Package of the distribution that contains the layers."""
 
     def missing(self) -> str | None:
-        """Why it cannot run here, None where it can."""
+        """Return why the contender cannot run on this machine; None if it can."""
         if self.distribution is None:
             return None
         try:
@@ -49,41 +48,44 @@ class Contender(ABC):
             self.load(self.package)
         except PackageNotFoundError:
             return "not installed"
-        except Exception as error:  # whatever a foreign package raises, the bench goes on
+        except Exception as error:  # A package may raise anything when it is imported.
             return f"cannot be imported: {_one_line(error)}"
         return None
 
     def version(self) -> str:
-        """The version that is installed."""
+        """Return the installed version."""
         return version(self.distribution) if self.distribution else VERSION
 
     def load(self, package: str | None) -> Any:
-        """Import a package of the distribution, quietly."""
+        """Import a package of the distribution, and suppress what it prints."""
         with quiet():
             return importlib.import_module(str(package))
 
     @abstractmethod
     def supports(self, layer: Layer) -> bool:
-        """Whether it has something to compare with `layer`."""
+        """Return whether the contender has an implementation to compare with `layer`."""
 
     def computes(self, layer: Layer) -> str:
-        """`SAME`, or in words how its map differs from `layer`."""
+        """Return SAME, or a description of how its map differs from that of `layer`."""
         return SAME
 
     @abstractmethod
     def build(self, layer: Layer, seed: int, dtype: torch.dtype) -> nn.Module:
-        """The bare map x (rows, in_features) -> (rows, out_features), with cores of its own."""
+        """Build the map alone, (rows, in_features) to (rows, out_features), with its own cores."""
 
     @abstractmethod
     def dense_weight(self, module: nn.Module) -> Float[Tensor, "out_features in_features"]:
-        """W of a module that `build` made, from its cores by the definition, in their dtype."""
+        """Rebuild W of a module from `build`, by the definition of the format, in its dtype."""
 
     def recurrent(
         self, layer: Layer, module: nn.Module, seed: int, dtype: torch.dtype
     ) -> nn.Module:
-        """An LSTM around `module`: x (batch, time, in_features) -> outputs (batch, time, hidden).
+        """Build an LSTM with `module` as its input map.
 
-        Here the recurrence of `rankbench.cells`, which maps all rows of a clip at once.
+        By default, this is the LSTM of `rankbench.cells`, which maps all rows of a clip at once.
+
+        Returns:
+            A module from x (batch, time, in_features) to outputs (batch, time, hidden) and a state.
         """
         hidden = layer.out_features // GATES
         stub = Dense(in_modes=(1,), out_modes=(layer.out_features,))
@@ -93,21 +95,21 @@ class Contender(ABC):
 
 
 class OverRows(nn.Module):
-    """A map of rows applied to any leading dimensions."""
+    """Applies a map of rows to inputs with any leading dimensions."""
 
     def __init__(self, rows_map: nn.Module) -> None:
         super().__init__()
         self.rows_map = rows_map
 
     def forward(self, x: Float[Tensor, "*lead in_features"]) -> Float[Tensor, "*lead out_features"]:
-        """W x for every row."""
+        """Return W x for every row."""
         y: Tensor = self.rows_map(x.flatten(0, -2))
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from torch's global generator as seeded, and leave it as it was."""
+    """Seed torch's global generator within the context, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -115,7 +117,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what a foreign package prints and warns of off the screen."""
+    """Suppress the output and the warnings of a package."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Our own layers and cells."""
+"""Contender rankbench: our own layers and cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rankbench.layers.linear import CompressedLinear
 
 @dataclass(frozen=True, kw_only=True)
 class Rankbench(Contender):
-    """Any layer, and the LSTM of `rankbench.cells` around it."""
+    """Any layer, in the LSTM of `rankbench.cells`."""
 
     title: str = "rankbench"
 

@@ -1,4 +1,4 @@
-"""A tensor train as public TT-RNN experiments compute it: a reference, no installed peer."""
+"""A reference: a tensor train as the public TT-RNN experiments compute it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rankbench.layers.init import initial_cores
 
 @dataclass(frozen=True, kw_only=True)
 class Sequential(Contender):
-    """One matrix product and one transposition a core, from the last core to the first."""
+    """One matrix product and one transposition per core, from the last core to the first."""
 
     title: str = "sequential, ours in plain torch"
 
@@ -36,9 +36,12 @@ class Sequential(Contender):
 
 
 class SequentialTrain(nn.Module):
-    """y[j] = sum_r prod_k G_k[r_{k-1}, i_k, j_k, r_k] x[i], TR Eq. 2, a core at a time.
+    """A tensor train that contracts its input with one core after the other (TR Eq. 2).
 
-    `cores` are the matrices (i_k r_k, r_{k-1} j_k) of G_k, drawn as our layer's of that seed are.
+        y[j] = sum_r prod_k G_k[r_{k-1}, i_k, j_k, r_k] x[i]
+
+    The cores are stored as matrices (i_k r_k, r_{k-1} j_k), with the values that our layer has for
+    the same seed.
     """
 
     def __init__(self, layer: TensorTrain, seed: int, dtype: torch.dtype) -> None:
@@ -53,7 +56,7 @@ class SequentialTrain(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "rows in_features"]) -> Float[Tensor, "rows out_features"]:
-        """W x for every row; every core moves its output mode to the front of the rest."""
+        """Return W x for every row; each core moves its output mode to the front."""
         state = x
         for core, out_mode in zip(
             reversed(self.cores), reversed(self.layer.out_modes), strict=True

@@ -1,4 +1,4 @@
-"""tednet: its block-term, tensor-train and tensor-ring layers, and the LSTMs it ships."""
+"""Contender tednet: its block-term, tensor-train and tensor-ring layers, and its LSTMs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from rankbench.layers import BlockTerm, Layer, TensorRing, TensorTrain
 
 @dataclass(frozen=True, kw_only=True)
 class Tednet(Contender):
-    """`shipped`: its own LSTM, which maps a time step after the other; else its map alone.
-
-    The map alone is given all rows of a clip at once, which its users could do as well.
-    """
+    """tednet's layers, in its own LSTM or in ours."""
 
     distribution: str | None = "tednet"
     package: str | None = "tednet.tnn"
     shipped: bool
+    """Whether to use tednet's LSTM, which maps one time step after the other.
+
+    If False, our LSTM gives the map all rows of a clip at once, as tednet's users could do too.
+    """
 
     def supports(self, layer: Layer) -> bool:
         return isinstance(layer, BlockTerm | TensorTrain | TensorRing)
@@ -43,7 +44,7 @@ class Tednet(Contender):
         if not self.shipped:
             return super().recurrent(layer, module, seed, dtype)
         first, *rest = layer.out_modes
-        # Dropout off: every other contender has none either.
+        # No dropout, because the other contenders have none either.
         one_gate = (first // GATES, *rest)
         lstm = self._new(layer, "LSTM", one_gate, seed, drop_ih=0.0, drop_hh=0.0)
         return TimeMajor(lstm.to(dtype), layer.out_features // GATES)
@@ -51,45 +52,45 @@ class Tednet(Contender):
     def _new(
         self, layer: Layer, kind: str, out_modes: tuple[int, ...], seed: int, **options: Any
     ) -> nn.Module:
-        """One of tednet's classes, `kind` being Linear or LSTM, for the network of `layer`."""
+        """Build tednet's Linear or LSTM (`kind`) for the decomposition of `layer`."""
         package, prefix, ranks = _network(layer)
         blocks = {"block_num": layer.cp_rank} if isinstance(layer, BlockTerm) else {}
         make = getattr(self.load(f"{self.package}.{package}"), prefix + kind)
         with seeded(seed), quiet():
-            made: nn.Module = make(
+            module: nn.Module = make(
                 list(layer.in_modes), list(out_modes), list(ranks), **blocks, **options
             )
-        return made
+        return module
 
 
 class StepByStep(nn.Module):
-    """A map applied to the rows of one time step after the other."""
+    """Applies a map to the rows of one time step after the other."""
 
     def __init__(self, step_map: nn.Module) -> None:
         super().__init__()
         self.step_map = step_map
 
     def forward(self, x: Float[Tensor, "rows in_features"]) -> Float[Tensor, "rows out_features"]:
-        """W x for every row."""
+        """Return W x for every row."""
         return torch.cat([self.step_map(rows) for rows in x.chunk(TIME_STEPS)])
 
 
 class TimeMajor(nn.Module):
-    """An LSTM that takes (time, batch, in_features) and a first state, as torch's batch_first."""
+    """Makes an LSTM for (time, batch, in_features) accept (batch, time, in_features)."""
 
     def __init__(self, lstm: nn.Module, hidden_size: int) -> None:
         super().__init__()
         self.lstm, self.hidden_size = lstm, hidden_size
 
     def forward(self, x: Float[Tensor, "batch time in_features"]) -> tuple[Tensor, Any]:
-        """Outputs (batch, time, hidden) and the last state."""
+        """Return the outputs (batch, time, hidden) and the last state."""
         zeros = x.new_zeros(len(x), self.hidden_size)
         outputs, state = self.lstm(x.transpose(0, 1), (zeros, zeros))
         return outputs.transpose(0, 1), state
 
 
 def _network(layer: Layer) -> tuple[str, str, tuple[int, ...]]:
-    """tednet's package, the prefix of its classes, and the ranks as it wants them."""
+    """Return tednet's package, the prefix of its classes, and the ranks in its order."""
     if isinstance(layer, BlockTerm):
         return "bt_tucker", "BTT", layer.ranks[:-1]
     if isinstance(layer, TensorTrain):
@@ -103,7 +104,7 @@ def _block_term(linear: Any) -> Tensor:
 
 
 def _block(linear: Any, block: int) -> Tensor:
-    # tednet's forward reaches its core with the ranks in reverse order, and flattens them so.
+    # tednet's forward pass uses the core with its ranks in reverse order.
     stored = getattr(linear, f"core_block{block}")
     core = stored.reshape(*reversed(stored.shape)).permute(*reversed(range(stored.ndim)))
     factors = [getattr(linear, f"factor{k}_block{block}") for k in range(stored.ndim)]
@@ -112,7 +113,7 @@ def _block(linear: Any, block: int) -> Tensor:
 
 def _train(linear: Any) -> Tensor:
     first, *inner, last = (getattr(linear, f"node{k}") for k in range(linear.nodes_num))
-    cores = [first[..., None, :], *inner, last[..., None]]  # (i, j, r, s)
+    cores = [first[..., None, :], *inner, last[..., None]]  # Of shape (i, j, r, s).
     return train_weight([core.permute(2, 0, 1, 3) for core in cores])
 
 

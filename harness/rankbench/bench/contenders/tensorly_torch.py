@@ -1,4 +1,4 @@
-"""tensorly-torch: FactorizedLinear as a TT-matrix, and as Tucker and CP of separate modes."""
+"""Contender tensorly-torch: FactorizedLinear as TT-matrix, and as Tucker and CP."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from rankbench.layers import BlockTerm, Layer, TensorTrain
 
 @dataclass(frozen=True, kw_only=True)
 class TensorlyTorch(Contender):
-    """`factorization`: BlockTT (a tensor train of matrices), Tucker or CP.
+    """tensorly-torch's FactorizedLinear.
 
-    `implementation`: factorized contracts the input with the cores, reconstructed builds W. It
-    has no block terms; Tucker and CP of separate modes, of the rank whose parameters come nearest
-    to the layer's, stand in for them and are told apart.
+    tensorly-torch has no block terms. Block-term layers are compared with Tucker and CP of separate
+    input and output modes, with the rank that comes closest to the layer's number of parameters;
+    tables label them as computing a different map.
     """
 
     distribution: str | None = "tensorly-torch"
     package: str | None = "tltorch"
     factorization: str
+    """BlockTT (a tensor train of matrices), Tucker or CP."""
     implementation: str = "factorized"
+    """factorized contracts the input with the cores; reconstructed builds W first."""
 
     def supports(self, layer: Layer) -> bool:
         return isinstance(layer, TensorTrain if self.factorization == "BlockTT" else BlockTerm)
@@ -59,14 +61,14 @@ class TensorlyTorch(Contender):
         linear: Any = module
         weight, outputs = linear.weight, len(linear.out_tensorized_features)
         factors = list(weight.factors)
-        if self.factorization == "BlockTT":  # (r, j, i, s)
+        if self.factorization == "BlockTT":  # Cores have the shape (r, j, i, s).
             return train_weight([core.transpose(1, 2) for core in factors])
         if self.factorization == "Tucker":
             return tucker_weight(weight.core, factors, outputs)
         return cp_weight(weight.weights, factors, outputs)
 
     def _rank(self, layer: Layer) -> int:
-        """The rank whose parameters are, as a ratio, nearest to those of `layer`."""
+        """Return the rank whose number of parameters is closest, as a ratio, to the layer's."""
         modes = (*layer.out_modes, *layer.in_modes)
 
         def distance(rank: int) -> float:

@@ -1,4 +1,4 @@
-"""torch itself: the dense map as torch.nn.Linear, the dense LSTM as torch.nn.LSTM."""
+"""Contender torch: the dense map as torch.nn.Linear, the dense LSTM as torch.nn.LSTM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankbench.layers import Dense, Layer
 
 @dataclass(frozen=True, kw_only=True)
 class TorchDense(Contender):
-    """What a dense layer is compared with."""
+    """torch's own dense map and LSTM, for comparison with our dense layer."""
 
     title: str = "torch"
 

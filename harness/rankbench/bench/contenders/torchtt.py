@@ -1,4 +1,4 @@
-"""torchTT: LinearLayerTT."""
+"""Contender torchTT: its LinearLayerTT."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rankbench.layers import Layer, TensorTrain
 
 @dataclass(frozen=True, kw_only=True)
 class TorchTT(Contender):
-    """A tensor train from the first core to the last; its bias, which starts at 0, stays."""
+    """A tensor train, contracted from the first core to the last, with a bias that starts at 0."""
 
     title: str = "torchTT"
     distribution: str | None = "torchTT"
@@ -33,17 +33,18 @@ class TorchTT(Contender):
 
     def dense_weight(self, module: nn.Module) -> Tensor:
         linear: Any = module.get_submodule("linear")
-        return train_weight([core.transpose(1, 2) for core in linear.cores])  # (r, j, i, s)
+        # Cores have the shape (r, j, i, s).
+        return train_weight([core.transpose(1, 2) for core in linear.cores])
 
 
 class InModes(nn.Module):
-    """A map of tensors in modes, as a map of vectors."""
+    """Makes a map of tensors in modes accept vectors."""
 
     def __init__(self, linear: Any) -> None:
         super().__init__()
         self.linear = linear
 
     def forward(self, x: Float[Tensor, "rows in_features"]) -> Float[Tensor, "rows out_features"]:
-        """W x + bias for every row."""
+        """Return W x + bias for every row."""
         y: Tensor = self.linear(x.reshape(len(x), *self.linear.size_in))
         return y.flatten(1)

@@ -1,1 +1,1 @@
-"""Features of frames and images, made by a CNN or read from a file."""
+"""Features of frames and images, computed by a CNN or read from a file."""

@@ -1,6 +1,8 @@
-"""CNNs that turn a picture into a vector: the table of them, and where their weights are.
+"""CNNs that compute a feature vector of a picture, and where to find their weights.
 
-Letters: b pictures, s the side in pixels that a CNN takes, f features of a picture.
+EXTRACTORS lists them by name. Weights are never downloaded.
+
+Letters: b pictures, s side in pixels that a CNN expects, f features of a picture.
 """
 
 from __future__ import annotations
@@ -27,42 +29,56 @@ Rgb = tuple[float, float, float]
 class Extractor:
     """A CNN without its classifier.
 
-    `features`: f; `size`: s; `mean`, `std`: what it was trained to expect of red, green and blue,
-    in a picture's values of 0 to 255. `build` makes the net, (b, 3, s, s) -> (b, f), without
-    weights; `find` says where those that come with it are. `ignored`: how the entries of a weights
-    file start that are the classifier's.
-
-    Raises ValueError for features or a size that is no positive integer.
+    Raises:
+        ValueError: `features` or `size` is not a positive integer.
     """
 
     features: int
+    """Features of a picture, f."""
     size: int
+    """Height and width in pixels of the network's input, s."""
     mean: Rgb
+    """Means of red, green and blue in its training data, for values from 0 to 255."""
     std: Rgb
+    """Standard deviations of red, green and blue in its training data."""
     build: Callable[[], nn.Module]
+    """Builds the network, (b, 3, s, s) to (b, f), without weights."""
     find: Callable[[], Path]
+    """Finds the weights file that is installed with the network."""
     ignored: tuple[str, ...] = ()
+    """Prefixes of the entries of a weights file that belong to the classifier."""
 
     def __post_init__(self) -> None:
         positive_int("features of an extractor", self.features)
         positive_int("size of an extractor", self.size)
 
     def weights(self, given: Path | None) -> Path:
-        """The weights file `given`, or the one that comes with it; ValueError without either."""
+        """Return the weights file `given`, or the installed one if it is None.
+
+        Raises:
+            ValueError: No weights file is given or installed.
+        """
         return given if given is not None else self.find()
 
     def load(self, weights: Path | None = None) -> nn.Module:
-        """The net with weights, in evaluation: normalised (b, 3, s, s) to pooled (b, f).
+        """Build the network with weights, in evaluation mode.
 
-        Raises ValueError, saying what to install, without its package or its weights, and for
-        weights of another net.
+        Args:
+            weights: A weights file; None uses the installed one.
+
+        Returns:
+            A network from normalised pictures (b, 3, s, s) to pooled features (b, f).
+
+        Raises:
+            ValueError: The package or the weights are not installed, or the weights belong to
+                another network.
         """
         net = self.build()
         fill(net, self.weights(weights), self.ignored)
         return net.eval().requires_grad_(False)
 
     def normalise(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 3 s s"]:
-        """Values of 0 to 255 as the net expects them."""
+        """Normalise pixel values from 0 to 255 as the network expects them."""
         mean, std = (pixels.new_tensor(of).view(3, 1, 1) for of in (self.mean, self.std))
         return (pixels - mean) / std
 
@@ -80,7 +96,7 @@ def _lite0_weights() -> Path:
 
 
 def _inception() -> nn.Module:
-    """Inception-v3 as torchvision ports it; it turns ImageNet's normalisation into its own."""
+    """Build torchvision's Inception-v3, which converts from ImageNet's normalisation to its own."""
     models = _imported("torchvision.models", _TORCHVISION)
     net: nn.Module = models.inception_v3(
         weights=None, aux_logits=False, transform_input=True, init_weights=False
@@ -90,13 +106,13 @@ def _inception() -> nn.Module:
 
 
 def _inception_weights() -> Path:
-    """Where torchvision keeps them once something has downloaded them; we never do."""
+    """Return the path at which torchvision stores the weights after a download."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
     if not path.exists():
         raise ValueError(
-            f"no weights of inception-v3: give a file by --weights, or put {INCEPTION_FILE} into"
-            f" {path.parent}; where a download is allowed, torchvision's"
-            " `torchvision.models.inception_v3(weights='DEFAULT')` does that"
+            f"no weights of inception-v3: give a file with --weights, or put {INCEPTION_FILE} into"
+            f" {path.parent}; `torchvision.models.inception_v3(weights='DEFAULT')` downloads it"
+            " there"
         )
     return path
 
@@ -106,20 +122,20 @@ def _imported(name: str, install: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"package {package} is not installed; {install} installs it") from error
-    except (ImportError, OSError, RuntimeError) as error:  # a torchvision of another torch
+        raise ValueError(f"package {package} is not installed; run {install}") from error
+    except (ImportError, OSError, RuntimeError) as error:  # Built for another version of torch.
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"package {package} cannot be imported ({reason}); {install} installs one that can"
+            f"package {package} cannot be imported ({reason}); run {install}"
         ) from error
 
 
 _FEATURES = "`pip install 'rankbench[features]'`"
-_TORCHVISION = "`pip install torchvision`, in the version made for the torch that is here,"
+_TORCHVISION = "`pip install torchvision`, in the version built for the installed torch"
 INCEPTION_FILE = "inception_v3_google-0cc3c7bd.pth"
 
 EXTRACTORS: dict[str, Extractor] = {
-    # Tan and Le 2019, without squeeze-and-excitation; normalised as its TensorFlow original.
+    # Tan and Le 2019, without squeeze-and-excitation; normalised like the TensorFlow original.
     "efficientnet-lite0": Extractor(
         features=1280,
         size=224,
@@ -129,7 +145,7 @@ EXTRACTORS: dict[str, Extractor] = {
         find=_lite0_weights,
         ignored=("_fc.",),
     ),
-    # Szegedy et al. 2016; ImageNet's means and deviations, as torchvision documents.
+    # Szegedy et al. 2016; means and deviations of ImageNet, as in torchvision's documentation.
     "inception-v3": Extractor(
         features=2048,
         size=299,

@@ -1,4 +1,4 @@
-"""Features that others computed, from a .npz file into a stored set.
+"""Import features that were computed elsewhere, from a .npz file into a stored set.
 
 Letters: n rows (frames of all clips), f features of a row.
 """
@@ -20,31 +20,37 @@ from rankbench.data.sets.progress import StorageProgress, unwatched
 from rankbench.data.sets.set_file import Row, short_hash
 
 FEATURES = "feat"
-TEXT, INTEGERS, BOOLEANS, ANY = "U", "iu", "b", "Uiubf"  # numpy's kinds
+TEXT, INTEGERS, BOOLEANS, ANY = "U", "iu", "b", "Uiubf"  # Values of `numpy.dtype.kind`.
 NEEDED = {"clip_id": TEXT, "label": INTEGERS, "group": TEXT, "slot": INTEGERS}
 KINDS = {**NEEDED, "cls": TEXT, "clip_len": INTEGERS, "true_frame": INTEGERS, "ordered": BOOLEANS}
 NAMES = {TEXT: "text", INTEGERS: "integers", BOOLEANS: "booleans", ANY: "text or numbers"}
-OWN = ("first", "frames", "frames_hash", "source", "source_hash", "reason")  # the set's columns
+# Columns that the set fills itself.
+OWN = ("first", "frames", "frames_hash", "source", "source_hash", "reason")
 DTYPES = ("float16", "float32")
-PER_ROW = ("slot", "true_frame")  # what tells the rows of a clip apart; others are of the clip
+# Columns that differ between the rows of a clip; all others have one value per clip.
+PER_ROW = ("slot", "true_frame")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureFile:
-    """The arrays of a file: `features` (n, f), and `columns` with a value a row.
+    """The checked arrays of a features file.
 
-    Raises ValueError naming the array that is missing, or is not what it must be.
+    Raises:
+        ValueError: An array is missing or not valid.
     """
 
     path: Path
+    """The file, named in error messages."""
     features: NDArray[Any]
+    """Features of all rows (n, f)."""
     columns: dict[str, NDArray[Any]]
+    """The other arrays, each with one value per row (n,)."""
 
     def __post_init__(self) -> None:
         missing = [name for name in NEEDED if name not in self.columns]
         if missing:
             has = ", ".join((FEATURES, *self.columns))
-            raise self._wrong(f"it has no array {', '.join(missing)}; it has: {has}")
+            raise self._wrong(f"array {', '.join(missing)} is missing; its arrays: {has}")
         shape, dtype = self.features.shape, str(self.features.dtype)
         if len(shape) != 2 or not all(shape) or dtype not in DTYPES:
             types = " or ".join(DTYPES)
@@ -52,13 +58,13 @@ class FeatureFile:
         for name, values in self.columns.items():
             self._check_column(name, values)
         if not np.isfinite(self.features).all():
-            raise self._wrong(f"{FEATURES} has values that are not finite")
+            raise self._wrong(f"{FEATURES} must be finite, but has NaN or infinite values")
 
     def clips(self) -> Iterator[tuple[Row, NDArray[Any]]]:
-        """Each clip in the order of clip_id: its row, and its features ordered by slot.
+        """Iterate over the clips in the order of clip_id: row of the index, and features by slot.
 
-        Raises ValueError for a slot that a clip has twice, and for a column that should be the
-        same throughout a clip and is not.
+        Raises:
+            ValueError: A clip has a slot twice, or several values in a column of clips.
         """
         order = np.lexsort((self.columns["slot"], self.columns["clip_id"]))
         sorted_ids = self.columns["clip_id"][order]
@@ -80,7 +86,7 @@ class FeatureFile:
         return {**row, **source}, features
 
     def _ordered(self, rows: NDArray[np.intp]) -> bool:
-        """Whether the order of time is known of these rows: nothing but true_frame says so."""
+        """Return whether `true_frame` shows that these rows are in the order of time."""
         true = self.columns.get("true_frame")
         return true is not None and bool((true[rows] >= 0).all())
 
@@ -91,13 +97,13 @@ class FeatureFile:
 
     def _check_column(self, name: str, values: NDArray[Any]) -> None:
         if name in OWN:
-            raise self._wrong(f"{name} is a column of the set itself; give it another name")
+            raise self._wrong(f"{name} is a column that the set fills itself; rename the array")
         kinds = KINDS.get(name, ANY)
         if values.dtype.kind not in kinds:
-            raise self._wrong(f"{name} must hold {NAMES[kinds]}, it holds {values.dtype}")
+            raise self._wrong(f"{name} must contain {NAMES[kinds]}, it contains {values.dtype}")
         if values.shape != (len(self.features),):
             raise self._wrong(
-                f"{name} must have {len(self.features)} values, a row of {FEATURES} each,"
+                f"{name} must have {len(self.features)} values, one per row of {FEATURES};"
                 f" it has shape {values.shape}"
             )
 
@@ -106,9 +112,13 @@ class FeatureFile:
 
 
 def read_features(path: Path) -> FeatureFile:
-    """The arrays of a .npz file; nothing in it is run.
+    """Read a features file without executing any code in it.
 
-    Raises ValueError for a file that is not whole, or holds anything but numbers and text.
+    Args:
+        path: A .npz file with the arrays feat, clip_id, label, group, slot and further columns.
+
+    Raises:
+        ValueError: The file is damaged, or contains anything but numbers and text.
     """
     try:
         arrays = _arrays(path)
@@ -117,10 +127,10 @@ def read_features(path: Path) -> FeatureFile:
         raise ValueError(f"features file {path} cannot be read: {reason}") from error
     except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"features file {path} is not a whole .npz: {reason}") from error
+        raise ValueError(f"features file {path} is not a valid .npz: {reason}") from error
     if FEATURES not in arrays:
         raise ValueError(
-            f"features file {path}: it has no array {FEATURES}; it has: {', '.join(arrays)}"
+            f"features file {path}: array {FEATURES} is missing; its arrays: {', '.join(arrays)}"
         )
     features = arrays.pop(FEATURES)
     return FeatureFile(path=path, features=features, columns=arrays)
@@ -128,19 +138,27 @@ def read_features(path: Path) -> FeatureFile:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     with path.open("rb") as stream:
-        held = np.load(stream, allow_pickle=False)
-        if isinstance(held, np.ndarray):
-            raise ValueError("it is one array")
-        return {name: held[name] for name in held.files}
+        content = np.load(stream, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            raise ValueError("it is a single array")
+        return {name: content[name] for name in content.files}
 
 
 def import_features(path: Path, name: str, watch: StorageProgress | None = None) -> Path:
-    """Store the features of a .npz file as the set `name`; the set's folder.
+    """Store the features of a .npz file as a set.
 
-    Arrays: feat (n, f), and of every row clip_id, label, group, slot and what else is the same
-    throughout a clip, which becomes a column. Rows of a clip are ordered by slot.
+    Args:
+        path: A file with the arrays feat (n, f) and, for each row, clip_id, label, group and slot.
+            Further arrays with one value per clip become columns. Rows are ordered by slot.
+        name: Name of the set.
+        watch: Receives the number of rows stored.
 
-    Raises ValueError for a file that cannot be used, and OSError when the cache cannot be written.
+    Returns:
+        The folder of the set.
+
+    Raises:
+        ValueError: The file cannot be used.
+        OSError: The cache cannot be written.
     """
     file = read_features(path)
     features = file.features
@@ -148,14 +166,14 @@ def import_features(path: Path, name: str, watch: StorageProgress | None = None)
         name=name, kind="features", features=features.shape[1], dtype=str(features.dtype)
     )
     clips, done, total = list(file.clips()), 0, len(features)
-    tell = watch or unwatched
+    report = watch or unwatched
     with SetWriter(spec) as writer:
-        writer.keep(0)  # of another file, perhaps
-        tell(done, total)
+        writer.keep(0)  # Existing entries may come from another file.
+        report(done, total)
         for row, values in clips:
             writer.append(row, values)
             done += len(values)
-            tell(done, total)
+            report(done, total)
         return writer.finish()
 
 

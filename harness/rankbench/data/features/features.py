@@ -1,4 +1,4 @@
-"""Features of the frames of a stored set, by a CNN, as a stored set of their own.
+"""Compute CNN features of the frames of a stored set, and store them as another set.
 
 Letters: n frames of all clips, t of one clip.
 """
@@ -30,27 +30,35 @@ from rankbench.data.sets.progress import StorageProgress, unwatched
 from rankbench.data.sets.set_file import Row, short_hash
 
 DTYPE = "float16"
-SHAPE = ("height", "width", "channels")  # settings of a set of frames
-PLACED = ("first", "frames", "frames_hash")  # columns that the writer fills
+SHAPE = ("height", "width", "channels")  # Settings of a set of frames.
+PLACED = ("first", "frames", "frames_hash")  # Columns that the writer fills.
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frames:
-    """A stored set of frames: `pixels` uint8 (n, height * width * channels), a row a clip."""
+    """A stored set of frames."""
 
     name: str
+    """Name of the set."""
     pixels: NDArray[np.uint8]
+    """Pixels of all frames (n, height * width * channels)."""
     clips: list[Row]
+    """One row of the index per clip."""
     told: Mapping[str, Any]
+    """Metadata of the set."""
 
     def of(self, clip: Row) -> NDArray[np.uint8]:
-        """The frames (t, height * width * channels) of a clip; ValueError if they were altered."""
+        """Return the frames of a clip (t, height * width * channels) after verifying their hash.
+
+        Raises:
+            ValueError: The frames were altered.
+        """
         first, count = clip["first"], clip["frames"]
         pixels = np.array(self.pixels[first : first + count])
         if short_hash(pixels.data.cast("B")) != clip["frames_hash"]:
             raise ValueError(
                 f"the set {self.name} is damaged (the frames of clip {clip['clip_id']} were"
-                " altered); `rankbench data` builds it again"
+                " altered); `rankbench data` rebuilds it"
             )
         return pixels
 
@@ -71,14 +79,26 @@ def extract(
     device: str = "auto",
     watch: StorageProgress | None = None,
 ) -> Path:
-    """Write the features of every frame of the set `name`; the folder of the new set.
+    """Compute the features of every frame of a set, and store them as a new set in float16.
 
-    The new set is `target`, by default NAME-EXTRACTOR: float16, the clips and columns of `name`.
-    What an earlier call wrote of the same is kept, clip by clip. `weights`: a file in place of
-    those that come with the extractor; `batch`: frames at once, of one clip.
+    The new set has the clips and columns of the old one. An interrupted call is continued after the
+    last complete clip; a set that exists already is not computed again.
 
-    Raises ValueError for a set, an extractor, weights, batch or device that cannot be used, and
-    OSError when the cache cannot be written.
+    Args:
+        name: Name of a set of frames.
+        extractor: A key of EXTRACTORS.
+        target: Name of the new set; None means NAME-EXTRACTOR.
+        weights: A weights file; None uses the installed one.
+        batch: Frames of a clip that are computed at once.
+        device: auto, cpu or cuda.
+        watch: Receives the number of frames done.
+
+    Returns:
+        The folder of the new set.
+
+    Raises:
+        ValueError: The set, extractor, weights, batch or device cannot be used.
+        OSError: The cache cannot be written.
     """
     one_of("--extractor", extractor, EXTRACTORS)
     chosen, frames = EXTRACTORS[extractor], open_frames(name)
@@ -105,17 +125,21 @@ def extract(
 
 
 def open_frames(name: str) -> Frames:
-    """The set `name` and the shape of its frames; ValueError for one of no frames."""
+    """Open a set of frames.
+
+    Raises:
+        ValueError: The set does not exist, is damaged, or does not contain frames.
+    """
     array, index = open_set(name)
-    told = metadata(index)
-    if told["kind"] != "frames":
-        raise ValueError(f"{name} must be a set of frames, it is one of {told['kind']}")
-    frames = Frames(name=name, pixels=array, clips=index.to_pylist(), told=told)
+    of_set = metadata(index)
+    if of_set["kind"] != "frames":
+        raise ValueError(f"{name} must be a set of frames, it is a set of {of_set['kind']}")
+    frames = Frames(name=name, pixels=array, clips=index.to_pylist(), told=of_set)
     height, width, channels = frames.shape
     if height * width * channels != array.shape[1] or channels not in (1, 3):
         raise ValueError(
-            f"the set {name} says that its frames are {height}x{width}x{channels},"
-            f" and they have {array.shape[1]} values"
+            f"the frames of set {name} must have {height}x{width}x{channels} values, as its"
+            f" metadata says; they have {array.shape[1]}"
         )
     return frames
 
@@ -125,16 +149,16 @@ def _write(
 ) -> None:
     total, done = len(frames.pixels), sum(row["frames"] for row in writer.rows)
     watch(done, total)
-    there = len(writer.entries)
-    for clip, row in zip(frames.clips[there:], rows[there:], strict=True):
-        made = net.features(frames.of(clip), frames.shape)
-        if not np.isfinite(made).all():
+    written = len(writer.entries)
+    for clip, row in zip(frames.clips[written:], rows[written:], strict=True):
+        features = net.features(frames.of(clip), frames.shape)
+        if not np.isfinite(features).all():
             raise ValueError(
                 f"the features of clip {row['clip_id']} are not finite in {DTYPE};"
-                " are the weights those of a trained net?"
+                " check that the weights belong to a trained network"
             )
-        writer.append(row, made)
-        done += len(made)
+        writer.append(row, features)
+        done += len(features)
         watch(done, total)
 
 
@@ -143,25 +167,28 @@ def _carried(clip: Row) -> Row:
 
 
 def _same(entries: list[Row], rows: list[Row]) -> int:
-    """How many entries, from the first, are of these rows."""
-    pairs = zip(entries, rows, strict=False)
-    return next((at for at, (one, row) in enumerate(pairs) if _carried(one) != row), len(rows))
+    """Count the entries, from the first one, that belong to these rows."""
+    for index, (entry, row) in enumerate(zip(entries, rows, strict=False)):
+        if _carried(entry) != row:
+            return index
+    return len(rows)
 
 
 def _is_there(spec: SetSpec, rows: list[Row]) -> bool:
-    """Whether the set is published already, of these rows and whole.
+    """Return whether the set exists with these rows and is intact.
 
-    Raises ValueError if what has its name holds frames.
+    Raises:
+        ValueError: A set of another kind has the name.
     """
     if spec.name not in names():
         return False
     try:
         array, index = open_set(spec.name)
-    except ValueError:  # damaged: it is written anew
+    except ValueError:  # A damaged set is written again.
         return False
-    told = metadata(index)
-    if told["kind"] != spec.kind:
-        raise ValueError(f"the set {spec.name} holds {told['kind']}; choose another name")
-    same = told["data_hash"] == spec.data_hash(rows)
+    of_set = metadata(index)
+    if of_set["kind"] != spec.kind:
+        raise ValueError(f"the set {spec.name} contains {of_set['kind']}; choose another name")
+    same = of_set["data_hash"] == spec.data_hash(rows)
     carried = [_carried(row) for row in index.to_pylist()]
     return same and carried == rows and not altered(array, index)

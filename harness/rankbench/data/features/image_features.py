@@ -1,4 +1,4 @@
-"""One vector an image: from a file made elsewhere, or by a CNN from a folder of images.
+"""One feature vector per image, read from a file or computed by a CNN from a folder of images.
 
 Letters: n images, f features of an image.
 """
@@ -19,45 +19,58 @@ from PIL import Image, UnidentifiedImageError
 from rankbench.common.checks import one_of
 from rankbench.data.sets.progress import StorageProgress, unwatched
 
-VECTORS = ("features", "vectors", "feat")  # names that the array of vectors may have in a .npz
+VECTORS = ("features", "vectors", "feat")  # Possible names of the array of vectors in a .npz.
 DTYPES = ("float16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageFeatures:
-    """`vectors` (n, f), and the name of the image each is of; `source`: where from, in words.
+    """Feature vectors of images.
 
-    Raises ValueError where they do not fit together, or a value is not finite.
+    Raises:
+        ValueError: Names and vectors do not match, or a value is not finite.
     """
 
     ids: Sequence[str]
+    """Name of each image."""
     vectors: NDArray[Any]
+    """Vector of each image (n, f), float16 or float32."""
     source: str
+    """Origin of the vectors, named in error messages."""
 
     def __post_init__(self) -> None:
         shape, dtype = self.vectors.shape, str(self.vectors.dtype)
         if len(shape) != 2 or not all(shape) or dtype not in DTYPES:
             types = " or ".join(DTYPES)
-            raise ValueError(f"{self.source}: vectors must be (n, f) of {types}, {shape} {dtype}")
+            raise ValueError(
+                f"{self.source}: vectors must be (n, f) of {types}, they are {shape} of {dtype}"
+            )
         if len(self.ids) != shape[0]:
-            raise ValueError(f"{self.source}: {shape[0]} vectors have {len(self.ids)} ids")
+            raise ValueError(
+                f"{self.source}: {shape[0]} vectors must have as many ids, got {len(self.ids)}"
+            )
         if len(set(self.ids)) < len(self.ids):
-            twice = next(one for one in self.ids if list(self.ids).count(one) > 1)
-            raise ValueError(f"{self.source}: image {twice} has two vectors")
+            repeated = next(name for name in self.ids if list(self.ids).count(name) > 1)
+            raise ValueError(f"{self.source}: image {repeated} has two vectors")
         if not np.isfinite(self.vectors).all():
-            raise ValueError(f"{self.source}: a vector has a value that is not finite")
+            raise ValueError(f"{self.source}: a vector has NaN or infinite values")
 
 
 def read_image_features(path: Path, ids: Path | None = None) -> ImageFeatures:
-    """The vectors of a .npz (arrays ids and features), or of a .npy whose ids are lines of `ids`.
+    """Read the feature vectors of images from a file of NumPy.
 
-    Raises ValueError for a file that is not whole, or lacks the ids.
+    Args:
+        path: A .npz file with the arrays ids and features, or a .npy file.
+        ids: For a .npy file, a text file with the name of one image per line.
+
+    Raises:
+        ValueError: The file is damaged, or the names are missing.
     """
     try:
-        with path.open("rb") as stream:  # numpy leaves a damaged file open
-            vectors, names = _held(np.load(stream, allow_pickle=False), ids)
+        with path.open("rb") as stream:  # NumPy does not close a damaged file that it opened.
+            vectors, names = _vectors_and_names(np.load(stream, allow_pickle=False), ids)
     except OSError as error:
-        reason = error.strerror or "it is no array of numpy"
+        reason = error.strerror or "it is not a file of NumPy"
         raise ValueError(f"features file {error.filename or path}: {reason}") from error
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -65,17 +78,16 @@ def read_image_features(path: Path, ids: Path | None = None) -> ImageFeatures:
     return ImageFeatures(ids=names, vectors=vectors, source=f"features file {path}")
 
 
-def _held(held: Any, ids: Path | None) -> tuple[NDArray[Any], list[str]]:
-    """Vectors and names from what numpy read."""
-    if isinstance(held, np.ndarray):
+def _vectors_and_names(content: Any, ids: Path | None) -> tuple[NDArray[Any], list[str]]:
+    if isinstance(content, np.ndarray):
         if ids is None:
-            raise ValueError("it is one array; give the names of its images by --ids FILE")
-        return held, [one for one in ids.read_text(encoding="utf-8").splitlines() if one]
-    name = next((one for one in VECTORS if one in held.files), None)
-    if name is None or "ids" not in held.files:
-        arrays = ", ".join(held.files) or "none"
-        raise ValueError(f"it must have the arrays ids and {VECTORS[0]}; it has: {arrays}")
-    return held[name], [str(one) for one in held["ids"].tolist()]
+            raise ValueError("it is a single array; name its images with --ids FILE")
+        return content, [line for line in ids.read_text(encoding="utf-8").splitlines() if line]
+    name = next((name for name in VECTORS if name in content.files), None)
+    if name is None or "ids" not in content.files:
+        arrays = ", ".join(content.files) or "none"
+        raise ValueError(f"it must have the arrays ids and {VECTORS[0]}; its arrays: {arrays}")
+    return content[name], [str(image) for image in content["ids"].tolist()]
 
 
 def extract_images(
@@ -88,9 +100,19 @@ def extract_images(
     device: str = "auto",
     watch: StorageProgress | None = None,
 ) -> ImageFeatures:
-    """Features of the images `names` in `folder`, in float16.
+    """Compute features of images with a CNN, in float16.
 
-    Raises ValueError for an unknown extractor, and an image that is not there or is damaged.
+    Args:
+        folder: Folder of the images.
+        names: File names of the images.
+        extractor: A key of EXTRACTORS.
+        weights: A weights file; None uses the installed one.
+        batch: Images that are computed at once.
+        device: auto, cpu or cuda.
+        watch: Receives the number of images done.
+
+    Raises:
+        ValueError: The extractor is unknown, or an image is missing or damaged.
     """
     from rankbench.data.features.extractors import EXTRACTORS  # loads torch
     from rankbench.data.features.net import Net
@@ -98,22 +120,22 @@ def extract_images(
     one_of("--extractor", extractor, EXTRACTORS)
     chosen = EXTRACTORS[extractor]
     net = Net(extractor=chosen, net=chosen.load(weights), device=device, batch=batch)
-    shape, tell, made = (chosen.size, chosen.size, 3), watch or unwatched, []
+    shape, report, vectors = (chosen.size, chosen.size, 3), watch or unwatched, []
     for start in range(0, len(names), batch):
-        tell(start, len(names))
+        report(start, len(names))
         part = names[start : start + batch]
         pixels = np.stack([_pixels(folder / name, chosen.size) for name in part])
-        made.append(net.features(pixels, shape))
-    tell(len(names), len(names))
-    return ImageFeatures(ids=names, vectors=np.concatenate(made), source=f"images of {folder}")
+        vectors.append(net.features(pixels, shape))
+    report(len(names), len(names))
+    return ImageFeatures(ids=names, vectors=np.concatenate(vectors), source=f"images of {folder}")
 
 
 def _pixels(path: Path, size: int) -> NDArray[np.uint8]:
-    """Red, green and blue of an image brought to `size` by `size`, as one row."""
+    """Read an image, resize it to `size` by `size` pixels, and return its RGB values as one row."""
     try:
         with Image.open(path) as image:
             sized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged, or no image"
+        reason = getattr(error, "strerror", None) or "it is damaged or not an image"
         raise ValueError(f"image {path} cannot be read: {reason}") from error
     return np.asarray(sized, dtype=np.uint8).reshape(-1)

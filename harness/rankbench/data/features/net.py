@@ -1,7 +1,7 @@
-"""A CNN on a device, and pictures of any size on their way into it.
+"""Run a CNN on a device, on pictures of any size.
 
-Letters: t frames of a clip, b pictures of a batch, h, w, c as stored, s the side a CNN takes,
-f features of a picture.
+Letters: t frames of a clip, b pictures of a batch, h, w, c height, width and channels as stored,
+s side in pixels that a CNN expects, f features of a picture.
 """
 
 from __future__ import annotations
@@ -25,15 +25,20 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Net:
-    """An extractor and its net with weights: `device` auto, cpu or cuda; `batch` pictures at once.
+    """A CNN with weights, on a device.
 
-    Raises ValueError for a device that is not there, or a batch that is no positive integer.
+    Raises:
+        ValueError: The device does not exist, or `batch` is not a positive integer.
     """
 
     extractor: Extractor
+    """Size and normalisation of the input."""
     net: nn.Module
+    """The network, as `extractor.load` returns it."""
     device: str = "auto"
+    """auto (a GPU where there is one), cpu or cuda."""
     batch: int = 16
+    """Pictures that are computed at once."""
 
     def __post_init__(self) -> None:
         one_of("--device", self.device, DEVICES)
@@ -44,29 +49,44 @@ class Net:
 
     @property
     def place(self) -> torch.device:
-        """The device, where it is left open the GPU if there is one."""
+        """The torch device; for auto the GPU if there is one, else the CPU."""
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
 
     def features(self, pixels: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[Any]:
-        """Frames (t, height * width * channels) as float16 (t, f)."""
+        """Compute the features of frames.
+
+        Args:
+            pixels: Frames (t, height * width * channels).
+            shape: Height, width and channels of a frame.
+
+        Returns:
+            Features (t, f) in float16.
+        """
         pictures = torch.from_numpy(pixels).view(-1, *shape).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            made = [self._of(part) for part in pictures.split(self.batch)]
-            return torch.cat(made).to(torch.float16).cpu().numpy()
+            features = [self._of(part) for part in pictures.split(self.batch)]
+            return torch.cat(features).to(torch.float16).cpu().numpy()
 
     def _of(self, pictures: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b f"]:
         size = (self.extractor.size, self.extractor.size)
         sized = resized(pictures, size).expand(-1, 3, -1, -1).to(self.place)
-        # On a CPU a fifth faster than channel after channel.
-        last = self.extractor.normalise(sized.float()).contiguous(memory_format=torch.channels_last)
-        made: Tensor = self.net(last)
-        return made
+        # Channels-last memory is a fifth faster on a CPU.
+        x = self.extractor.normalise(sized.float()).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.net(x)
+        return features
 
 
 def resized(pictures: UInt8[Tensor, "b c h w"], size: tuple[int, int]) -> UInt8[Tensor, "b c s s"]:
-    """Bilinear with antialiasing, rounded to whole values: Pillow's, up to 1 in 0.3% of them."""
+    """Resize pictures bilinearly with antialiasing, rounding to integers.
+
+    0.3 % of the values differ by 1 from what Pillow computes.
+
+    Args:
+        pictures: Pixel values.
+        size: Height and width of the result.
+    """
     if pictures.shape[2:] == size:
         return pictures
     return torch.nn.functional.interpolate(

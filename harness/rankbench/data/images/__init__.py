@@ -1,1 +1,1 @@
-"""Images and their captions."""
+"""Images and their captions: MNIST, digits, caption files and caption sets."""

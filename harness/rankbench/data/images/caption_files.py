@@ -1,4 +1,4 @@
-"""Captions of images, from the files they are distributed as: who says what, on which side."""
+"""Read captions of images, and the side of each image, from the files of public data sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from rankbench.common.checks import one_of
 
 SIDES = ("train", "validation", "test")
-# What others call a side; Karpathy's restval is trained on.
+# Other names of the sides; Karpathy's restval belongs to the training side.
 _SIDE_OF = {
     **{side: side for side in SIDES},
     **{"val": "validation", "dev": "validation", "restval": "train"},
@@ -24,30 +24,40 @@ _SIDE_OF = {
 _TOKEN_LINE = re.compile(r"^(?P<image>[^\t]+)#(?P<number>\d+)\t(?P<caption>.*)$")
 COLUMNS = ("image_id", "cap_idx", "caption", "split")
 
-Said = tuple[str, int, str, str]  # image, number, caption, side: empty where the file tells none
+# Image, number of the caption, caption, and side, which is empty if the file has none.
+Said = tuple[str, int, str, str]
 
 
 @dataclass(kw_only=True)
 class Captioned:
-    """An image with its captions in order, on one side or, empty, on none."""
+    """An image with its captions."""
 
     image: str
+    """Name of the image."""
     side: str
+    """train, validation or test; empty for an image that is not used."""
     captions: list[str] = field(default_factory=list)
+    """Captions in the order of their numbers."""
 
 
 def read_captions(files: Sequence[str], lists: Sequence[str] = ()) -> list[Captioned]:
-    """The images of caption files, in the order of their names.
+    """Read the captions of images from files.
 
-    `files`: each a path, or SIDE=PATH for a file whose captions are all of one side. A path is
-    MSCOCO's JSON, Karpathy's JSON, a Parquet of image_id, cap_idx, caption, split, or a token file
-    of Flickr8k or Flickr30k (image.jpg#0<TAB>caption). `lists`: SIDE=PATH, a file of image names.
+    A file is MSCOCO's JSON, Karpathy's JSON, a Parquet file with the columns image_id, cap_idx,
+    caption and split, or a token file of Flickr8k or Flickr30k (image.jpg#0<TAB>caption).
 
-    Raises ValueError for a file that cannot be used, an image on two sides, and one on none while
-    no list says why.
+    Args:
+        files: Paths, or SIDE=PATH for a file whose captions all belong to one side.
+        lists: SIDE=PATH, text files with the names of a side's images.
+
+    Returns:
+        The images, sorted by name.
+
+    Raises:
+        ValueError: A file cannot be used, an image is on two sides, or no image has a side.
     """
     if not files:
-        raise ValueError("--captions must name a file")
+        raise ValueError("--captions must name at least one file, got none")
     listed = dict(_listed(lists))
     images: dict[str, Captioned] = {}
     for given in files:
@@ -60,7 +70,7 @@ def read_captions(files: Sequence[str], lists: Sequence[str] = ()) -> list[Capti
         raise ValueError(f"--side: {len(missing)} images have no caption, such as {missing[0]}")
     if not any(image.side for image in images.values()):
         raise ValueError(
-            "the captions are of no side: give SIDE=FILE to --captions, or lists of image names by"
+            "no caption has a side: use --captions SIDE=FILE, or list the names of images with"
             f" --side SIDE=FILE; sides are {', '.join(SIDES)}"
         )
     return [images[name] for name in sorted(images)]
@@ -69,13 +79,13 @@ def read_captions(files: Sequence[str], lists: Sequence[str] = ()) -> list[Capti
 def _add(images: dict[str, Captioned], image: str, caption: str, side: str, path: Path) -> None:
     known = images.setdefault(image, Captioned(image=image, side=side))
     if known.side != side:
-        sides = " and ".join(repr(one or "none") for one in (known.side, side))
+        sides = " and ".join(repr(name or "none") for name in (known.side, side))
         raise ValueError(f"captions file {path}: image {image} is on two sides, {sides}")
     known.captions.append(caption)
 
 
 def _listed(lists: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Image and side of every line of the lists; ValueError for an image that is on two."""
+    """Return the image and the side of every line; raise ValueError for an image on two sides."""
     seen: dict[str, str] = {}
     for given in lists:
         side, path = _given("--side", given)
@@ -88,7 +98,7 @@ def _listed(lists: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _given(option: str, given: str) -> tuple[str, Path]:
-    """SIDE=PATH or a path; a path may have an equals sign where no side stands before it."""
+    """Parse SIDE=PATH or a path, which may contain an equals sign if no side precedes it."""
     side, equals, rest = given.partition("=")
     if equals and side in _SIDE_OF:
         return _side(option, side), Path(rest).expanduser()
@@ -98,7 +108,7 @@ def _given(option: str, given: str) -> tuple[str, Path]:
 
 
 def _side(where: str, name: str) -> str:
-    """One of SIDES or empty, from what a file calls it."""
+    """Convert the name that a file has for a side to one of SIDES, or to an empty string."""
     if name not in _SIDE_OF:
         raise ValueError(f"{where}: split must be one of: {', '.join(_SIDE_OF)}; got {name!r}")
     return _SIDE_OF[name]
@@ -110,7 +120,7 @@ def _reader(path: Path) -> Iterable[Said]:
 
 
 def _within(path: Path, rows: Iterable[Said]) -> Iterator[Said]:
-    """The rows of a file, each with a caption; ValueError for none at all."""
+    """Check that a file has captions and that none is empty."""
     empty = True
     for image, number, caption, side in rows:
         empty = False
@@ -118,28 +128,32 @@ def _within(path: Path, rows: Iterable[Said]) -> Iterator[Said]:
             raise ValueError(f"captions file {path}: caption {number} of image {image} is empty")
         yield image, number, caption.strip(), side
     if empty:
-        raise ValueError(f"captions file {path}: it holds no caption")
+        raise ValueError(f"captions file {path}: it contains no caption")
 
 
 def _tokens(path: Path) -> Iterator[Said]:
-    for at, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         if line.strip():
-            found = _TOKEN_LINE.match(line)
-            if found is None:
-                shape = "image.jpg#0<TAB>caption"
-                raise ValueError(f"captions file {path}: line {at} must be {shape}, got {line!r}")
-            yield found["image"], int(found["number"]), found["caption"], ""
+            match = _TOKEN_LINE.match(line)
+            if match is None:
+                raise ValueError(
+                    f"captions file {path}: line {number} must be image.jpg#0<TAB>caption,"
+                    f" got {line!r}"
+                )
+            yield match["image"], int(match["number"]), match["caption"], ""
 
 
 def _json(path: Path) -> list[Said]:
     try:
-        held = json.loads(_text(path))
-        images = held["images"]
-        if "annotations" not in held:
+        content = json.loads(_text(path))
+        images = content["images"]
+        if "annotations" not in content:
             return list(_karpathy(path, images))
         names = {image["id"]: str(image.get("file_name", image["id"])) for image in images}
-        told = held["annotations"]
-        return [(names[one["image_id"]], int(one["id"]), str(one["caption"]), "") for one in told]
+        return [
+            (names[entry["image_id"]], int(entry["id"]), str(entry["caption"]), "")
+            for entry in content["annotations"]
+        ]
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"captions file {path} is neither MSCOCO's JSON (images, annotations) nor Karpathy's"
@@ -150,8 +164,8 @@ def _json(path: Path) -> list[Said]:
 def _karpathy(path: Path, images: Iterable[Any]) -> Iterator[Said]:
     for image in images:
         side = _side(f"captions file {path}", image["split"])
-        for number, one in enumerate(image["sentences"]):
-            yield str(image["filename"]), number, str(one["raw"]), side
+        for number, sentence in enumerate(image["sentences"]):
+            yield str(image["filename"]), number, str(sentence["raw"]), side
 
 
 def _parquet(path: Path) -> Iterator[Said]:
@@ -159,16 +173,18 @@ def _parquet(path: Path) -> Iterator[Said]:
         names = pq.read_schema(path).names
         absent = [name for name in COLUMNS if name not in names]
         rows = [] if absent else pq.read_table(path, columns=list(COLUMNS)).to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:  # text may be no UTF-8, too
+    except (OSError, ValueError, pa.ArrowException) as error:  # Text may also be invalid UTF-8.
         reason = str(error).partition("\n")[0]
         raise ValueError(f"captions file {path} cannot be read as Parquet: {reason}") from error
     if absent:
-        raise ValueError(f"captions file {path}: it has no column {', '.join(absent)}")
+        raise ValueError(f"captions file {path}: column {', '.join(absent)} is missing")
     for row in rows:
         if None in row.values():
             raise ValueError(f"captions file {path}: a row of image {row['image_id']} has a null")
         if not isinstance(row["cap_idx"], int):
-            raise ValueError(f"captions file {path}: cap_idx must hold integers")
+            raise ValueError(
+                f"captions file {path}: cap_idx must contain integers, got {row['cap_idx']!r}"
+            )
         side = _side(f"captions file {path}", row["split"])
         yield str(row["image_id"]), row["cap_idx"], str(row["caption"]), side
 
@@ -177,5 +193,5 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no UTF-8 text"
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8 text"
         raise ValueError(f"file {path} cannot be read: {reason}") from error

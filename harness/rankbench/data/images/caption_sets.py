@@ -1,4 +1,4 @@
-"""Sets of captioned images: made of captions and vectors, kept and read as sets of clips are."""
+"""Store and load sets of captioned images, in the file format of stored clips."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from rankbench.data.sets.set_file import Row, SetSpec, short_hash
 from rankbench.data.sets.set_writer import SetWriter
 
 KIND = "captions"
-_SHOWN = 3  # names of images that an error lists
+_SHOWN = 3  # Number of images that an error message lists.
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CaptionSet:
-    """Images with a vector, a side and captions each.
-
-    `vectors` (n, f); `images`: their names; `sides`: train, validation or test of each, empty for
-    none; `captions` of each; `data_hash`: 16 hex digits of all of it.
-    """
+    """Images, each with a feature vector, a side and captions."""
 
     vectors: NDArray[Any]
+    """Feature vector of each image (n, f)."""
     images: Sequence[str]
+    """Name of each image."""
     sides: Sequence[str]
+    """Side of each image: train, validation or test; empty if the image is not used."""
     captions: Sequence[Sequence[str]]
+    """Captions of each image."""
     data_hash: str
+    """16 hex digits that identify the data."""
 
     def on(self, side: str) -> list[int]:
-        """Places of the images of a side."""
-        return [at for at, own in enumerate(self.sides) if own == side]
+        """Return the indices of the images of a side."""
+        return [index for index, name in enumerate(self.sides) if name == side]
 
 
 def store_captions(
@@ -46,15 +47,23 @@ def store_captions(
     features: ImageFeatures,
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Publish the set `name` of `images` with their vectors; its folder.
+    """Store a set of captioned images with their vectors.
 
-    `settings`: what else made the vectors, such as the extractor; it goes into the metadata.
-    Vectors of images without captions are left out.
+    Args:
+        name: Name of the set.
+        images: Images with captions.
+        features: Vectors of at least these images; those of others are left out.
+        settings: How the vectors were made, such as the extractor, stored as metadata.
 
-    Raises ValueError where an image has no vector, OSError when the cache cannot be written.
+    Returns:
+        The folder of the set.
+
+    Raises:
+        ValueError: An image has no vector.
+        OSError: The cache cannot be written.
     """
-    place = {image: at for at, image in enumerate(features.ids)}
-    absent = [image.image for image in images if image.image not in place]
+    row_of = {image: row for row, image in enumerate(features.ids)}
+    absent = [image.image for image in images if image.image not in row_of]
     if absent:
         shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
         raise ValueError(
@@ -70,34 +79,36 @@ def store_captions(
         settings=settings or {},
     )
     with SetWriter(spec) as writer:
-        writer.keep(0)  # of other files, perhaps
-        own = [vectors[place[image.image]] for image in images]
-        rows = [_row(image, vector) for image, vector in zip(images, own, strict=True)]
-        writer.append_all([(row, vector[None]) for row, vector in zip(rows, own, strict=True)])
+        writer.keep(0)  # Existing entries may come from other files.
+        used = [vectors[row_of[image.image]] for image in images]
+        rows = [_row(image, vector) for image, vector in zip(images, used, strict=True)]
+        writer.append_all([(row, vector[None]) for row, vector in zip(rows, used, strict=True)])
         return writer.finish()
 
 
 def _row(image: Captioned, vector: NDArray[Any]) -> Row:
-    told = json.dumps([image.image, image.side, image.captions]).encode()
+    content = json.dumps([image.image, image.side, image.captions]).encode()
     return {
         **{"clip_id": image.image, "cls": None, "label": 0, "group": image.image},
         **{"ordered": False, "clip_len": -1, "source": image.image},
-        "source_hash": short_hash(told + np.ascontiguousarray(vector).tobytes()),
+        "source_hash": short_hash(content + np.ascontiguousarray(vector).tobytes()),
         "side": image.side,
-        "captions": json.dumps(image.captions),  # a list has another type once it was in Parquet
+        # As text, because Parquet changes the type of a list, and with it the seal of the set.
+        "captions": json.dumps(image.captions),
     }
 
 
 def load_captions(name: str) -> CaptionSet:
-    """The set `name`.
+    """Load a set of captioned images.
 
-    Raises ValueError for a set that is not there, is damaged or holds no captions, and for one
-    whose captions of an image are on two sides, or that has nothing to train or test on.
+    Raises:
+        ValueError: The set does not exist, is damaged, does not contain captions, or has no image
+            to train or to test on.
     """
     array, index = sets.open_set(name)
-    told = sets.metadata(index)
-    if told["kind"] != KIND:
-        raise ValueError(f"the set {name} must hold {KIND}, it holds {told['kind']}")
+    metadata = sets.metadata(index)
+    if metadata["kind"] != KIND:
+        raise ValueError(f"the set {name} must contain {KIND}, it contains {metadata['kind']}")
     sides: list[str] = index["side"].to_pylist()
     for side in ("train", "test"):
         if side not in sides:
@@ -106,6 +117,6 @@ def load_captions(name: str) -> CaptionSet:
         vectors=array,
         images=index["clip_id"].to_pylist(),
         sides=sides,
-        captions=[json.loads(told) for told in index["captions"].to_pylist()],
-        data_hash=told["data_hash"],
+        captions=[json.loads(text) for text in index["captions"].to_pylist()],
+        data_hash=metadata["data_hash"],
     )

@@ -1,4 +1,4 @@
-"""Pictures of digits as task draw learns them: a stored set, or those that scikit-learn ships.
+"""Load pictures of digits for task draw: a stored set, or the digits of scikit-learn.
 
 Letters: n pictures.
 """
@@ -17,36 +17,41 @@ from rankbench.data.sets import catalog as sets
 from rankbench.data.sets.set_file import short_hash
 
 SHIPPED = "scikit-learn digits"
-_LEVELS = 16  # a pixel of scikit-learn's digits is 0 to 16
-_TEST_SHARE = 5
+_LEVELS = 16  # Largest value of a pixel of scikit-learn's digits.
+_TEST_SHARE = 5  # One of this many pictures is tested on.
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Digits:
-    """Pixels from 0 to 255, a picture a row (n, 784), of both sides; `dataset` names them."""
+    """Pictures of digits, divided into training and test."""
 
     dataset: str
+    """Name of the data set."""
     train: Bytes
+    """Pixels from 0 to 255 of the training pictures (n, 784)."""
     test: Bytes
+    """Pixels from 0 to 255 of the test pictures (n, 784)."""
     data_hash: str
+    """16 hex digits that identify the data."""
 
 
 def load_digits(name: str) -> Digits:
-    """The set of pictures `name`; scikit-learn's digits where it is empty.
+    """Load the pictures of a stored set, or scikit-learn's digits if `name` is empty.
 
-    Raises ValueError for a set that is not there, is damaged, or holds no such pictures.
+    Raises:
+        ValueError: The set does not exist, is damaged, or contains other pictures.
     """
     if not name:
         return _shipped()
     rows, index = sets.open_set(name)
-    told = sets.metadata(index)
-    if told["kind"] != "images" or told["shape"][1] != PIXELS:
+    metadata = sets.metadata(index)
+    if metadata["kind"] != "images" or metadata["shape"][1] != PIXELS:
         raise ValueError(
-            f"the set {name} must hold images of {PIXELS} pixels, it holds {told['kind']} of"
-            f" {told['shape'][1]}"
+            f"the set {name} must contain images of {PIXELS} pixels, it contains"
+            f" {metadata['kind']} of {metadata['shape'][1]}"
         )
     sides = {side: _side(rows, index.to_pylist(), side) for side in ("train", "test")}
-    return Digits(dataset=name, data_hash=told["data_hash"], **sides)
+    return Digits(dataset=name, data_hash=metadata["data_hash"], **sides)
 
 
 def _side(rows: NDArray[np.uint8], index: list[dict[str, object]], side: str) -> Bytes:
@@ -62,8 +67,11 @@ def _side(rows: NDArray[np.uint8], index: list[dict[str, object]], side: str) ->
 
 @functools.cache
 def _shipped() -> Digits:
-    """The 1797 digits of 8 x 8 pixels, enlarged; the last fifth, of other writers, is tested on."""
-    from sklearn import datasets  # importing it takes a second
+    """Load scikit-learn's 1797 digits of 8 x 8 pixels, enlarged to 28 x 28.
+
+    The last fifth, which other people have written, is the test side.
+    """
+    from sklearn import datasets  # Imported here, because it takes a second.
 
     small = datasets.load_digits().images
     pixels = np.stack([_enlarged(picture) for picture in small])

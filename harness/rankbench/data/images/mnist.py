@@ -1,4 +1,4 @@
-"""MNIST as it is distributed, idx files or a .npz, into a stored set of pictures.
+"""Read MNIST from its idx files or a .npz file, and store it as a set.
 
 Letters: n pictures of 28 x 28 pixels.
 """
@@ -20,9 +20,9 @@ from rankbench.data.sets.set_file import Row, short_hash
 SIDE = 28
 PIXELS = SIDE**2
 CLASSES = 10
-SIDES = ("test", "train")  # in the order of their clip_id
+SIDES = ("test", "train")  # In the order of their clip_ids.
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-# array -> the names that its idx file goes by, each with or without .gz.
+# The possible names of each array's idx file, with or without .gz.
 FILES = {
     "x_train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
     "y_train": ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte"),
@@ -36,16 +36,22 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mnist:
-    """Pictures (n, 28, 28) and labels (n,) of both sides, all uint8, read from `path`.
+    """The checked arrays of MNIST.
 
-    Raises ValueError naming the array that is not what it must be.
+    Raises:
+        ValueError: An array is not valid.
     """
 
     path: Path
+    """File or folder of the data, named in error messages."""
     x_train: Bytes
+    """Training pictures (n, 28, 28), uint8."""
     y_train: Bytes
+    """Classes of the training pictures (n,)."""
     x_test: Bytes
+    """Test pictures (n, 28, 28), uint8."""
     y_test: Bytes
+    """Classes of the test pictures (n,)."""
 
     def __post_init__(self) -> None:
         for side in ("train", "test"):
@@ -56,11 +62,14 @@ class Mnist:
                 )
             if y.shape != (len(x),) or y.dtype.kind not in "iu":
                 raise self._wrong(
-                    f"y_{side} must be {len(x)} integers, a picture of x_{side} each,"
+                    f"y_{side} must be {len(x)} integers, one per picture of x_{side};"
                     f" it is {y.shape} of {y.dtype}"
                 )
             if y.min() < 0 or y.max() >= CLASSES:
-                raise self._wrong(f"labels of y_{side} must be 0 to {CLASSES - 1}")
+                raise self._wrong(
+                    f"labels of y_{side} must be 0 to {CLASSES - 1},"
+                    f" they are {y.min()} to {y.max()}"
+                )
 
     def _wrong(self, what: str) -> ValueError:
         return ValueError(f"MNIST at {self.path}: {what}")
@@ -76,7 +85,7 @@ def read_mnist(path: Path) -> Mnist:
         ValueError: For files that are missing or not whole, and for a folder of several .npz.
     """
     if not path.exists():
-        raise ValueError(f"MNIST at {path}: there is no such file or folder")
+        raise ValueError(f"MNIST at {path}: this file or folder does not exist")
     if not path.is_dir():
         return Mnist(path=path, **_npz(path))
     archives = sorted(path.glob("*.npz"))
@@ -90,15 +99,24 @@ def read_mnist(path: Path) -> Mnist:
 
 
 def store_mnist(path: Path, name: str) -> Path:
-    """Store MNIST as the set `name`, a row for each side and class; the set's folder.
+    """Store MNIST as a set with one "clip" for each side and class.
 
-    Raises ValueError for files that cannot be used, and OSError when the cache cannot be written.
+    Args:
+        path: As for `read_mnist`.
+        name: Name of the set.
+
+    Returns:
+        The folder of the set.
+
+    Raises:
+        ValueError: A file cannot be used.
+        OSError: The cache cannot be written.
     """
     data = read_mnist(path)
     settings = {"height": SIDE, "width": SIDE, "channels": 1}
     spec = SetSpec(name=name, kind="images", features=PIXELS, settings=settings)
     with SetWriter(spec) as writer:
-        writer.keep(0)  # of other files, perhaps
+        writer.keep(0)  # Existing entries may come from other files.
         for side in SIDES:
             x, y = getattr(data, f"x_{side}"), getattr(data, f"y_{side}")
             for digit in np.unique(y).tolist():
@@ -126,7 +144,7 @@ def _found(folder: Path, name: str) -> Path:
         if (folder / candidate).is_file():
             return folder / candidate
     raise ValueError(
-        f"MNIST at {folder}: it has no file {FILES[name][0]}, gzipped or not, and no .npz"
+        f"MNIST at {folder}: file {FILES[name][0]} is missing, gzipped or not, and there is no .npz"
     )
 
 
@@ -136,24 +154,25 @@ def _idx_names(name: str) -> list[str]:
 
 
 def _idx(path: Path, name: str) -> Bytes:
-    """The array of an idx file: 0, 0, 8 (unsigned bytes), dimensions, sizes, then the bytes."""
+    """Read an idx file: 0, 0, 8 (unsigned bytes), number of dimensions, sizes, then the bytes."""
     dimensions = 3 if name.startswith("x") else 1
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(4 + 4 * dimensions)
             if header[:4] != bytes([0, 0, 8, dimensions]) or len(header) < 4 + 4 * dimensions:
-                raise ValueError(f"it is no idx file of {dimensions} dimensions")
+                raise ValueError(f"it is not an idx file of {dimensions} dimensions")
             sizes = tuple(int(size) for size in np.frombuffer(header[4:], ">u4"))
             length = int(np.prod(sizes, dtype=object))
             content = file.read(length + 1)
     except OSError as error:
         raise ValueError(f"MNIST file {path} cannot be read: {_line(error)}") from error
     except _DAMAGED as error:
-        raise ValueError(f"MNIST file {path} is not whole: {_line(error)}") from error
+        raise ValueError(f"MNIST file {path} is damaged: {_line(error)}") from error
     if len(content) != length:
-        there = "more" if len(content) > length else f"{len(content)}"
+        actual = "more" if len(content) > length else f"{len(content)}"
         raise ValueError(
-            f"MNIST file {path} is not whole: {length} bytes should follow, {there} do"
+            f"MNIST file {path} is damaged: its header must be followed by {length} bytes,"
+            f" there are {actual}"
         )
     return np.frombuffer(content, np.uint8).reshape(sizes)
 
@@ -161,17 +180,17 @@ def _idx(path: Path, name: str) -> Bytes:
 def _npz(path: Path) -> dict[str, Bytes]:
     try:
         with path.open("rb") as stream:
-            held = np.load(stream, allow_pickle=False)
-            if isinstance(held, np.ndarray):
-                raise ValueError("it is one array")
-            missing = [name for name in ARRAYS if name not in held.files]
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("it is a single array")
+            missing = [name for name in ARRAYS if name not in content.files]
             if missing:
-                raise KeyError(f"it has no array {', '.join(missing)}")
-            return {name: held[name] for name in ARRAYS}
+                raise KeyError(f"array {', '.join(missing)} is missing")
+            return {name: content[name] for name in ARRAYS}
     except OSError as error:
         raise ValueError(f"MNIST file {path} cannot be read: {_line(error)}") from error
     except _DAMAGED as error:
-        raise ValueError(f"MNIST file {path} is not a whole .npz: {_line(error)}") from error
+        raise ValueError(f"MNIST file {path} is not a valid .npz: {_line(error)}") from error
 
 
 def _line(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""Stored data sets: files, catalogue, reading and writing."""
+"""Stored data sets: file format, catalogue, reading and writing."""

@@ -1,4 +1,4 @@
-"""Stored sets of clips by name: what there is, opened whole or not at all."""
+"""Look up stored data sets by name, and open them after checking that they are intact."""
 
 from __future__ import annotations
 
@@ -36,14 +36,18 @@ __all__ = [
 
 
 def names() -> list[str]:
-    """The sets that are published, whole or damaged."""
+    """Return the names of all published sets, without checking the sets."""
     return sorted(path.parent.name for path in sets_folder().glob(f"*/{INDEX}"))
 
 
 def open_set(name: str) -> tuple[np.memmap[Any, Any], pa.Table]:
-    """The array (n, f), read-only and on disk, and the index of a set, a row a clip.
+    """Open a set.
 
-    Raises ValueError for a set that is not there, and for one truncated or altered.
+    Returns:
+        The memory-mapped, read-only array (n, f), and the index with one row per clip.
+
+    Raises:
+        ValueError: The set does not exist, or is truncated or altered.
     """
     try:
         return read_set(set_folder(name))
@@ -51,24 +55,24 @@ def open_set(name: str) -> tuple[np.memmap[Any, Any], pa.Table]:
         raise ValueError(unknown(name)) from None
     except ValueError as error:
         raise ValueError(
-            f"the set {name} is damaged ({error}); `rankbench data` builds it again"
+            f"the set {name} is damaged ({error}); `rankbench data` rebuilds it"
         ) from error
 
 
 def metadata(index: pa.Table) -> dict[str, Any]:
-    """What the index of a set says of it: name, kind, shape, dtype, data_hash, settings."""
-    told: dict[str, Any] = json.loads(index.schema.metadata[META])
-    return told
+    """Return the metadata in the index of a set: name, kind, shape, dtype, data_hash, settings."""
+    decoded: dict[str, Any] = json.loads(index.schema.metadata[META])
+    return decoded
 
 
 def skipped(index: pa.Table) -> list[dict[str, Any]]:
-    """The clips that were left out of a set: clip_id, source, source_hash, reason."""
-    told: list[dict[str, Any]] = json.loads(index.schema.metadata[SKIPPED])
-    return told
+    """Return the clips that were left out of a set: clip_id, source, source_hash, reason."""
+    decoded: list[dict[str, Any]] = json.loads(index.schema.metadata[SKIPPED])
+    return decoded
 
 
 def altered(array: np.memmap[Any, Any], index: pa.Table) -> list[str]:
-    """The clips whose bytes are not those that were written."""
+    """Return the clip_ids of clips whose bytes have changed since they were written."""
     rows = zip(*(index[name].to_pylist() for name in _PLACED), strict=True)
     return [
         clip
@@ -81,17 +85,17 @@ _PLACED = ("clip_id", "first", "frames", "frames_hash")
 
 
 def unknown(name: str, kind: str = "frames") -> str:
-    """The one line on a set that is not there: what is, and how to make it."""
+    """Return one line about a set that does not exist: the cached sets, and how to make it."""
     cached = ", ".join(names()) or "none"
     if kind == "features":
         return (
             f"no set {name!r} is cached (cached: {cached});"
-            " `rankbench data features NAME --extractor ...` makes it of the frames of a set"
+            " `rankbench data features NAME --extractor ...` makes it from a set of frames"
         )
     if kind == "images":
         return (
             f"no set {name!r} is cached (cached: {cached}); `rankbench data mnist PATH` makes one;"
-            " an empty task.images takes the digits that scikit-learn ships"
+            " an empty task.images uses the digits of scikit-learn"
         )
     if kind == "captions":
         return (

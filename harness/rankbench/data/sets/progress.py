@@ -1,4 +1,4 @@
-"""How a long piece of work on a set tells how far it is."""
+"""The callback by which work on a set reports its progress."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class StorageProgress(Protocol):
-    """Called once at the start, with what is there already, and after every clip."""
+    """Receives progress once at the start and after every clip."""
 
     def __call__(self, done: int, total: int, /) -> None:
-        """Frames done so far, of how many."""
+        """Take the number of frames done, those of earlier calls included, and of all frames."""
 
 
 def unwatched(done: int, total: int, /) -> None:
-    """Nobody looks."""
+    """Ignore progress."""

@@ -1,4 +1,4 @@
-"""Clips of a stored set, as a task reads them."""
+"""Read the clips of a stored set for a task."""
 
 from __future__ import annotations
 
@@ -17,36 +17,44 @@ from rankbench.data.where import Where, matching
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredClips:
-    """Clips of the set `name`: `rows` of all its clips, `index` of those that are used."""
+    """The clips of a stored set that a task uses; implements `Clips`."""
 
     name: str
+    """Name of the set."""
     rows: NDArray[Any]
+    """All frames of all clips of the set (n, f), used or not."""
     index: pa.Table
+    """One row per clip that is used."""
     data_hash: str
+    """16 hex digits that identify the data."""
 
     def __len__(self) -> int:
         return len(self.index)
 
     @property
     def first(self) -> Counts:
-        """The row of each clip's first frame."""
+        """Row of each clip's first frame."""
         return self.column("first")
 
     @property
     def count(self) -> Counts:
-        """The number of each clip's frames."""
+        """Number of frames of each clip."""
         return self.column("frames")
 
     @property
     def ordered(self) -> bool:
-        """Whether the order of time is known of every clip."""
+        """Whether the frames of every clip are known to be in the order of time."""
         return bool(self.column("ordered").all())
 
     def column(self, name: str) -> NDArray[Any]:
-        """One value a clip; ValueError for a column that is not there, or empty for a clip."""
+        """Return a column with one value per clip.
+
+        Raises:
+            ValueError: The column does not exist, or a clip has no value in it.
+        """
         if name not in self.index.column_names:
             known = ", ".join(self.index.column_names)
-            raise ValueError(f"the set {self.name} has no column {name!r}; it has: {known}")
+            raise ValueError(f"the set {self.name} has no column {name!r}; its columns: {known}")
         column = self.index[name]
         if column.null_count:
             clip = self.index["clip_id"][column.is_null().to_pylist().index(True)]
@@ -56,21 +64,26 @@ class StoredClips:
 
 
 def load_stored(name: str, kind: str, wanted: Mapping[str, int], where: Where) -> StoredClips:
-    """The clips of the set `name` that match `where`.
+    """Load the clips of a stored set.
 
-    `wanted`: setting of the task -> what it says, which the set must agree with.
+    Args:
+        name: Name of the set.
+        kind: Kind that the set must have, such as "frames".
+        wanted: Settings of the task that must agree with the set, such as {"height": 120}.
+        where: Columns and values by which clips are selected.
 
-    Raises ValueError for a set that is not there or is damaged, and one of another kind or size.
+    Raises:
+        ValueError: The set does not exist, is damaged, or has another kind or size.
     """
     rows, index = sets.open_set(name)
-    told = sets.metadata(index)
-    if told["kind"] != kind:
-        raise ValueError(f"the set {name} must hold {kind}, it holds {told['kind']}")
-    held = {"size": told["shape"][1], **told}
+    metadata = sets.metadata(index)
+    if metadata["kind"] != kind:
+        raise ValueError(f"the set {name} must contain {kind}, it contains {metadata['kind']}")
+    stored = {"size": metadata["shape"][1], **metadata}
     for setting, value in wanted.items():
-        if held[setting] != value:
+        if stored[setting] != value:
             raise ValueError(
-                f"task.{setting} must be {held[setting]}, as in the set {name}, got {value}"
+                f"task.{setting} must be {stored[setting]}, as in the set {name}, got {value}"
             )
     index = index.filter(pa.array(matching(index, where, f"the set {name}")))
-    return StoredClips(name=name, rows=rows, index=index, data_hash=told["data_hash"])
+    return StoredClips(name=name, rows=rows, index=index, data_hash=metadata["data_hash"])

@@ -1,4 +1,4 @@
-"""Writing a set clip by clip: what is written stays, whenever the process ends."""
+"""Write a stored set clip by clip, so that an interrupted process can be resumed."""
 
 from __future__ import annotations
 
@@ -29,25 +29,39 @@ from rankbench.data.sets.set_file import (
 )
 from rankbench.store.parquet_file import make_folder, publish, stage
 
-HEADER = 128  # bytes; numpy leaves room in it for any number of rows
+HEADER = 128  # Bytes of a .npy header; NumPy leaves room in it for any number of rows.
 
 
 class SetWriter:
-    """Writes the set of `spec`; what an earlier process wrote of the same spec is kept.
+    """Writes a set, continuing what an earlier process has written for the same spec.
 
-    An array that grows, and a journal beside it of the clips that are whole in it. `entries`: the
-    journal's, in order: the row of a clip, or of one skipped (`reason` instead of `first`).
-    `scratch`: a folder for what is needed until `close`. Append clips in the order of clip_id.
+    The writer appends frames to an array, and then lists the complete clips in a journal beside it.
+    Append clips in the order of their clip_id, then call `finish`.
 
-    Raises ValueError when what has its name is of another kind, OSError when the cache cannot be
-    written or another process writes the same set.
+    Args:
+        spec: What the set contains.
+
+    Attributes:
+        entries: The journal's entries in order: the row of each clip, or of a skipped clip (with
+            `reason` instead of `first`).
+        scratch: A folder for temporary files, deleted by `close`.
+
+    Raises:
+        ValueError: A set of another kind has the same name.
+        OSError: The cache cannot be written, or another process is writing the same set.
+
+    Example:
+        >>> def write(frames):  # doctest: +SKIP
+        ...     with SetWriter(SetSpec(name="mine", kind="features", features=8)) as writer:
+        ...         writer.append({"clip_id": "a", "label": 0}, frames)
+        ...         writer.finish()
     """
 
     def __init__(self, spec: SetSpec) -> None:
         self.spec, self.folder = spec, set_folder(spec.name)
         self.scratch = self.folder / "scratch"
         self.entries: list[Row] = []
-        self._count = 0  # frames written
+        self._count = 0  # Frames written so far.
         self._array_path = self.folder / f"{ARRAY}.part"
         self._journal_path = self.folder / "journal.jsonl"
         self._check_kind()
@@ -77,64 +91,75 @@ class SetWriter:
 
     @property
     def rows(self) -> list[Row]:
-        """The rows of the clips written so far."""
+        """Rows of the clips written so far."""
         return [entry for entry in self.entries if "reason" not in entry]
 
     @property
     def skipped(self) -> list[Row]:
-        """The clips skipped so far: clip_id, source, source_hash, reason."""
+        """Clips skipped so far: clip_id, source, source_hash, reason."""
         return [entry for entry in self.entries if "reason" in entry]
 
     def keep(self, count: int) -> None:
-        """Drop all entries but the first `count`, with their frames."""
+        """Keep the first `count` entries and their frames, and drop all others."""
         if count >= len(self.entries):
             return
-        kept = self.entries[:count]
+        first_entries = self.entries[:count]
         with self._writing():
             self._journal.close()
-            self._start_journal(kept)
+            self._start_journal(first_entries)
             self._cut_array()
 
     def append(self, row: Mapping[str, Any], frames: NDArray[Any]) -> None:
-        """Write a clip: its row without first, frames and frames_hash; `frames` (t, f).
+        """Write a clip. It is on disk when this method returns.
 
-        It is on disk when this returns. Raises ValueError for a clip out of order or frames of
-        another shape or dtype, and OSError when it cannot be written.
+        Args:
+            row: Row of the index, without first, frames and frames_hash.
+            frames: Frames of the clip (t, f).
+
+        Raises:
+            ValueError: The clip is out of order, or frames have another shape or dtype.
+            OSError: The clip cannot be written.
         """
         self.append_all([(row, frames)])
 
     def append_all(self, clips: Sequence[tuple[Mapping[str, Any], NDArray[Any]]]) -> None:
-        """Write clips as `append` does each; the journal says so of all of them or none."""
+        """Write several clips as `append` does; the journal then lists all of them or none."""
         last = self.entries[-1]["clip_id"] if self.entries else ""
         for row, frames in clips:
             self._check(row["clip_id"], frames, last)
             last = row["clip_id"]
-        noted, count = [], self._count
+        entries, count = [], self._count
         with self._writing():
             for row, frames in clips:
                 data = np.ascontiguousarray(frames).data.cast("B")
-                placed = {"first": count, "frames": len(frames), "frames_hash": short_hash(data)}
-                noted.append({**row, **placed})
+                position = {"first": count, "frames": len(frames), "frames_hash": short_hash(data)}
+                entries.append({**row, **position})
                 self._array.write(data)
                 count += len(frames)
             self._array.flush()
-            os.fdatasync(self._array.fileno())  # before the journal says so
-            self._note(*noted)
+            os.fdatasync(
+                self._array.fileno()
+            )  # The journal must not list frames that can get lost.
+            self._note(*entries)
         self._count = count
 
     def skip(self, row: Mapping[str, Any], reason: str) -> None:
-        """Note that a clip is not in the set, and why."""
+        """Record that a clip is not in the set, and why."""
         known = {name: row[name] for name in ("clip_id", "source", "source_hash")}
         with self._writing():
             self._note({**known, "reason": reason})
 
     def finish(self) -> Path:
-        """Publish the set, in place of one of the same name; its folder.
+        """Publish the set, replacing one with the same name.
 
-        Raises ValueError when no clip was written.
+        Returns:
+            The folder of the set.
+
+        Raises:
+            ValueError: No clip was written.
         """
         if not self.rows:
-            raise ValueError(f"the set {self.spec.name} would have no clip")
+            raise ValueError(f"the set {self.spec.name} must have at least one clip, got none")
         rows = self.rows
         table = index_table(rows, self.spec.metadata(rows), self.skipped)
         with self._writing():
@@ -143,7 +168,8 @@ class SetWriter:
             self._array.flush()
             os.fsync(self._array.fileno())
             staged = stage(self.scratch / INDEX, table, compression="zstd")
-            # An array without an index is never read: the old one goes first, the new comes last.
+            # Readers ignore an array without an index. The old index is therefore deleted first,
+            # and the new one is written last.
             (self.folder / INDEX).unlink(missing_ok=True)
             publish(self._array_path, self.folder / ARRAY)
             publish(staged, self.folder / INDEX)
@@ -151,26 +177,26 @@ class SetWriter:
         return self.folder
 
     def discard(self) -> None:
-        """Delete what is written and not published."""
+        """Delete everything that is written but not published."""
         with self._writing():
             self._journal_path.unlink(missing_ok=True)
             self._array_path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the set; what is written and not published waits for the next writer."""
+        """Release the set. The next writer continues what is written but not published."""
         self._array.close()
         self._journal.close()
         self._clear_scratch()
         self._lock.close()
 
     def _check_kind(self) -> None:
-        """Frames took hours and are not to be lost to features of the same name."""
+        """Raise ValueError if a set of another kind has the name, which would be overwritten."""
         try:
             kind = json.loads(read_index(self.folder).schema.metadata[META])["kind"]
-        except (OSError, ValueError, KeyError):  # there is none, or it is damaged
+        except (OSError, ValueError, KeyError):  # There is no set, or it is damaged.
             return
         if kind != self.spec.kind:
-            raise ValueError(f"the set {self.spec.name} holds {kind}; choose another name")
+            raise ValueError(f"the set {self.spec.name} contains {kind}; choose another name")
 
     def _take_lock(self) -> None:
         try:
@@ -182,10 +208,10 @@ class SetWriter:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _resume(self) -> None:
-        """Take up the entries whose frames are whole; start anew without any of this spec."""
+        """Continue after the last complete clip of the same spec, or start from the beginning."""
         array, journal = self._array_path, self._journal_path
         if journal.exists() and not array.exists() and not (self.folder / INDEX).exists():
-            published = self.folder / ARRAY  # killed between the array's name and the index's
+            published = self.folder / ARRAY  # `finish` was killed before it published the index.
             if published.exists():
                 published.replace(array)
         size = array.stat().st_size if array.exists() else 0
@@ -204,7 +230,7 @@ class SetWriter:
             yield entry
 
     def _start_journal(self, entries: list[Row]) -> None:
-        """Replace the journal by one of these entries."""
+        """Replace the journal by one that contains these entries."""
         new = self.scratch / self._journal_path.name
         lines = [self.spec.plain(), *entries]
         new.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -219,7 +245,7 @@ class SetWriter:
         self.entries += entries
 
     def _cut_array(self) -> None:
-        """End the array behind the last whole clip."""
+        """Truncate the array after the last complete clip."""
         self._count = sum(row["frames"] for row in self.rows)
         end = HEADER + self._count * self._row_bytes
         self._array.seek(0)
@@ -233,21 +259,22 @@ class SetWriter:
         return self.spec.features * np.dtype(self.spec.dtype).itemsize
 
     def _header(self, rows: int) -> bytes:
-        made = io.BytesIO()
+        header = io.BytesIO()
         descr = np.lib.format.dtype_to_descr(np.dtype(self.spec.dtype))
         shape = (rows, self.spec.features)
         np.lib.format.write_array_header_1_0(
-            made, {"descr": descr, "fortran_order": False, "shape": shape}
+            header, {"descr": descr, "fortran_order": False, "shape": shape}
         )
-        if len(made.getvalue()) != HEADER:
-            raise ValueError(f"numpy's header has {len(made.getvalue())} bytes, not {HEADER}")
-        return made.getvalue()
+        size = len(header.getvalue())
+        if size != HEADER:
+            raise ValueError(f"numpy's header must have {HEADER} bytes, it has {size}")
+        return header.getvalue()
 
     def _check(self, clip_id: str, frames: NDArray[Any], last: str) -> None:
-        """`last`: the clip before it, empty for none."""
+        """Check a clip that follows the clip `last`, which is empty for the first one."""
         if clip_id <= last:
             raise ValueError(
-                f"clips of a set must come in the order of clip_id, got {clip_id!r} after {last!r}"
+                f"clips of a set must be in the order of clip_id, got {clip_id!r} after {last!r}"
             )
         spec = self.spec
         if frames.ndim != 2 or frames.shape[1] != spec.features or not len(frames):
@@ -274,7 +301,7 @@ def _why(error: OSError) -> str:
 
 
 def _lines(path: Path) -> Iterator[Row]:
-    """The journal's lines, up to one that was cut short."""
+    """Read the lines of the journal up to one that is incomplete."""
     if not path.exists():
         return
     for line in path.read_bytes().splitlines(keepends=True):

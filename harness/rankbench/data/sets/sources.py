@@ -1,4 +1,4 @@
-"""Where the data sets can be had: nothing is downloaded behind a user's back."""
+"""Where users can get the data sets. Rankbench never downloads them itself."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Videos and frames: finding, decoding, framing and caching them."""
+"""Find, decode, resize and cache videos and frames."""

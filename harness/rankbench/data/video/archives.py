@@ -1,4 +1,4 @@
-"""Data sets as they are downloaded: archives, also of archives, unpacked into a folder."""
+"""Unpack downloaded data sets: archives, and archives within archives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rankbench.data.video.discover import HIDDEN, PICTURES, VIDEOS
 
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 WANTED = VIDEOS | PICTURES | {".txt", *(suffix for suffix in ARCHIVES if suffix.count(".") == 1)}
-BLOCK = 2**20  # bytes
+BLOCK = 2**20  # Bytes that are copied at a time.
 
 Entry = tuple[str, Iterable[bytes]]
 
@@ -25,23 +25,30 @@ _BROKEN_ZIP: tuple[type[Exception], ...] = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    RuntimeError,  # it is encrypted
+    RuntimeError,  # The archive is encrypted.
     NotImplementedError,
 )
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the name of a file says that it is an archive."""
+    """Return whether a path is a file whose suffix is that of an archive."""
     return path.name.lower().endswith(ARCHIVES) and path.is_file()
 
 
 def roots_of(path: Path, scratch: Path, told: Callable[[Path], None]) -> list[Path]:
-    """Folders that hold what `path` does: itself, or an archive and those within it unpacked.
+    """Return folders with the files of a data set, after unpacking all archives.
 
-    `told` is called with each archive before it is unpacked into `scratch`.
+    Args:
+        path: A folder, which may contain archives, or an archive.
+        scratch: Folder into which archives are unpacked.
+        told: Called with each archive before it is unpacked.
 
-    Raises ValueError for an archive that is damaged or of no known kind, OSError when it cannot
-    be written.
+    Returns:
+        `path` if it is a folder, and a folder for each archive.
+
+    Raises:
+        ValueError: An archive is damaged, or libarchive is needed and not installed.
+        OSError: An archive cannot be unpacked into `scratch`.
     """
     roots = [] if path.is_file() else [path]
     waiting = [path] if path.is_file() else _archives_below(path)
@@ -50,21 +57,27 @@ def roots_of(path: Path, scratch: Path, told: Callable[[Path], None]) -> list[Pa
         root = scratch / str(number) / archive.name.partition(".")[0]
         unpack(archive, root)
         roots.append(root)
-        waiting += _archives_below(root)  # the list grows while it is walked
+        waiting += _archives_below(root)  # The loop also visits what is appended here.
     return roots
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Write the videos, pictures, lists and archives of `archive` below `target`.
+    """Unpack the videos, pictures, text files and archives of an archive.
 
-    Raises ValueError for an archive that is damaged, OSError when it cannot be written.
+    Args:
+        archive: The archive.
+        target: Folder to unpack into.
+
+    Raises:
+        ValueError: The archive is damaged, or libarchive is needed and not installed.
+        OSError: A file cannot be written.
     """
     if archive.suffix.lower() == ".zip":
         entries, broken = _zipped(archive), _BROKEN_ZIP
     else:
         library = _libarchive(archive)
         entries, broken = _by_libarchive(library, archive), (library.exception.ArchiveError,)
-    try:  # what is damaged is met while an entry is read, too
+    try:  # Damage may show only while an entry is read.
         for name, blocks in entries:
             _write(target, PurePosixPath(name), blocks)
     except broken as error:
@@ -84,8 +97,8 @@ def _write(target: Path, name: PurePosixPath, blocks: Iterable[bytes]) -> None:
 
 
 def _archives_below(folder: Path) -> list[Path]:
-    found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if is_archive(path) and not path.name.startswith(HIDDEN))
+    paths = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in paths if is_archive(path) and not path.name.startswith(HIDDEN))
 
 
 def _zipped(archive: Path) -> Iterator[Entry]:
@@ -103,7 +116,7 @@ def _by_libarchive(library: Any, archive: Path) -> Iterator[Entry]:
                 yield entry.pathname, entry.get_blocks()
 
 
-def _libarchive(archive: Path) -> Any:  # a module without types
+def _libarchive(archive: Path) -> Any:
     try:
         return importlib.import_module("libarchive")
     except (ImportError, OSError, AttributeError) as error:

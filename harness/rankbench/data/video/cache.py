@@ -1,4 +1,4 @@
-"""Decoded frames on disk: one memory-mapped array and its index, built once for all workers."""
+"""Cache decoded frames on disk: a memory-mapped array and its index, built once for all workers."""
 
 from __future__ import annotations
 
@@ -19,29 +19,41 @@ from numpy.typing import NDArray
 
 from rankbench.common.cache_dir import cache_folder
 
-Frames = NDArray[np.uint8]  # (clips, time, features)
+Frames = NDArray[np.uint8]  # Of shape (clips, time, features).
 Shape = tuple[int, int, int]
-Write = Callable[[int, bytes], None]  # position of a frame (clip * time + step), its bytes
+# Writes a frame, given its position (clip * time + step) and its bytes.
+Write = Callable[[int, bytes], None]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a cache will hold: a row of `index` a frame, the array's shape, and how to fill it."""
+    """What a new cache entry contains."""
 
     index: pa.Table
+    """One row per frame."""
     shape: Shape
+    """Clips, time steps and features."""
     fill: Callable[[Write], None]
+    """Writes all frames with the function that it is given."""
 
 
 def open_or_build(key: str, plan: Callable[[], Contents]) -> tuple[Frames, pa.Table]:
-    """The read-only array and the index stored under `key`, built if they are not there whole.
+    """Open a cache entry, or build it if it is missing or damaged.
 
-    A lock holds other processes off, so that only one calls `plan` and builds; files appear under
-    their names when they are complete.
+    A lock makes sure that only one process builds an entry. Files get their final names when they
+    are complete.
 
-    Raises OSError naming the cache when it cannot be written, and what `plan` raises.
+    Args:
+        key: Name of the entry.
+        plan: Describes the contents; called only to build the entry.
+
+    Returns:
+        The read-only, memory-mapped array, and its index.
+
+    Raises:
+        OSError: The cache cannot be written. Errors of `plan` are raised unchanged.
     """
     root = cache_folder()
     try:
@@ -71,16 +83,16 @@ def _load(root: Path, key: str) -> tuple[Frames, pa.Table] | None:
         shape = tuple(json.loads(table.schema.metadata[b"shape"]))
         frames: Frames = np.load(array, mmap_mode="r")
     except (OSError, ValueError, EOFError, KeyError, TypeError, pa.ArrowException) as error:
-        log.info("frame cache %s is damaged and is built again: %s", array, error)
+        log.info("rebuilding frame cache %s, which is damaged: %s", array, error)
         return None
     if frames.dtype != np.uint8 or frames.shape != shape or len(table) != shape[0] * shape[1]:
-        log.info("frame cache %s does not match its index and is built again", array)
+        log.info("rebuilding frame cache %s, which does not match its index", array)
         return None
     return frames, table
 
 
 def _build(root: Path, key: str, contents: Contents) -> tuple[Frames, pa.Table]:
-    """Write the array, then its index: without the index the array is never taken for whole."""
+    """Write the array, then its index; `_load` ignores an array without an index."""
     clips, steps, size = contents.shape
     with _replacing(root / f"{key}.npy") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": contents.shape}
@@ -88,7 +100,7 @@ def _build(root: Path, key: str, contents: Contents) -> tuple[Frames, pa.Table]:
         file.flush()
         start = file.tell()
         file.truncate(start + clips * steps * size)
-        # Plain writes, not a writable map: a full disk is then an error, not a killed process.
+        # With a writable memory map, a full disk would kill the process instead of raising.
         contents.fill(lambda position, frame: _write_at(file, frame, start + position * size))
     index = contents.index.replace_schema_metadata({"shape": json.dumps(contents.shape)})
     with _replacing(root / f"{key}.parquet") as file:
@@ -108,7 +120,7 @@ def _write_at(file: BinaryIO, data: bytes, offset: int) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when it is written whole; else nothing remains."""
+    """Open a temporary file that replaces `path` on success and is deleted on failure."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     try:
         with temporary.open("wb") as file:

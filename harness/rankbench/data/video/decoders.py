@@ -1,4 +1,4 @@
-"""Clips decoded in processes of their own: one that crashes or hangs costs that clip alone."""
+"""Decode clips in worker processes, so that a decoder that crashes or hangs costs only one clip."""
 
 from __future__ import annotations
 
@@ -21,41 +21,50 @@ import numpy as np
 from rankbench.data.video.framing import Framing, framed
 from rankbench.data.video.media import Media
 
-# The server imports av once; a worker then starts as its fork, in milliseconds.
+# The fork server imports av once; workers are forked from it within milliseconds.
 _processes = multiprocessing.get_context("forkserver")
 _PRELOAD = ["rankbench.data.video.decoders"]
-_AHEAD = 3  # clips a worker may be ahead of the one that is waited for
+_AHEAD = 3  # Clips per worker that may be decoded before they are needed.
 _POLL_S = 0.5
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A clip to decode into a file of rows at `target`."""
+    """A clip to decode."""
 
     media: Media
+    """The pictures of the clip."""
     target: Path
+    """The file to write, one row of pixels per stored frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """What came of a job: `frames` rows of the `clip_len` the source has, or what went wrong.
-
-    `full`: it went wrong for want of space, which is no fault of the clip.
-    """
+    """The result of a job."""
 
     frames: int = 0
+    """Frames written."""
     clip_len: int = 0
+    """Frames of the source."""
     problem: str = ""
+    """Why the clip could not be decoded; empty on success."""
     full: bool = False
+    """Whether the problem is a full or read-only disk, not the clip."""
 
 
 def decode_in_order(
     jobs: Sequence[Job], framing: Framing, *, workers: int, time_limit_s: float
 ) -> Iterator[Decoded]:
-    """What came of each job, in the order of `jobs`, whichever worker was first.
+    """Decode clips in parallel, and yield the results in the order of the jobs.
 
-    A job that takes longer than `time_limit_s` or ends its process is a problem; the others go on.
+    A job that exceeds the time limit or crashes its process yields a problem; the others continue.
+
+    Args:
+        jobs: Clips to decode.
+        framing: Size of a picture, and which frames are stored.
+        workers: Number of processes.
+        time_limit_s: Limit in seconds for each job.
     """
     _processes.set_forkserver_preload(_PRELOAD)
     waiting, ready = deque(range(len(jobs))), dict[int, Decoded]()
@@ -67,30 +76,30 @@ def decode_in_order(
                     if worker.idle and waiting and waiting[0] < position + _AHEAD * len(crew):
                         number = waiting.popleft()
                         worker.start(number, jobs[number])
-                ready.update(_collected(crew))
+                ready.update(_collect_finished(crew))
             yield ready.pop(position)
     finally:
         for worker in crew:
             worker.stop()
 
 
-def _collected(crew: Sequence[_Worker]) -> dict[int, Decoded]:
-    """What came of jobs that ended, once one has or a moment passed."""
+def _collect_finished(crew: Sequence[_Worker]) -> dict[int, Decoded]:
+    """Wait until a job ends or half a second has passed, and return the results of ended jobs."""
     busy = [worker for worker in crew if not worker.idle]
     now = time.monotonic()
-    patience = min(worker.deadline - now for worker in busy)
-    wait([worker.pipe for worker in busy], timeout=max(0.0, min(patience, _POLL_S)))
-    ended = {}
+    remaining_s = min(worker.deadline - now for worker in busy)
+    wait([worker.pipe for worker in busy], timeout=max(0.0, min(remaining_s, _POLL_S)))
+    finished = {}
     for worker in busy:
         outcome = worker.outcome()
         if outcome is not None:
-            ended[worker.job] = outcome
+            finished[worker.job] = outcome
             worker.idle = True
-    return ended
+    return finished
 
 
 class _Worker:
-    """A process that decodes one job after the other, and is started anew when it died."""
+    """A process that decodes one job after the other; it is restarted if it dies."""
 
     pipe: Connection
     deadline: float
@@ -109,23 +118,23 @@ class _Worker:
             self._begin()
         self.job, self.idle = number, False
         self.deadline = time.monotonic() + self._time_limit_s
-        with contextlib.suppress(OSError):  # it died just now: outcome() says so
+        with contextlib.suppress(OSError):  # If the process has just died, outcome() reports it.
             self.pipe.send(job)
 
     def outcome(self) -> Decoded | None:
-        """What came of the job, None while it is at work."""
+        """Return the result of the job, None while it is running."""
         try:
             if self.pipe.poll():
                 answer: Decoded = self.pipe.recv()
                 return answer
         except (EOFError, OSError):
-            return self._lost(f"the decoder died, {self._exit()}")
+            return self._fail(f"the decoder died, {self._exit()}")
         if time.monotonic() < self.deadline:
             return None
-        return self._lost(f"it did not end within {self._time_limit_s:g} s")
+        return self._fail(f"it took longer than {self._time_limit_s:g} s")
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         if self._process is not None and self._leash is not None:
             self._process.kill()
             self._process.join()
@@ -152,13 +161,13 @@ class _Worker:
             return f"by signal {-code} ({signal.Signals(-code).name})"
         return f"with exit code {code}"
 
-    def _lost(self, problem: str) -> Decoded:
+    def _fail(self, problem: str) -> Decoded:
         self.stop()
         return Decoded(problem=problem)
 
 
 def _serve(pipe: Connection, leash: Connection, framing: Framing) -> None:
-    # Ctrl-C reaches the whole process group; the parent decides what happens to a clip.
+    # Ctrl-C interrupts the whole process group, but the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(leash,), daemon=True).start()
     av.logging.set_level(None)
@@ -171,7 +180,7 @@ def _serve(pipe: Connection, leash: Connection, framing: Framing) -> None:
 
 
 def _die_with_parent(leash: Connection) -> None:
-    """The parent never sends: a pipe that ends says it is gone, however it went."""
+    """Exit when the parent is gone, for whatever reason: its end of the pipe is closed then."""
     try:
         leash.recv()
     except (EOFError, OSError):
@@ -179,32 +188,37 @@ def _die_with_parent(leash: Connection) -> None:
 
 
 def decode(job: Job, framing: Framing) -> Decoded:
-    """Decode a clip into its file; a source that cannot be used is a problem, never an error."""
+    """Decode a clip into its file; a source that cannot be used gives a problem, not an exception.
+
+    Args:
+        job: The clip, and the file to write.
+        framing: Size of a picture, and which frames are stored.
+    """
     try:
-        kept, seen = _write(job, framing)
-        if not kept:
-            return Decoded(problem="it holds no frame")
-        return Decoded(frames=_choose(job.target, framing, kept), clip_len=seen)
+        written, total = _write(job, framing)
+        if not written:
+            return Decoded(problem="it contains no frame")
+        return Decoded(frames=_choose(job.target, framing, written), clip_len=total)
     except OSError as error:
         reason, full = error.strerror or str(error), error.errno in _FULL
         return Decoded(problem=reason if full else f"it cannot be read: {reason}", full=full)
     except (ValueError, MemoryError) as error:
-        return Decoded(problem=str(error) or "there is not enough memory for it")
+        return Decoded(problem=str(error) or "it does not fit into memory")
 
 
 def _write(job: Job, framing: Framing) -> tuple[int, int]:
-    """Write each K-th picture; how many there are, and how many the source has."""
-    kept = seen = 0
+    """Write every K-th picture; return the numbers of pictures written and in the source."""
+    written = total = 0
     with job.target.open("wb") as file:
-        for seen, (picture, pixel) in enumerate(job.media.shots(), 1):
-            if (seen - 1) % framing.every == 0:
+        for total, (picture, pixel) in enumerate(job.media.shots(), 1):
+            if (total - 1) % framing.every == 0:
                 file.write(framed(picture(), framing, pixel))
-                kept += 1
-    return kept, seen
+                written += 1
+    return written, total
 
 
 def _choose(target: Path, framing: Framing, have: int) -> int:
-    """Leave only the chosen rows in the file; how many they are."""
+    """Keep only the chosen rows in the file, and return their number."""
     chosen = framing.chosen(have)
     if len(chosen) < have:
         rows = np.memmap(target, np.uint8, "r", shape=(have, framing.features))

@@ -1,4 +1,4 @@
-"""The clips that lie in a folder, by the places of their files; nothing is decoded."""
+"""Find the clips of a data set from the paths of its files, without decoding them."""
 
 from __future__ import annotations
 
@@ -17,80 +17,97 @@ VIDEOS = frozenset(
     (".avi", ".mpg", ".mpeg", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".wmv", ".flv", ".ogv")
 )
 PICTURES = frozenset((".jpg", ".jpeg"))
-IGNORED = re.compile(r"annotations?|__macosx|\..*", re.IGNORECASE)  # names of folders
-HIDDEN = "."  # begins the names of files that are no clips: a Mac leaves ._a.avi beside a.avi
+IGNORED = re.compile(r"annotations?|__macosx|\..*", re.IGNORECASE)  # Folders that are left out.
+# Prefix of files that are left out: macOS writes ._a.avi beside a.avi.
+HIDDEN = "."
 
-Place = tuple[str, ...]  # the parts of a path below what was given, the name of that before them
+# The name of the given folder, followed by the parts of a path below it.
+Place = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoveredClip:
-    """A clip that is there to be decoded.
-
-    `source`: its path below what the user gave; `ordered`: whether its pictures are in the order
-    of time; `extras`: further columns of its row, over those that decoding tells.
-    """
+    """A clip that can be decoded."""
 
     clip_id: str
+    """Name of the clip, or its path if names are not unique."""
     cls: str
+    """Name of its class."""
     label: int
+    """Number of its class."""
     group: str
+    """Group of clips that show the same scene."""
     source: str
+    """Path of the clip below the folder that the user gave."""
     media: Media
+    """Pictures of the clip."""
     ordered: bool = True
+    """Whether the pictures are in the order of time."""
     extras: Mapping[str, Any] = field(default_factory=dict)
+    """Further columns of its row; they replace those that decoding finds."""
 
     @property
     def name(self) -> str:
-        """The name of its file without the suffix, or of its folder."""
+        """Name of its file without the suffix, or of its folder."""
         last = PurePosixPath(self.source)
         return last.stem if isinstance(self.media, VideoFile) else last.name
 
     def row(self, source_hash: str) -> dict[str, Any]:
-        """What its row says before it is decoded."""
+        """Return the columns of its row that are known before it is decoded."""
         names = ("clip_id", "cls", "label", "group", "source", "ordered")
         known = {name: getattr(self, name) for name in names}
         return {**known, **self.extras, "source_hash": source_hash}
 
 
 def clips_in(roots: Iterable[Path], layout: Layout) -> list[DiscoveredClip]:
-    """Every clip below `roots`, sorted by clip_id.
+    """Find all clips below some folders.
 
-    A clip is a video file or a folder of JPEG files. Its id is its name; where two share a name,
-    every id is a path. Folders named Annotation are left out. A clip that lies there twice, in an
+    A clip is a video file or a folder of JPEG files. Its id is its name, or its path if two clips
+    have the same name. Folders named Annotation are left out. A clip that exists twice, in an
     archive and unpacked beside it, counts once.
 
-    Raises ValueError for a clip that lies in no class, for two that differ and have the same path,
-    and where there is none.
+    Args:
+        roots: The folders.
+        layout: Which part of a path is the class, and which the group.
+
+    Returns:
+        The clips, sorted by clip_id.
+
+    Raises:
+        ValueError: A clip is in no class, two different clips have the same path, or there is no
+            clip.
     """
     files = [(place, media) for root in roots for place, media in _media(root)]
     if not files:
-        raise ValueError(f"holds no video ({', '.join(sorted(VIDEOS))}) and no JPEG file")
-    clips = _once([_found(place, media, layout) for place, media in files])
+        raise ValueError(f"contains no video ({', '.join(sorted(VIDEOS))}) and no JPEG file")
+    clips = _without_copies([_make_clip(place, media, layout) for place, media in files])
     if layout.classes is None:
-        number = {name: at for at, name in enumerate(sorted({clip.cls for clip in clips}))}
+        names = sorted({clip.cls for clip in clips})
+        number = {name: label for label, name in enumerate(names)}
         clips = [replace(clip, label=number[clip.cls]) for clip in clips]
     if max(Counter(clip.clip_id for clip in clips).values()) > 1:
         clips = [replace(clip, clip_id=clip.source) for clip in clips]
     return sorted(clips, key=lambda clip: clip.clip_id)
 
 
-def _once(clips: list[DiscoveredClip]) -> list[DiscoveredClip]:
-    """The first of those that have the same class, group, name and bytes."""
+def _without_copies(clips: list[DiscoveredClip]) -> list[DiscoveredClip]:
+    """Keep the first of all clips with the same class, group, name and bytes."""
     names = [(clip.cls, clip.group, clip.clip_id) for clip in clips]
-    copies, kept = Counter(names), dict[tuple[Any, ...], DiscoveredClip]()
+    copies, distinct = Counter(names), dict[tuple[Any, ...], DiscoveredClip]()
     for name, clip in zip(names, clips, strict=True):
-        kept.setdefault((*name, _content(clip.media) if copies[name] > 1 else ""), clip)
-    source, count = Counter(clip.source for clip in kept.values()).most_common(1)[0]
+        distinct.setdefault((*name, _content(clip.media) if copies[name] > 1 else ""), clip)
+    source, count = Counter(clip.source for clip in distinct.values()).most_common(1)[0]
     if count > 1:
-        raise ValueError(f"{source} is there twice, as a file and in an archive, and they differ")
-    return list(kept.values())
+        raise ValueError(
+            f"{source} exists twice, as a file and in an archive, with different contents"
+        )
+    return list(distinct.values())
 
 
 def _content(media: Media) -> str:
     try:
         return media.digest()
-    except OSError:  # decoding will tell
+    except OSError:  # Decoding will report that the clip cannot be read.
         return ""
 
 
@@ -110,7 +127,7 @@ def _media(root: Path) -> Iterator[tuple[Place, Media]]:
 
 
 def _to_enter(here: Path, folders: list[str], entered: set[Path]) -> list[str]:
-    """Links come last; one to a folder entered before is left out, so one to its parent ends."""
+    """Choose the folders to visit, links last and each folder once, so that links end."""
     chosen = []
     for name in sorted(folders, key=lambda name: ((here / name).is_symlink(), name)):
         real = (here / name).resolve()
@@ -121,12 +138,12 @@ def _to_enter(here: Path, folders: list[str], entered: set[Path]) -> list[str]:
 
 
 def _natural(name: str) -> tuple[Any, ...]:
-    """frame_2 before frame_10."""
+    """Return a sort key that puts frame_2 before frame_10."""
     parts = re.split(r"(\d+)", name)
     return (*((int(part), part) if part.isdecimal() else part for part in parts),)
 
 
-def _found(place: Place, media: Media, layout: Layout) -> DiscoveredClip:
+def _make_clip(place: Place, media: Media, layout: Layout) -> DiscoveredClip:
     place = tuple(_printable(name) for name in place)
     source = "/".join(place[1:])
     clip = Path(place[-1]).stem if isinstance(media, VideoFile) else place[-1]
@@ -138,8 +155,8 @@ def _found(place: Place, media: Media, layout: Layout) -> DiscoveredClip:
     else:
         known = ", ".join(layout.classes)
         raise ValueError(
-            f"{source} is in the folder {cls!r}, which is no class: they are {known};"
-            " `rankbench data frames NAME PATH` takes any classes"
+            f"{source} is in the folder {cls!r}, which must be one of the classes: {known};"
+            " `rankbench data frames NAME PATH` accepts any classes"
         )
     return DiscoveredClip(
         clip_id=clip, cls=cls, label=label, group=group, source=source, media=media
@@ -147,16 +164,16 @@ def _found(place: Place, media: Media, layout: Layout) -> DiscoveredClip:
 
 
 def _printable(name: str) -> str:
-    # A file's name may hold bytes that are no UTF-8; an index and a screen would refuse them.
+    # The name of a file may contain bytes that are not UTF-8, which Parquet cannot store.
     return name.encode(errors="backslashreplace").decode()
 
 
 def _home(place: Place, layout: Layout, clip: str) -> tuple[str, str]:
-    """The class and the group of the clip at `place`."""
+    """Return the class and the group of the clip at `place`."""
     if layout.grouped and (len(place) > 3 or (layout.classes is not None and len(place) == 3)):
         return place[-3], place[-2]
     if len(place) < 2 or (layout.grouped and layout.classes is not None):
         wanted = "class/group/clip" if layout.grouped else "class/clip"
-        raise ValueError(f"{'/'.join(place)} lies in no class: clips must lie in {wanted}")
+        raise ValueError(f"{'/'.join(place)} is in no class: paths of clips must be {wanted}")
     cls = place[-2]
     return cls, layout.group_of(cls, clip) if layout.group_of else clip

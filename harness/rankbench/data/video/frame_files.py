@@ -1,4 +1,4 @@
-"""Clips as JPEG frames in one Parquet file, read as one memory-mapped array.
+"""Load clips from a Parquet file of JPEG frames, as one memory-mapped array.
 
 Letters: c clips, t time steps, f features (height * width * channels, row after row).
 """
@@ -28,63 +28,65 @@ from rankbench.data.clips import Counts
 from rankbench.data.video import cache
 from rankbench.data.video.index import Decoding, frame_index, unreadable
 
-MODES = {1: "L", 3: "RGB"}  # channels -> Pillow's name
-FORMAT = 1  # raised when the same settings come to mean other bytes
-BATCH = 512  # pictures in memory at once while decoding
+MODES = {1: "L", 3: "RGB"}  # Pillow's mode, by number of channels.
+FORMAT = 1  # Increase it when the same settings produce other bytes.
+BATCH = 512  # Pictures in memory at once while decoding.
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameClips:
-    """Decoded clips of a Parquet file, all of as many frames, in the order of their clip_id.
+    """Decoded clips of a Parquet file, all of the same length, sorted by clip_id.
 
-    `frames`: uint8 (c, t, f), on disk; `index`: the file's columns but jpeg, one row a frame in
-    the order of `frames`; `data_hash`: SHA-256 of the file, first 16 hex digits.
+    Implements `Clips`.
     """
 
     frames: cache.Frames
+    """Memory-mapped pixels (c, t, f)."""
     index: pd.DataFrame
+    """Columns of the file except jpeg, with one row per frame in the order of `frames`."""
     data_hash: str
+    """First 16 hex digits of the SHA-256 of the file."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
     @property
     def time_steps(self) -> int:
-        """Frames of every clip."""
+        """Number of frames of every clip."""
         steps: int = self.frames.shape[1]
         return steps
 
     @property
     def rows(self) -> NDArray[np.uint8]:
-        """Every frame (c * t, f)."""
+        """All frames of all clips (c * t, f)."""
         return self.frames.reshape(-1, self.frames.shape[2])
 
     @property
     def first(self) -> Counts:
-        """The row of each clip's first frame."""
+        """Row of each clip's first frame."""
         return np.arange(len(self)) * self.time_steps
 
     @property
     def count(self) -> Counts:
-        """The number of each clip's frames."""
+        """Number of frames of each clip."""
         return np.full(len(self), self.time_steps)
 
     @property
     def ordered(self) -> bool:
-        """Whether the order of time is known: no `true_frame` says otherwise by being negative."""
+        """Whether frames are known to be in the order of time: no `true_frame` is negative."""
         return "true_frame" not in self.index or bool((self.index["true_frame"] >= 0).all())
 
     def column(self, name: str) -> NDArray[Any]:
-        """One value a clip of a column of the file.
+        """Return a column of the file with one value per clip.
 
-        Raises ValueError for a column that is not there, or is empty or not the same throughout
-        a clip.
+        Raises:
+            ValueError: The column does not exist, or a clip has no value or several values in it.
         """
         if name not in self.index:
             known = ", ".join(self.index.columns)
-            raise ValueError(f"the frames file has no column {name!r}; it has: {known}")
+            raise ValueError(f"the frames file has no column {name!r}; its columns: {known}")
         column, clips = self.index[name], self.index["clip_id"]
         empty = column.isna().to_numpy()
         if empty.any():
@@ -99,12 +101,16 @@ class FrameClips:
 
 
 def load_clips(path: Path, decoding: Decoding) -> FrameClips:
-    """The clips of a Parquet file with columns `clip_id, label, group, slot, jpeg`.
+    """Load the clips of a Parquet file; the first call decodes them into the cache.
 
-    Frames are ordered by slot, whatever the order of the rows; of several rows with the same
-    clip_id and slot the first in the file counts. The first call decodes into the cache.
+    Frames are sorted by slot. If several rows have the same clip_id and slot, the first one counts.
 
-    Raises ValueError for a file, a column or a picture that cannot be used.
+    Args:
+        path: A file with the columns `clip_id, label, group, slot, jpeg`.
+        decoding: Size of a picture, time steps, and which rows to use.
+
+    Raises:
+        ValueError: The file, a column or a picture cannot be used.
     """
     digest = _digest(path)
     settings = json.dumps([FORMAT, digest, asdict(decoding)])
@@ -124,15 +130,16 @@ def load_clips(path: Path, decoding: Decoding) -> FrameClips:
 
 
 def decode_frame(jpeg: bytes, decoding: Decoding) -> bytes:
-    """The pixels of one JPEG picture, row after row, resized (bilinear) where the size differs.
+    """Decode a JPEG picture to pixels, row by row, and resize it bilinearly if necessary.
 
-    Raises ValueError for bytes that are not a whole JPEG picture.
+    Raises:
+        ValueError: The bytes are not a complete JPEG picture.
     """
     try:
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
             pixels = picture.convert(MODES[decoding.channels])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError("the picture is not a whole JPEG") from error
+        raise ValueError("the picture is not a complete JPEG") from error
     size = (decoding.width, decoding.height)
     if pixels.size != size:
         pixels = pixels.resize(size, Image.Resampling.BILINEAR)
@@ -148,7 +155,7 @@ def _digest(path: Path) -> str:
 
 
 def _decode_all(path: Path, index: pd.DataFrame, decoding: Decoding, write: cache.Write) -> None:
-    """Decode every frame of `index` and write it at its position there."""
+    """Decode every frame of `index` and write it at its position in the index."""
     start = time.perf_counter()
     position_of = {row: position for position, row in enumerate(index.index)}
 
@@ -170,7 +177,7 @@ def _decode_all(path: Path, index: pd.DataFrame, decoding: Decoding, write: cach
 
 
 def pictures(path: Path) -> Iterator[Iterator[tuple[int, bytes | None]]]:
-    """The column jpeg in batches of (row in the file, picture)."""
+    """Iterate over the column jpeg in batches of (row in the file, picture)."""
     first = 0
     try:
         with pq.ParquetFile(path) as file:

@@ -1,4 +1,4 @@
-"""Which frames a file of clips holds and which of them are used, without the pictures."""
+"""Read the index of a frames file, without its pictures, and choose the frames to use."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ COLUMNS = (*KEYS, "jpeg")
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """What is taken from a file of frames: size of a picture, steps of a clip, which rows.
-
-    `height`, `width` in pixels, `channels` 1 (grey) or 3. `time_steps`: frames of a clip, evenly
-    spread over those it has, the first and the last among them; None takes all. `where`:
-    (column, value) pairs that a row must match.
-    """
+    """How a frames file is decoded, and which of its rows are used."""
 
     height: int
+    """Height of a decoded picture in pixels."""
     width: int
+    """Width of a decoded picture in pixels."""
     channels: int
+    """1 for grey values, 3 for colours."""
     time_steps: int | None = None
+    """Frames of a clip, spread evenly over those it has; None uses all."""
     where: Where = ()
+    """Pairs of a column and the value that a row must have."""
 
     @property
     def features(self) -> int:
@@ -39,19 +39,30 @@ class Decoding:
 
 
 def frame_index(path: Path, decoding: Decoding) -> pd.DataFrame:
-    """All columns but jpeg of every frame to use, ordered by clip and slot.
+    """Read all columns except jpeg of the frames to use; every clip has equally many.
 
-    The frame's index label is its row in the file. Of several rows with the same clip_id and
-    slot the first counts. Every clip has the same number of frames.
+    If several rows have the same clip_id and slot, the first one counts.
 
-    Raises ValueError for a file, columns or clips that cannot be used.
+    Returns:
+        A frame sorted by clip and slot, whose index is the row in the file.
+
+    Raises:
+        ValueError: The file, its columns or its clips cannot be used.
     """
     index = every_frame(path, decoding.where)
     return index[_chosen(index, decoding.time_steps)]
 
 
 def every_frame(path: Path, where: Where = ()) -> pd.DataFrame:
-    """As `frame_index`, all frames of clips that may have more or fewer."""
+    """Read all columns except jpeg of all frames; clips may have different lengths.
+
+    Args:
+        path: The file.
+        where: Pairs of a column and the value that a row must have.
+
+    Raises:
+        ValueError: The file or its columns cannot be used.
+    """
     table = _read(path)
     index: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
     index = index[matching(table, where)]
@@ -63,13 +74,13 @@ def every_frame(path: Path, where: Where = ()) -> pd.DataFrame:
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:
-    """The one-line error for a file that is not whole Parquet."""
+    """Make the error for a file that is not valid Parquet, in one line."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return ValueError(f"frames file {path} cannot be read as Parquet: {reason}")
 
 
 def _read(path: Path) -> pa.Table:
-    """Every column but the pictures."""
+    """Read all columns except the pictures."""
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -78,7 +89,7 @@ def _read(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
     for position, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):  # orders by code; values are what is meant
+        if pa.types.is_dictionary(field.type):  # It would sort by code instead of by value.
             decoded = table.column(position).cast(field.type.value_type)
             table = table.set_column(position, field.name, decoded)
     return table
@@ -94,22 +105,24 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
     for name in ("label", "slot"):
         kind = schema.field(name).type
         if not pa.types.is_integer(kind):
-            raise ValueError(f"frames file {path}: {name} must hold integers, it holds {kind}")
+            raise ValueError(
+                f"frames file {path}: {name} must contain integers, it contains {kind}"
+            )
     kind = schema.field("jpeg").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise ValueError(f"frames file {path}: jpeg must hold bytes, it holds {kind}")
+        raise ValueError(f"frames file {path}: jpeg must contain bytes, it contains {kind}")
 
 
 def _chosen(index: pd.DataFrame, time_steps: int | None) -> NDArray[np.bool_]:
-    """Whether a frame is among the `time_steps` of its clip; all must have that many."""
+    """Return a mask of the `time_steps` frames of each clip; raise ValueError for a short clip."""
     clips = index.groupby("clip_id")
     have = clips["slot"].transform("size").to_numpy()
     wanted = time_steps or int(have.max())
     short = int(have.argmin())
     if have[short] < wanted:
-        rule = f"task.time_steps asks for {wanted}"
+        rule = f"but task.time_steps is {wanted}"
         if not time_steps:
-            rule = f"others have {wanted}; set task.time_steps to at most {have[short]}"
+            rule = f"but others have {wanted}; set task.time_steps to at most {have[short]}"
         raise ValueError(f"clip {index['clip_id'].iloc[short]} has {have[short]} frames, {rule}")
     steps = np.arange(wanted)
     spread = steps * (have[:, None] - 1) // max(wanted - 1, 1)

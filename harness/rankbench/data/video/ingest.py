@@ -1,4 +1,4 @@
-"""A data set as it is distributed becomes a stored set of frames."""
+"""Store a data set, as it is distributed, as a set of frames."""
 
 from __future__ import annotations
 
@@ -25,22 +25,25 @@ from rankbench.data.video.parquet_clips import clips_of_parquet
 from rankbench.data.where import Where
 from rankbench.measure.machine import cpu_cores
 
-CLIP_LIMIT_S = 600.0  # a clip that decodes for longer hangs
+CLIP_LIMIT_S = 600.0  # Seconds after which the decoder of a clip counts as hanging.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What the user gave.
+    """The data that the user gives.
 
-    `layout`: a name in LAYOUTS; `path`: a folder, an archive or a Parquet file of JPEG frames;
-    `splits`: where HMDB51's official splits lie, if not in `path`; `where`: (column, value) pairs
-    that a row of a Parquet file must match.
+    Raises:
+        ValueError: A path does not exist or is of the wrong kind.
     """
 
     layout: str
+    """How class and group follow from a path; a key of LAYOUTS."""
     path: Path
+    """A folder, an archive, or a Parquet file of JPEG frames."""
     splits: Path | None = None
+    """Folder or archive of HMDB51's official splits, if they are not in `path`."""
     where: Where = ()
+    """Pairs of a column and the value that a row of a Parquet file must have."""
 
     def __post_init__(self) -> None:
         for path in (self.path, self.splits):
@@ -51,7 +54,8 @@ class Source:
             raise ValueError(f"--splits is for hmdb51, not for {self.layout}")
         if self.splits is not None and self.is_parquet:
             raise ValueError(
-                f"--splits is not for a Parquet file as {self.path}: its columns count"
+                f"--splits cannot be combined with a Parquet file, whose columns define the splits;"
+                f" got {self.path}"
             )
         if self.splits is not None and self.splits.is_file() and not is_archive(self.splits):
             raise ValueError(
@@ -59,34 +63,37 @@ class Source:
             )
         if self.path.is_file() and not (self.is_parquet or is_archive(self.path)):
             kinds = ", ".join((".parquet", *ARCHIVES))
-            raise ValueError(f"{self.path} must be a folder or a file of {kinds}")
+            raise ValueError(f"{self.path} must be a folder or a file with suffix {kinds}")
 
     @property
     def is_parquet(self) -> bool:
-        """Whether it is a Parquet file."""
+        """Whether the path is a Parquet file."""
         return self.path.is_file() and self.path.suffix.lower() == ".parquet"
 
 
 class IngestProgress(Protocol):
-    """Is told how far it is."""
+    """Receives progress events while a set is stored."""
 
     def unpacking(self, archive: Path) -> None:
-        """An archive is being unpacked."""
+        """Called before an archive is unpacked."""
 
     def begin(self, clips: int, stored: int) -> None:
-        """`stored` of `clips` were stored, or skipped, before."""
+        """Called once, with the number of all clips and of those stored or skipped before."""
 
     def clip(self, clip_id: str, frames: int, problem: str) -> None:
-        """A clip was stored with so many frames, or skipped for a problem."""
+        """Called after a clip was stored with `frames` frames, or skipped because of a problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ingested:
-    """The set as it stands: its folder, its index, the clips left out (clip_id, reason)."""
+    """A stored set."""
 
     folder: Path
+    """Folder of the set."""
     index: pa.Table
+    """One row per clip."""
     skipped: Sequence[dict[str, str]] = field(default_factory=list)
+    """Clips that were left out, with clip_id and reason."""
 
 
 def ingest(
@@ -98,13 +105,22 @@ def ingest(
     workers: int | None = None,
     time_limit_s: float = CLIP_LIMIT_S,
 ) -> Ingested:
-    """Store the clips of `source` as the set `name`; what an earlier call stored is kept.
+    """Store the clips of a source as a set.
 
-    A clip that cannot be decoded, or takes longer than `time_limit_s`, is skipped. A set that is
-    there whole, of the same sources, is left as it is.
+    An interrupted call is continued after the last stored clip. A set that exists with the same
+    settings and clips is not stored again. A clip that cannot be decoded is skipped.
 
-    Raises ValueError for a source that cannot be used, and OSError when the set cannot be written;
-    what is stored by then waits for the next call.
+    Args:
+        name: Name of the set.
+        source: The data.
+        framing: Size of a picture, and which frames are stored.
+        watch: Receives progress events.
+        workers: Number of decoding processes; None uses one per core.
+        time_limit_s: Limit in seconds for decoding a clip.
+
+    Raises:
+        ValueError: The source cannot be used.
+        OSError: The set cannot be written. The next call continues with what is stored.
     """
     spec = SetSpec(name=name, kind="frames", features=framing.features, settings=framing.settings())
     with SetWriter(spec) as writer:
@@ -143,7 +159,7 @@ def _clips(source: Source, scratch: Path, watch: IngestProgress) -> list[Discove
 
 
 def _is_stored(spec: SetSpec, clips: Sequence[DiscoveredClip]) -> bool:
-    """Whether the set is there, undamaged, of these settings and clips."""
+    """Return whether the set exists with these settings and clips, and is intact."""
     if spec.name not in sets.names():
         return False
     try:
@@ -156,20 +172,20 @@ def _is_stored(spec: SetSpec, clips: Sequence[DiscoveredClip]) -> bool:
     same = stored.keys() == {clip.clip_id for clip in clips} and all(
         _is_of(stored[clip.clip_id], clip) for clip in clips
     )
-    return same and not sets.altered(array, index)  # the array is read last: it may be large
+    return same and not sets.altered(array, index)  # Slow, because it reads the whole array.
 
 
 def _is_of(entry: Mapping[str, Any], clip: DiscoveredClip) -> bool:
-    """Whether a stored row, or one of a skipped clip, is of this clip as it is now."""
-    told = clip.row(_digest(clip))
-    names = ("clip_id", "source_hash") if "reason" in entry else told
-    return all(entry.get(name) == told[name] for name in names)
+    """Return whether a stored or skipped entry belongs to this clip, which may have changed."""
+    row = clip.row(_digest(clip))
+    names = ("clip_id", "source_hash") if "reason" in entry else row
+    return all(entry.get(name) == row[name] for name in names)
 
 
 def _still_there(writer: SetWriter, clips: Sequence[DiscoveredClip]) -> int:
-    """How many entries, from the first, are of the clips that are there now."""
+    """Count the entries, from the first one, that belong to the present clips."""
     pairs = enumerate(zip(writer.entries, clips, strict=False))
-    changed = (at for at, (entry, clip) in pairs if not _is_of(entry, clip))
+    changed = (index for index, (entry, clip) in pairs if not _is_of(entry, clip))
     return next(changed, min(len(writer.entries), len(clips)))
 
 
@@ -197,8 +213,8 @@ def _note(writer: SetWriter, clip: DiscoveredClip, job: Job, decoded: Decoded) -
         free = shutil.disk_usage(writer.folder).free / 1e9
         raise OSError(
             f"cannot write the set {writer.spec.name} in {writer.folder}: {decoded.problem},"
-            f" {free:.1f} GB are free; what is stored is kept. Free some, set RANKBENCH_CACHE to"
-            " another folder, or store fewer frames with --every or --frames"
+            f" {free:.1f} GB are free. The clips stored so far are kept. Free some space, set"
+            " RANKBENCH_CACHE to another folder, or store fewer frames with --every or --frames"
         )
     row = clip.row(_digest(clip))
     if decoded.problem:
@@ -210,7 +226,7 @@ def _note(writer: SetWriter, clip: DiscoveredClip, job: Job, decoded: Decoded) -
 
 
 def _digest(clip: DiscoveredClip) -> str:
-    """Of the source's bytes; nothing for one that cannot be read, which decoding will tell."""
+    """Hash the bytes of the source; empty if it cannot be read, which decoding will report."""
     try:
         return clip.media.digest()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a data set lies in its folders: which part of a path is the class, which the group."""
+"""The folder layouts of data sets: which part of a path is the class, and which the group."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# The order in which UCF11's own names sort; a subset then has the labels of the whole.
+# In the order of UCF11's folder names. The list is fixed, so that a subset has the same labels.
 UCF11_CLASSES = (
     "basketball",
     "biking",
@@ -20,28 +20,30 @@ UCF11_CLASSES = (
     "volleyball_spiking",
     "walking",
 )
-# NAME_ACTION_ and then: visible body part, camera motion, number of people, view, quality, part.
+# After NAME_ACTION: visible body part, camera motion, number of people, view, quality, part.
 _HMDB51 = re.compile(r"_([a-z]+)_(cm|nm)_np(\d|\d\d|-1)_(fr|ba|le|ri)_(goo|med|bad)_\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where the clips of a data set lie: class/group/clip, or class/clip if not `grouped`.
-
-    `classes`: every class in the order of labels, None for those found, in the alphabet's;
-    `group_of`: the group of a clip from its class and name, where no folder says it.
-    """
+    """The folder layout of a data set."""
 
     grouped: bool = True
+    """Whether paths are class/group/clip; False means class/clip."""
     classes: tuple[str, ...] | None = None
+    """All classes in the order of their labels; None sorts those that are found."""
     group_of: Callable[[str, str], str] | None = None
+    """Derives the group from the class and the name of a clip, if no folder defines it."""
 
 
 def hmdb51_group(cls: str, clip: str) -> str:
-    """The source video of an HMDB51 clip: its name before "_CLASS_" and what describes the clip.
+    """Return the source video of an HMDB51 clip: its name without the class and the description.
 
-    "April_09_brush_hair_u_nm_np1_ba_goo_0" of brush_hair -> "April_09". A name without these
-    parts is a group of its own.
+    A name without these parts is a group of its own.
+
+    Example:
+        >>> hmdb51_group("brush_hair", "April_09_brush_hair_u_nm_np1_ba_goo_0")
+        'April_09'
     """
     described = _HMDB51.search(clip)
     if described is None:

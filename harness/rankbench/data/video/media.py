@@ -1,4 +1,4 @@
-"""Where the pictures of a clip come from: a video file, JPEG files, or JPEGs in one file."""
+"""Read the pictures of a clip from a video file, from JPEG files, or from JPEGs within one file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from PIL import Image
 
 from rankbench.data.video.framing import pixel_aspect
 
-# A file is read as what its bytes say it is, but only if that is a video: no playlist, no text.
+# FFmpeg detects the format from the bytes. Only videos are allowed, because playlists can refer to
+# other files and addresses.
 FORMATS = "avi,mpeg,mpegvideo,mpegts,mov,mp4,matroska,webm,asf,flv,ogg,m4v"
-MAX_PIXELS = 2**26  # of a frame; more is a damaged header
-COMPLETE = 0.9  # a video with fewer of the frames its header counts is cut short
+MAX_PIXELS = 2**26  # Pixels of a frame; a header that states more is damaged.
+COMPLETE = 0.9  # Share of the frames stated in the header that a complete video must have.
 
 _TURNS = {
     1: Image.Transpose.ROTATE_90,
@@ -26,34 +27,43 @@ _TURNS = {
     3: Image.Transpose.ROTATE_270,
 }
 
-# Makes the picture; a frame that is not used is not converted. The aspect of its pixels.
+# A function that returns the picture, so that unused frames are not converted, and the aspect
+# ratio of its pixels.
 Shot = tuple[Callable[[], Image.Image], float]
-Span = tuple[int, int]  # offset and length in bytes
+Span = tuple[int, int]  # Offset and length in bytes.
 
 
 class Media(Protocol):
     """The pictures of one clip."""
 
     def digest(self) -> str:
-        """SHA-256 of the source's bytes, first 16 hex digits; OSError if it cannot be read."""
+        """Return the first 16 hex digits of the SHA-256 of the source.
+
+        Raises:
+            OSError: The source cannot be read.
+        """
 
     def shots(self) -> Iterator[Shot]:
-        """Every picture in order; ValueError for a source that is damaged."""
+        """Iterate over the pictures in order.
+
+        Raises:
+            ValueError: The source is damaged.
+        """
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A video file."""
+    """A clip in a video file."""
 
     path: Path
 
     def digest(self) -> str:
-        """SHA-256 of the file, first 16 hex digits."""
+        """Return the first 16 hex digits of the SHA-256 of the file."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
     def shots(self) -> Iterator[Shot]:
-        """Every frame of the first video stream."""
+        """Iterate over the frames of the first video stream."""
         try:
             yield from self._decoded()
         except av.FFmpegError as error:
@@ -61,12 +71,12 @@ class VideoFile:
 
     def _decoded(self) -> Iterator[Shot]:
         options = {"format_whitelist": FORMATS}
-        path = str(self.path.absolute())  # FFmpeg takes "a:b/c.avi" for a protocol
+        path = str(self.path.absolute())  # FFmpeg would read "a:" in "a:b/c.avi" as a protocol.
         with av.open(path, options=options, metadata_errors="replace") as container:
             if not container.streams.video:
-                raise ValueError("it holds no video")
+                raise ValueError("it contains no video")
             stream = container.streams.video[0]
-            stream.thread_type = "NONE"  # a process a core: threads would only get in the way
+            stream.thread_type = "NONE"  # Every core already has a decoding process.
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             seen = 0
             for frame in container.decode(stream):
@@ -76,44 +86,45 @@ class VideoFile:
                 turn = round(frame.rotation / 90) % 4
                 yield partial(_upright, frame, turn), 1 / pixel if turn % 2 else pixel
             if seen < COMPLETE * stream.frames:
-                raise ValueError(f"it is cut short: {seen} of {stream.frames} frames")
+                raise ValueError(f"it is incomplete: {seen} of {stream.frames} frames")
 
 
 def _upright(frame: av.VideoFrame, turn: int) -> Image.Image:
-    """The picture as a player shows it, `turn` quarters counterclockwise."""
+    """Rotate a picture as a player does, by `turn` quarters counterclockwise."""
     image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
     return image.transpose(_TURNS[turn]) if turn else image
 
 
 @dataclass(frozen=True)
 class JpegFiles:
-    """JPEG files, one a frame, in order."""
+    """A clip in JPEG files, one per frame, in order."""
 
     paths: tuple[Path, ...]
 
     def digest(self) -> str:
-        """SHA-256 of the files one after the other, first 16 hex digits."""
+        """Return the first 16 hex digits of the SHA-256 of the concatenated files."""
         return _digest(path.read_bytes() for path in self.paths)
 
     def shots(self) -> Iterator[Shot]:
-        """Every picture."""
+        """Iterate over the pictures."""
         for path in self.paths:
             yield _shot(path.read_bytes(), path.name)
 
 
 @dataclass(frozen=True)
 class JpegSpans:
-    """JPEG pictures within one file, in order."""
+    """A clip in JPEG pictures within one file, in order."""
 
     path: Path
     spans: tuple[Span, ...]
+    """Offset and length of each picture in bytes."""
 
     def digest(self) -> str:
-        """SHA-256 of the pictures one after the other, first 16 hex digits."""
+        """Return the first 16 hex digits of the SHA-256 of the concatenated pictures."""
         return _digest(self._pictures())
 
     def shots(self) -> Iterator[Shot]:
-        """Every picture."""
+        """Iterate over the pictures."""
         for position, data in enumerate(self._pictures()):
             yield _shot(data, f"frame {position}")
 
@@ -138,6 +149,6 @@ def _shot(data: bytes, name: str) -> Shot:
                 image.load()
                 return image
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{name} is not a whole JPEG") from error
+            raise ValueError(f"{name} is not a complete JPEG") from error
 
     return picture, 1.0

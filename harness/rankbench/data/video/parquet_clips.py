@@ -1,4 +1,4 @@
-"""The clips of a Parquet file of JPEG frames, as a source of a stored set."""
+"""Read the clips of a Parquet file of JPEG frames, to store them as a set."""
 
 from __future__ import annotations
 
@@ -17,32 +17,42 @@ from rankbench.data.video.media import JpegSpans, Span
 from rankbench.data.where import Where
 
 _TAKEN = frozenset((*KEYS, "cls", "true_frame"))
-# What an index says of a clip; of these a file may know better than the pictures it holds.
+# Columns that a set fills itself, and those of them that a file may override, with their types.
 _OWN, _TOLD = frozenset((*SCHEMA, "reason")), {"source": str, "clip_len": int}
 
 
 def clips_of_parquet(path: Path, scratch: Path, where: Where = ()) -> list[DiscoveredClip]:
-    """Every clip of the file, sorted by clip_id; its pictures are copied into `scratch`.
+    """Read the clips of a Parquet file.
 
-    Columns that are the same throughout each clip (supergroup, official splits) are kept; one of
-    lists or the like is not.
+    Columns with one value per clip, such as supergroup or official splits, are kept; columns of
+    lists are not.
 
-    Raises ValueError for a file or columns that cannot be used, and for a clip of two classes.
+    Args:
+        path: The file.
+        scratch: Folder into which the pictures are copied.
+        where: Pairs of a column and the value that a row must have.
+
+    Returns:
+        The clips, sorted by clip_id.
+
+    Raises:
+        ValueError: The file or a column cannot be used, or a clip has two classes.
     """
     index = every_frame(path, where)
     index["clip_id"] = index["clip_id"].astype(str)
     _check_one_class(path, index)
     unpacked = scratch / "pictures"
     spans = _copied(path, unpacked)
-    kept = _constant(index)
-    return [
-        _found(str(clip), rows, JpegSpans(unpacked, tuple(spans[row] for row in rows.index)), kept)
-        for clip, rows in index.groupby("clip_id", sort=True)
-    ]
+    columns = _constant(index)
+    clips = []
+    for clip, rows in index.groupby("clip_id", sort=True):
+        media = JpegSpans(unpacked, tuple(spans[row] for row in rows.index))
+        clips.append(_make_clip(str(clip), rows, media, columns))
+    return clips
 
 
 def _copied(path: Path, target: Path) -> list[Span]:
-    """Where in `target` the picture of each row lies."""
+    """Copy the pictures into `target`, and return the position of each row's picture."""
     spans, offset = [], 0
     with target.open("wb") as file:
         for batch in pictures(path):
@@ -76,10 +86,12 @@ def _constant(index: pd.DataFrame) -> list[str]:
     return [name for name in others if values[name] == 1]
 
 
-def _found(clip: str, rows: pd.DataFrame, media: JpegSpans, kept: list[str]) -> DiscoveredClip:
+def _make_clip(
+    clip: str, rows: pd.DataFrame, media: JpegSpans, columns: list[str]
+) -> DiscoveredClip:
     first = rows.iloc[0]
     label = int(first["label"])
-    told = {name: _plain(first[name]) for name in kept}
+    values = {name: _plain(first[name]) for name in columns}
     return DiscoveredClip(
         clip_id=clip,
         cls=str(label) if pd.isna(first.get("cls")) else str(first["cls"]),
@@ -90,14 +102,14 @@ def _found(clip: str, rows: pd.DataFrame, media: JpegSpans, kept: list[str]) -> 
         ordered="true_frame" not in rows or bool((rows["true_frame"] >= 0).all()),
         extras={
             name: value
-            for name, value in told.items()
+            for name, value in values.items()
             if name not in _TOLD or isinstance(value, _TOLD[name])
         },
     )
 
 
 def _plain(value: Any) -> Any:
-    """As JSON takes it: NumPy's scalars as Python's, missing as None, a date or bytes as text."""
+    """Convert a value to a JSON value; a missing one becomes None, dates and bytes become text."""
     if pd.isna(value):
         return None
     value = value.item() if isinstance(value, np.generic) else value

@@ -14,6 +14,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from rankbench.common.orphan import end_with_parent
 from tests.helpers.frames import (
     Row,
     block_term,
@@ -26,6 +27,7 @@ from tests.helpers.frames import (
     weights,
 )
 from tests.helpers.paths import REFERENCE, ROOT
+from tests.helpers.processes import HANG_S
 
 NOTEBOOKS = ROOT / "analysis"
 TARGET = np.eye(4)
@@ -40,7 +42,8 @@ def execute(name: str, roots: list[Path], monkeypatch: pytest.MonkeyPatch) -> li
         setting = f"import os; os.environ['RANKBENCH_RESULTS'] = {str(root)!r}"
         whole.cells += [new_code_cell(setting), *deepcopy(stored.cells)]
     place = {"metadata": {"path": str(NOTEBOOKS)}}
-    NotebookClient(whole, timeout=120, kernel_name="python3", resources=place).execute()
+    patience = {"timeout": int(HANG_S), "startup_timeout": int(HANG_S)}
+    NotebookClient(whole, kernel_name="python3", resources=place, **patience).execute()
     each = len(whole.cells) // len(roots)
     return [outputs(whole.cells[k * each : (k + 1) * each]) for k in range(len(roots))]
 
@@ -101,7 +104,8 @@ def kinds(found: list[Any]) -> list[list[str]]:
 @pytest.fixture(scope="module")
 def drawn_again() -> dict[str, list[Any]]:
     """What each notebook shows when it is run; two at once, a kernel waits more than it works."""
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn, initializer=end_with_parent) as pool:
         return dict(zip(DRAWN, pool.map(_drawn, DRAWN), strict=True))
 
 

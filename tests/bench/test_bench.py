@@ -31,6 +31,7 @@ from rankbench.layers.settings import LayerSettings
 from rankbench.store.query import load
 from rankbench.store.store import Store
 from tests.helpers.figure_checks import drawn
+from tests.helpers.processes import HANG_S
 
 # Ranks and modes all differ, so that no axis can be taken for another.
 TINY: dict[str, InputMap] = {
@@ -183,7 +184,7 @@ def lane(name: str, said: list[str], error: Exception | None = None) -> Lane:
 def test_contenders_are_timed_in_turns() -> None:
     said: list[str] = []
     lanes = {name: lane(name, said) for name in "ABC"}
-    events = list(interleave(lanes, budget_s=60.0, max_rounds=4))
+    events = list(interleave(lanes, budget_s=HANG_S, max_rounds=4))
     assert "".join(name for name in said if name != "reset") == "ABC" * 4
     assert said[::2] == ["reset"] * 12
     assert [event.lane for event in events] == list("ABC" * 4)
@@ -199,7 +200,7 @@ def test_everyone_has_three_rounds_and_no_more_than_the_share() -> None:
 def test_who_raises_leaves_and_the_others_go_on() -> None:
     said: list[str] = []
     lanes = {"A": lane("A", said), "B": lane("B", said, RuntimeError("no bf16"))}
-    events = list(interleave(lanes, budget_s=60.0, max_rounds=3))
+    events = list(interleave(lanes, budget_s=HANG_S, max_rounds=3))
     failed = [event for event in events if isinstance(event, Failed)]
     assert [str(event.error) for event in failed] == ["no bf16"]
     assert (said.count("A"), said.count("B")) == (3, 1)

@@ -87,7 +87,7 @@ def main(count: int = 10_000, rounds: int = 5) -> None:
             browser.screen(1280)
             rows = [times(browser, page) for _ in range(rounds)]
         finally:
-            browser.driver.quit()
+            browser.close()
     print(f"milliseconds in {rounds} rounds:")
     print(f"{'':40} {'median':>8} {'least':>8} {'most':>8}")
     for name in rows[0]:

@@ -13,6 +13,7 @@ import pytest
 
 from rankbench.cli.main import main
 from tests.helpers.clips import HEIGHT, WIDTH, clip_rows, write_rows
+from tests.helpers.processes import start
 
 STUDY = """
 task: {name: recovery, in_features: 16, out_features: 16, samples: 100}
@@ -157,13 +158,12 @@ def test_failed_runs_give_exit_code_1_and_the_others_survive(
 def test_a_stopped_study_ends_with_its_summary(study: str, number: signal.Signals) -> None:
     endless = ["run", study, "training.epochs=10000000", "seeds=1"]
     command = [sys.executable, "-m", "rankbench", *endless]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        while not process.stdout.readline().startswith("[1/5]"):
-            pass  # the exact solution ends first; training then never does
-        process.send_signal(number)
-        told = process.stdout.readlines()
-    assert process.returncode == 1
+    process = start(command, stdout=subprocess.PIPE, text=True)
+    # The exact solution ends first; training then never does.
+    assert any(line.startswith("[1/5]") for line in process.stdout)
+    process.send_signal(number)
+    told = process.stdout.readlines()
+    assert process.wait() == 1
     # The second run may not have begun.
     assert {"measured now: 1 done\n", "measured now: 1 done, 1 interrupted\n"} & set(told)
     assert told[-1] == "stopped; `rankbench run tiny` goes on where it stopped\n"

@@ -23,6 +23,7 @@ from rankbench.data.video import frame_files as frames
 from rankbench.data.video.frame_files import FrameClips, load_clips
 from rankbench.data.video.index import Decoding
 from tests.helpers.clips import HEIGHT, WIDTH, clip_rows, jpeg, write_clips, write_rows
+from tests.helpers.processes import spawn
 
 FEATURES = HEIGHT * WIDTH * 3
 
@@ -323,14 +324,10 @@ def load_and_note(path: Path, notes: Path, barrier: Any) -> None:
 
 
 def test_concurrent_workers_decode_once(tmp_path: Path, file: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(3)
-    arguments = (file, tmp_path / "notes", barrier)
-    workers = [spawn.Process(target=load_and_note, args=arguments) for _ in range(3)]
+    barrier = multiprocessing.get_context("spawn").Barrier(3)
+    workers = [spawn(load_and_note, file, tmp_path / "notes", barrier) for _ in range(3)]
     for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
+        worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert len((tmp_path / "notes").read_bytes()) == 72
 

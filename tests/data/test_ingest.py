@@ -26,6 +26,7 @@ from rankbench.data.video import decoders
 from rankbench.data.video.framing import Framing
 from rankbench.data.video.ingest import Ingested, Source, ingest
 from tests.helpers.clips import clip_rows, write_rows
+from tests.helpers.processes import start
 from tests.helpers.videos import FRAMES, HEIGHT, WIDTH, level, levels, write_folder, write_video
 
 SMALL = Framing(height=HEIGHT, width=WIDTH)
@@ -402,30 +403,33 @@ def test_a_full_disk_is_told_and_what_is_stored_is_kept(
 
 @pytest.mark.slow
 def test_an_ingest_killed_ten_times_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    data, draw = write_folder(tmp_path / "data", 40), random.Random(5)
-    (data / "biking/v_1_00/v_01.avi").write_bytes(b"")
-    whole = contents(store(data).folder)
-    shutil.rmtree(sets.set_folder("tiny"))
+    for clips in (40, 80, 160, 320):  # more, where one ended before it was killed
+        data = write_folder(tmp_path / f"{clips}", clips)
+        (data / "biking/v_1_00/v_01.avi").write_bytes(b"")
+        whole = contents(store(data).folder)
+        shutil.rmtree(sets.set_folder("tiny"))
+        command = [sys.executable, "-m", "rankbench", "data", "ucf11", str(data), "--as", "tiny"]
+        command += ["--width", str(WIDTH), "--height", str(HEIGHT), "--workers", "2"]
+        draw = random.Random(5)
+        in_time = [_kill_ingest(command, 1 + 3 * kill, draw, kill) for kill in range(10)]
+        assert start(command, stdout=subprocess.DEVNULL).wait() == 1
+        assert contents(sets.set_folder("tiny")) == whole
+        if all(in_time):
+            return
+        shutil.rmtree(sets.set_folder("tiny"))
+    raise AssertionError("it always ended before it was killed")
+
+
+def _kill_ingest(command: list[str], lines: int, draw: random.Random, kill: int) -> bool:
+    """Kill an ingest a moment after its journal has so many lines; whether it was not done."""
     journal = sets.set_folder("tiny") / "journal.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "rankbench.cli.main",
-        "data",
-        "ucf11",
-        str(data),
-        "--as",
-        "tiny",
-    ]
-    command += ["--width", str(WIDTH), "--height", str(HEIGHT), "--workers", "2"]
-    for kill in range(10):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-            _wait_for(lambda: _lines(journal) > 1 + 3 * kill, process)  # noqa: B023
-            time.sleep(draw.random() * 0.02)
-            process.send_signal(signal.SIGKILL if kill % 3 else signal.SIGTERM)
-        assert journal.exists()  # it was not done
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 1
-    assert contents(sets.set_folder("tiny")) == whole
+    process = start(command, stdout=subprocess.DEVNULL)
+    while _lines(journal) <= lines and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(draw.random() * 0.02)
+    process.send_signal(signal.SIGKILL if kill % 3 else signal.SIGTERM)
+    process.wait()
+    return journal.exists()
 
 
 def _lines(path: Path) -> int:
@@ -433,11 +437,6 @@ def _lines(path: Path) -> int:
         return path.read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
-
-
-def _wait_for(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    while not reached() and process.poll() is None:
-        time.sleep(0.001)
 
 
 @pytest.mark.data

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from rankbench.cli import main as cli
 from rankbench.common.address import redact_password, split_password
 from rankbench.common.exit_codes import USAGE
 from rankbench.study.config import load_study
+from tests.helpers import processes
 from tests.helpers.paths import ROOT
 from tests.helpers.postgres import PASSWORD, Server, served
+from tests.helpers.processes import HANG_S, wait_until
 
 STUDY = """
 task: {name: recovery, in_features: 16, out_features: 16}
@@ -53,8 +54,9 @@ def command(study: Path, storage: str, *overrides: str) -> list[str]:
 
 def start(study: Path, storage: str, *overrides: str, **more: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
-    return subprocess.Popen(
+    return processes.start(
         command(study, storage, *overrides),
+        limit_s=6 * HANG_S,
         cwd=ROOT,
         env=environment,
         text=True,
@@ -97,21 +99,21 @@ def test_a_lost_node_of_ray_costs_no_run(server: Server, study: Path) -> None:
     pytest.importorskip("ray", reason="no ray: pip install 'rankbench[ray]'")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    mark = processes.new_mark()
     try:
+        with processes.marked(mark):
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+            nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         rows = study.parent / "results" / "tiny" / "runs"
         space = ["training.epochs=300", "seeds=4"]
         address = {"RAY_ADDRESS": cluster.address}
         placed = start(study, server.database(), "engine=ray", *space, **address)
-        for _ in range(6000):
-            if placed.poll() is not None or len(list(rows.glob("[!.]*.parquet"))) >= 2:
-                break
-            time.sleep(0.05)
+        wait_until(lambda: len(list(rows.glob("[!.]*.parquet"))) >= 2, placed)
         cluster.remove_node(nodes[0], allow_graceful=False)
-        told, _ = placed.communicate(timeout=900)
-    finally:
+        told, _ = placed.communicate()
         cluster.shutdown()
+    finally:
+        processes.kill_marked(mark)
     assert placed.returncode == 0, told
     assert all_done(study, 12)
     assert PASSWORD not in told

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
+from rankbench.engine import child as engine
 from rankbench.engine.child import run_in_child
 from rankbench.engine.execute import Outcome
 from rankbench.tasks.base import Context
 from tests.helpers.paths import PACKAGE, ROOT
 from tests.helpers.probe import probe_point
+from tests.helpers.processes import HANG_S, is_alive, start, time_limits, wait_until
+from tests.helpers.processes import run as run_command
 from tests.helpers.rogue import rogue_point
 
 HINT = "; the kernel kills a process when memory runs out: set memory_limit_gb or fewer workers"
 
 
-def run(how: str, *, time_limit_s: float = 60.0, stop: threading.Event | None = None) -> Outcome:
+def run(how: str, *, time_limit_s: float = HANG_S, **more: Any) -> Outcome:
     (outcome,) = run_in_child(
         probe_point(how=how),
         [Context(seed=1)],
         time_limit_s=time_limit_s,
-        stop=stop or threading.Event(),
+        **{"stop": threading.Event(), **more},
     )
     return outcome
 
@@ -55,7 +56,7 @@ def test_every_end_has_its_status_and_keeps_what_was_measured(
     assert (outcome.traceback is not None) == (status in ("error", "out_of_memory"))
 
 
-def run_together(how: str, *, time_limit_s: float = 60.0) -> list[Outcome]:
+def run_together(how: str, *, time_limit_s: float = HANG_S) -> list[Outcome]:
     return run_in_child(
         probe_point(how=how),
         [Context(seed=seed) for seed in (1, 2, 3)],
@@ -72,13 +73,12 @@ def run_together(how: str, *, time_limit_s: float = 60.0) -> list[Outcome]:
         ("bug", ["error"] * 3, [None] * 3),
         ("memory", ["out_of_memory"] * 3, [None] * 3),
         ("kill", ["killed"] * 3, [None] * 3),
-        ("odd, then forever", ["diverged", "timeout", "timeout"], [None] * 3),
     ],
 )
 def test_replicates_end_each_with_its_own_status(
     how: str, statuses: list[str], rmse: list[float | None]
 ) -> None:
-    outcomes = run_together(how, time_limit_s=2.0 if "forever" in how else 60.0)
+    outcomes = run_together(how)
     assert [outcome.status for outcome in outcomes] == statuses
     assert [outcome.facts.get("rmse") for outcome in outcomes] == rmse
     assert outcomes[0].tables == {"epochs": [{"epoch": 1, "train_loss": 0.5}]}
@@ -86,16 +86,41 @@ def test_replicates_end_each_with_its_own_status(
 
 
 def test_a_run_over_its_time_is_killed() -> None:
-    outcome = run("forever", time_limit_s=1.0)
-    assert outcome.status == "timeout"
-    assert outcome.error == "did not end within time_limit_s 1"
-    assert outcome.facts["epochs"] == 1
+    for limit in time_limits():
+        outcome = run("forever", time_limit_s=limit)
+        assert outcome.status == "timeout"
+        assert outcome.error == f"did not end within time_limit_s {limit:g}"
+        if "epochs" in outcome.facts:
+            break
+
+
+def test_a_replicate_that_ended_keeps_its_status_when_the_time_of_the_others_is_over() -> None:
+    for limit in time_limits():
+        ended, *others = run_together("odd, then forever", time_limit_s=limit)
+        assert [outcome.status for outcome in others] == ["timeout"] * 2
+        if ended.status == "diverged":
+            break
+        assert ended.status == "timeout"
+
+
+def test_starting_the_server_takes_no_time_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that runs are forked from loads torch, which can take minutes."""
+    begin, passed = engine._Supervisor.begin, [0.0]
+
+    def begin_slowly(*arguments: Any) -> Any:
+        rows = begin(*arguments)
+        passed[0] += 10 * HANG_S
+        return rows
+
+    real = time.monotonic
+    monkeypatch.setattr(engine._Supervisor, "begin", begin_slowly)
+    monkeypatch.setattr(engine.time, "monotonic", lambda: real() + passed[0])
+    assert run("done").status == "done"
 
 
 def test_a_stopped_run_is_interrupted() -> None:
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
-    outcome = run("forever", stop=stop)
+    outcome = run("forever", stop=stop, on_row=lambda table, row: table == "runs" and stop.set())
     assert outcome.status == "interrupted"
     assert outcome.facts["epochs"] == 1
 
@@ -105,14 +130,14 @@ def test_rows_are_seen_as_they_come() -> None:
     run_in_child(
         probe_point(),
         [Context(seed=0)],
-        time_limit_s=60.0,
+        time_limit_s=HANG_S,
         stop=threading.Event(),
         on_row=lambda table, row: seen.append(table),
     )
     assert seen == ["epochs", "runs", "runs"]
 
 
-def run_rogue(how: str, log: Path, *, time_limit_s: float = 60.0, **limits: float) -> Outcome:
+def run_rogue(how: str, log: Path, *, time_limit_s: float = HANG_S, **limits: float) -> Outcome:
     (outcome,) = run_in_child(
         rogue_point(how, log),
         [Context(seed=0)],
@@ -129,14 +154,7 @@ def noted(log: Path) -> list[int]:
 
 def alive(log: Path) -> list[int]:
     """Those of the noted processes that are there, zombies apart."""
-    found = []
-    for pid in noted(log):
-        try:
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                found.append(pid)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    return [pid for pid in noted(log) if is_alive(pid)]
 
 
 @pytest.mark.parametrize(
@@ -155,16 +173,24 @@ def alive(log: Path) -> list[int]:
 def test_no_process_of_a_run_outlives_it(
     tmp_path: Path, how: str, status: str, processes: int
 ) -> None:
-    outcome = run_rogue(how, tmp_path / "log", time_limit_s=1.5)
-    assert outcome.status == status
+    for limit in time_limits() if status == "timeout" else [HANG_S]:
+        log = tmp_path / f"{limit:g}"
+        outcome = run_rogue(how, log, time_limit_s=limit)
+        assert outcome.status == status
+        assert alive(log) == []
+        if status != "timeout" or (len(noted(log)) == processes and "epochs" in outcome.facts):
+            break
+    assert len(noted(log)) == processes
     assert outcome.facts["epochs"] == 1
-    assert len(noted(tmp_path / "log")) == processes
-    assert alive(tmp_path / "log") == []
 
 
-def test_a_run_that_kills_what_watches_it_is_a_row_and_the_next_one_runs(tmp_path: Path) -> None:
-    outcome = run_rogue("kills_its_warden forever", tmp_path / "log")
+@pytest.mark.parametrize("how", ["kills_its_warden forever", "forks kills_its_warden forever"])
+def test_a_run_that_kills_what_watches_it_is_a_row_and_the_next_one_runs(
+    tmp_path: Path, how: str
+) -> None:
+    outcome = run_rogue(how, tmp_path / "log")
     assert outcome.status == "killed"
+    assert len(noted(tmp_path / "log")) == 1 + 3 * ("forks" in how)
     assert outcome.error == "the supervisor of the run was killed or did not answer"
     wait_until(lambda: alive(tmp_path / "log") == [])  # the kernel ends it, in its own time
     assert run("done").status == "done"
@@ -211,22 +237,14 @@ def test_the_peak_of_memory_is_kept_however_a_run_ends() -> None:
     ],
 )
 def test_all_processes_of_a_run_die_with_a_killed_study(tmp_path: Path, how: str) -> None:
-    study = subprocess.Popen(
+    study = start(
         [sys.executable, "-m", "tests.helpers.rogue", how, str(tmp_path / "log")], cwd=ROOT
     )
     expected = 1 + 2 * ("daemonises" in how) + 3 * ("forks" in how)
-    wait_until(lambda: len(noted(tmp_path / "log")) == expected)
+    wait_until(lambda: len(noted(tmp_path / "log")) == expected, study)
     study.kill()
     study.wait()
     wait_until(lambda: alive(tmp_path / "log") == [])
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    for _ in range(1200):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it never came to be")
 
 
 def test_a_run_works_where_the_study_does_now(
@@ -248,7 +266,7 @@ def test_what_runs_load_is_loaded_before_them() -> None:
         "[importlib.import_module(name) for name in _PRELOAD]\n"
         "print(*sys.modules)\n"
     )
-    loaded = set(subprocess.check_output([sys.executable, "-c", program], text=True).split())
+    loaded = set(run_command([sys.executable, "-c", program], cwd=ROOT).split())
     names = [
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         for folder in ("layers", "tasks")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from rankbench.engine.exclusive import hold_machine
+from rankbench.engine.exclusive import _lock_path, hold_machine
+from rankbench.engine.runner import StudyRun
 from rankbench.tasks import TASKS
 from rankbench.tasks.profile import Profile
-from tests.engine.test_study import execute, make_study, probe_task
+from tests.engine.test_study import Silent, make_study, probe_task
 from tests.helpers.probe import Probe
+from tests.helpers.processes import HANG_S, spawn, wait_until
 
 __all__ = ["probe_task"]
-_processes = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture(autouse=True)
@@ -27,53 +30,81 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+class Noticing(threading.Event):
+    """An event that notices being waited for, as `stop` is once the machine is found locked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.set()
+        return super().wait(timeout)
+
+
 class Visitor:
     """A thread that enters the machine, and leaves when told."""
 
     def __init__(self, *, alone: bool) -> None:
-        self.entered, self.leave, self.stop = (threading.Event() for _ in range(3))
+        self.entered, self.leave, self.stop = threading.Event(), threading.Event(), Noticing()
         self.thread = threading.Thread(target=self._visit, args=(alone,), daemon=True)
         self.thread.start()
 
     def _visit(self, alone: bool) -> None:
         with hold_machine(alone=alone, stop=self.stop):
             self.entered.set()
-            self.leave.wait(60)
+            self.leave.wait(HANG_S)
+
+    def waits(self) -> bool:
+        """Whether it found the machine locked, and has not entered since."""
+        return self.stop.waited.wait(HANG_S) and not self.entered.is_set()
 
     def left(self) -> None:
         self.leave.set()
-        self.thread.join(60)
+        self.thread.join(HANG_S)
         assert not self.thread.is_alive()
+
+
+def is_gate_held() -> bool:
+    """Whether somebody waits for the room."""
+    with _lock_path().with_suffix(".gate").open("a+") as gate:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_ordinary_runs_share_the_machine() -> None:
     visitors = [Visitor(alone=False) for _ in range(3)]
-    assert all(visitor.entered.wait(60) for visitor in visitors)
+    assert all(visitor.entered.wait(HANG_S) for visitor in visitors)
     for visitor in visitors:
         visitor.left()
 
 
 def test_one_that_is_alone_waits_for_others_and_later_ones_for_it() -> None:
     ordinary = Visitor(alone=False)
-    assert ordinary.entered.wait(60)
+    assert ordinary.entered.wait(HANG_S)
     alone = Visitor(alone=True)
-    assert not alone.entered.wait(0.3)
+    assert alone.waits()
+    assert is_gate_held()
     late = Visitor(alone=False)  # it would fit beside the first, and comes after the second
-    assert not late.entered.wait(0.3)
+    assert late.waits()
     ordinary.left()
-    assert alone.entered.wait(60)
-    assert not late.entered.wait(0.3)
+    assert alone.entered.wait(HANG_S)
+    late.stop.waited.clear()
+    assert late.waits()
     alone.left()
-    assert late.entered.wait(60)
+    assert late.entered.wait(HANG_S)
     late.left()
 
 
 def test_a_stop_ends_the_wait() -> None:
     alone = Visitor(alone=True)
-    assert alone.entered.wait(60)
+    assert alone.entered.wait(HANG_S)
     waiting = Visitor(alone=True)
     waiting.stop.set()
-    assert waiting.entered.wait(60)  # the run that follows sees the stop itself
+    assert waiting.entered.wait(HANG_S)  # the run that follows sees the stop itself
     waiting.left()
     alone.left()
 
@@ -81,20 +112,19 @@ def test_a_stop_ends_the_wait() -> None:
 def hold(alone: bool, entered: Event) -> None:
     with hold_machine(alone=alone, stop=threading.Event()):
         entered.set()
-        time.sleep(600)
+        time.sleep(3600)
 
 
 @pytest.mark.parametrize("theirs", [True, False])
 def test_another_process_is_waited_for_until_it_is_gone(theirs: bool) -> None:
-    entered = _processes.Event()
-    other = _processes.Process(target=hold, args=(theirs, entered), daemon=True)
-    other.start()
-    assert entered.wait(60)
+    entered = multiprocessing.get_context("spawn").Event()
+    other = spawn(hold, theirs, entered)
+    assert entered.wait(HANG_S)
     ours = Visitor(alone=not theirs)
-    assert not ours.entered.wait(0.3)
+    assert ours.waits()
     other.kill()
     other.join()
-    assert ours.entered.wait(60)
+    assert ours.entered.wait(HANG_S)
     ours.left()
 
 
@@ -123,18 +153,23 @@ def test_a_study_keeps_runs_that_time_apart(
     together: bool,
 ) -> None:
     monkeypatch.setitem(TASKS, "probe", task)
-    at_a_time = Most()
-    space = {"task": {"value": (1, 2, 3, 4), "sleep_s": (0.3,)}}
-    study = make_study(tmp_path, space, workers=2, alone=alone)
+    space = {"task": {"value": (1, 2, 3, 4)}}
+    execution = StudyRun(make_study(tmp_path, space, workers=2, alone=alone))
+    execution.state.stop = stop = Noticing()
+    at_a_time = Most(until=lambda: not together and stop.waited.is_set())
     monkeypatch.setattr("rankbench.engine.worker.run_in_child", at_a_time.wrap())
-    execute(study)
+    execution.run(Silent())
     assert at_a_time.most == (2 if together else 1)
 
 
 class Most:
-    """Counts how many calls of the engine there are at a time."""
+    """Counts how many calls of the engine there are at a time.
 
-    def __init__(self) -> None:
+    The first lasts until there is a second one or `until` holds.
+    """
+
+    def __init__(self, until: Callable[[], bool]) -> None:
+        self.until = until
         self.now = self.most = 0
         self.lock = threading.Lock()
 
@@ -145,6 +180,7 @@ class Most:
             with self.lock:
                 self.now += 1
                 self.most = max(self.most, self.now)
+            wait_until(lambda: self.most > 1 or self.until())
             try:
                 return run_in_child(*arguments, **settings)  # type: ignore[arg-type]
             finally:

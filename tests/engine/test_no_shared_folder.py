@@ -12,6 +12,7 @@ import pytest
 from rankbench.store.query import load
 from tests.helpers.paths import ROOT
 from tests.helpers.postgres import served
+from tests.helpers.processes import start
 from tests.helpers.s3 import CREDENTIALS, make_bucket, serving, url
 
 POINTS = 24
@@ -26,9 +27,12 @@ def test_machines_that_share_no_folder_measure_each_run_once(
         with serving() as address:
             make_bucket(address)
             monkeypatch.setenv("RANKBENCH_STORAGE", server.database())
+            meeting = tmp_path / "2"
+            meeting.mkdir()
+            monkeypatch.setenv("RANKBENCH_MEETING", str(meeting))
             machines = [tmp_path / name for name in ("one", "other")]
-            processes = [work(folder, url(address)) for folder in machines]
-            assert [process.wait(300) for process in processes] == [0, 0]
+            workers = [work(folder, url(address)) for folder in machines]
+            assert [worker.wait() for worker in workers] == [0, 0]
             runs = load("probing", root=url(address))
     assert len(runs) == runs["run_id"].nunique() == POINTS
     assert set(runs["status"]) == {"done"}
@@ -44,4 +48,4 @@ def work(folder: Path, results: str) -> subprocess.Popen[bytes]:
     folder.mkdir()
     own = {"HOME": str(folder), "RANKBENCH_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.helpers.run_shared", str(folder), str(POINTS), results]
-    return subprocess.Popen(command, cwd=folder, env={**os.environ, **own, "OMP_NUM_THREADS": "1"})
+    return start(command, cwd=folder, env={**os.environ, **own, "OMP_NUM_THREADS": "1"})

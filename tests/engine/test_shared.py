@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,10 +27,12 @@ from rankbench.engine.shared_queue import SharedQueue, storage_name
 from rankbench.store.parquet_file import remove
 from rankbench.study.config import Study
 from rankbench.tasks import TASKS
-from tests.engine.test_study import Silent, executed, make_study, runs_of
+from tests.engine.test_study import Silent, executed, make_study, runs_of, wait_for_runs
+from tests.helpers import processes
 from tests.helpers.paths import ROOT
 from tests.helpers.postgres import PASSWORD, Server, served
 from tests.helpers.probe import Probe
+from tests.helpers.processes import HANG_S
 
 
 @pytest.fixture(scope="module")
@@ -298,20 +299,26 @@ def test_no_server_is_one_line_without_the_password(tmp_path: Path) -> None:
     assert "hush" not in str(told.value)
 
 
-def start(study: Study, folder: Path, points: int) -> subprocess.Popen[bytes]:
-    """A process that works on the study."""
-    command = [sys.executable, "-m", "tests.helpers.run_shared", str(folder), str(points)]
-    environment = {**os.environ, "RANKBENCH_STORAGE": study.storage, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment)
-
-
-def wait_for(folder: Path, runs: int) -> None:
-    """Wait until so many runs have begun."""
-    for _ in range(6000):
-        if (folder / "log").exists() and len((folder / "log").read_text().split()) >= runs:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{folder} never had {runs} runs")
+def start(
+    study: Study, folder: Path, points: int, number: int, **more: str
+) -> subprocess.Popen[bytes]:
+    """A process that works on the study, in a folder of its own."""
+    own, meeting = folder / f"{number}", folder / "4"
+    for path in (own, meeting):
+        path.mkdir(exist_ok=True)
+    return processes.start(
+        [sys.executable, "-m", "tests.helpers.run_shared", str(folder), str(points)],
+        limit_s=6 * HANG_S,
+        cwd=own,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RANKBENCH_STORAGE": study.storage,
+            "RANKBENCH_MEETING": str(meeting),
+            "OMP_NUM_THREADS": "1",
+            **more,
+        },
+    )
 
 
 @pytest.mark.slow
@@ -319,16 +326,15 @@ def wait_for(folder: Path, runs: int) -> None:
 def test_four_workers_and_a_fault_leave_one_good_row_a_run(
     server: Server, tmp_path: Path, fault: str
 ) -> None:
-    study = shared_study(server, tmp_path, points=200)
-    processes = [start(study, tmp_path, 200) for _ in range(4)]
-    wait_for(tmp_path, 60)
-    if fault == "kill":
-        processes[0].send_signal(signal.SIGKILL)
-    else:
+    study = shared_study(server, tmp_path, points=200, task={"how": "meets"})
+    dying: dict[str, str] = {"RANKBENCH_DIES": "yes"} if fault == "kill" else {}
+    workers = [start(study, tmp_path, 200, k, **({} if k else dying)) for k in range(4)]
+    wait_for_runs(tmp_path, 60, *workers[1:])
+    if fault == "restart":
         server.stop()
         time.sleep(2.0)
         server.start()
-    codes = [process.wait(900) for process in processes]
+    codes = [worker.wait() for worker in workers]
     assert codes == [-9 if fault == "kill" else 0, 0, 0, 0]
     runs = runs_of(tmp_path)
     assert len(runs) == runs["run_id"].nunique() == 200

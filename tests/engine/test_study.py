@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from rankbench.tasks import TASKS
 from rankbench.tasks.base import Point
 from tests.helpers.paths import ROOT
 from tests.helpers.probe import Probe
+from tests.helpers.processes import is_alive, start, wait_until
 
 
 class Silent:
@@ -258,26 +257,20 @@ def test_results_that_cannot_be_written_stop_the_study(
 
 
 def test_a_study_that_is_being_run_refuses_a_second_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.helpers.run_probe", str(tmp_path), "forever", "1"]
-    first = subprocess.Popen(command, cwd=ROOT)
-    try:
-        _wait_for(tmp_path / "log", 1)
-        with pytest.raises(ValueError, match=f"is being run by process {first.pid}; wait for it"):
-            execute(make_study(tmp_path))
-    finally:
-        first.kill()
-        first.wait()
+    first = start_probing(tmp_path, "forever", points=1)
+    wait_for_runs(tmp_path, 1, first)
+    with pytest.raises(ValueError, match=f"is being run by process {first.pid}; wait for it"):
+        execute(make_study(tmp_path))
 
 
 def test_killed_in_the_middle_it_ends_with_one_good_row_a_run(tmp_path: Path) -> None:
     """kill -9 of the study's process three times; then it is run to its end."""
-    command = [sys.executable, "-m", "tests.helpers.run_probe", str(tmp_path), "done", "12"]
     for done in (2, 5, 8):
-        process = subprocess.Popen(command, cwd=ROOT)
-        _wait_for(tmp_path / "log", done)
-        os.kill(process.pid, signal.SIGKILL)
+        process = start_probing(tmp_path, "done", points=12)
+        wait_for_runs(tmp_path, done, process)
+        process.kill()
         process.wait()
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    assert start_probing(tmp_path, "done", points=12).wait() == 0
     runs = runs_of(tmp_path)
     assert len(runs) == runs["run_id"].nunique() == 12
     assert set(runs["status"]) == {"done"}
@@ -286,22 +279,20 @@ def test_killed_in_the_middle_it_ends_with_one_good_row_a_run(tmp_path: Path) ->
 
 
 def test_runs_die_with_a_killed_study(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.helpers.run_probe", str(tmp_path), "forever", "2"]
-    process = subprocess.Popen(command, cwd=ROOT)
-    _wait_for(tmp_path / "log", 2)
+    process = start_probing(tmp_path, "forever", points=2)
+    wait_for_runs(tmp_path, 2, process)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 2
     process.kill()
     process.wait()
-    assert psutil.wait_procs(family, timeout=30)[1] == []
+    wait_until(lambda: not any(map(is_alive, family)))
 
 
 def test_ctrl_c_stops_cleanly_and_keeps_what_was_measured(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.helpers.run_probe", str(tmp_path), "forever", "2"]
-    process = subprocess.Popen(command, cwd=ROOT)
-    _wait_for(tmp_path / "log", 2)
+    process = start_probing(tmp_path, "forever", points=2)
+    wait_until(lambda: lines(tmp_path / "rows") == 2, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 1
+    assert process.wait() == 1
     runs = runs_of(tmp_path)
     assert list(runs["status"]) == ["interrupted"] * 2
     assert list(runs["epochs"]) == [1, 1]
@@ -319,9 +310,17 @@ def test_four_workers_measure_a_thousand_points_once_each(tmp_path: Path) -> Non
     assert set(counts.values()) == {1}
 
 
-def _wait_for(log: Path, lines: int) -> None:
-    for _ in range(600):
-        if log.exists() and len(log.read_text().split()) >= lines:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{log} never had {lines} lines")
+def start_probing(folder: Path, how: str, *, points: int) -> subprocess.Popen[Any]:
+    """Run a study of probes in a process of its own."""
+    return start(
+        [sys.executable, "-m", "tests.helpers.run_probe", str(folder), how, str(points)], cwd=ROOT
+    )
+
+
+def wait_for_runs(folder: Path, count: int, *processes: subprocess.Popen[Any]) -> None:
+    """Wait until the log has so many runs, which `processes` begin."""
+    wait_until(lambda: lines(folder / "log") >= count, *processes)
+
+
+def lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0

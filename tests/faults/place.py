@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from rankbench.study.search import Search
 from rankbench.study.space import Space
 from rankbench.tasks import TASKS
 from tests.faults.task import Known
+from tests.helpers import processes
 from tests.helpers.paths import ROOT
 from tests.helpers.postgres import Server
 
 MARK = "RANKBENCH_FAULTS"  # in the environment of every process of a place
 NAME = "faulty"
-_PATIENCE_S = 300.0
 
 
 @dataclass(kw_only=True)
@@ -41,6 +40,7 @@ class Place:
     hopeless: int = 0  # runs that fail whenever they are tried
     settings: dict[str, Any] = field(default_factory=dict)
     server: Server | None = None  # of a study that machines share
+    grace_s: float = 60.0  # for processes that are just ending
     told: list[str] = field(default_factory=list)
 
     def study(self) -> Study:
@@ -72,8 +72,9 @@ class Place:
 
     def start(self, **more: Any) -> subprocess.Popen[str]:
         """Run the study in a process of its own."""
-        return subprocess.Popen(
+        return processes.start(
             [sys.executable, "-m", "tests.faults.supervisor", json.dumps(self.options() | more)],
+            limit_s=6 * processes.HANG_S,
             cwd=ROOT,
             env={**os.environ, MARK: str(self.folder)},
             stdout=subprocess.PIPE,
@@ -85,11 +86,7 @@ class Place:
         """Run the study until nothing is left to measure; returns how often it took."""
         for attempt in range(1, 6):
             process = self.start(**more)
-            try:
-                told, _ = process.communicate(timeout=_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                told, _ = process.communicate()
+            told, _ = process.communicate()
             self.told.append(told)
             if process.returncode == 0:
                 return attempt
@@ -111,25 +108,18 @@ class Place:
         except FileNotFoundError:
             return 0, 0
 
-    def left(self) -> Iterator[psutil.Process]:
+    def left(self) -> list[psutil.Process]:
         """Processes of this place that are alive, however they were started."""
-        for process in psutil.process_iter():
-            try:
-                if (
-                    process.environ().get(MARK) == str(self.folder)
-                    and process.status() != psutil.STATUS_ZOMBIE
-                ):
-                    yield process
-            except psutil.Error:
-                continue
+        return processes.living(lambda mark: mark == str(self.folder), MARK)
 
     def clear(self) -> int:
-        """Kill what is left; returns how many processes that were, after a short grace."""
-        deadline = time.monotonic() + 5.0
-        while (left := list(self.left())) and time.monotonic() < deadline:
+        """Kill what is left once everything had time to end; returns how many processes it was."""
+        deadline = time.monotonic() + self.grace_s
+        while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.05)
         for process in left:
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         return len(left)
 
 

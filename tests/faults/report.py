@@ -19,6 +19,7 @@ from tests.faults.audit import Audit, audit
 from tests.faults.place import Place
 from tests.faults.scenarios import SCENARIOS, SHARED
 from tests.helpers.postgres import Server
+from tests.helpers.processes import ending
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ def judge(
 
     Those in SHARED need a PostgreSQL `server`.
     """
-    with _folder() as folder:
+    with _folder() as folder, ending():
         place = Place(folder=folder, points=points, rng=random.Random(seed))
         if server is not None:
             place.share(server)

@@ -80,7 +80,7 @@ def stepping_clock(place: Place, count: int) -> int:
 
 def unruly_runs(place: Place, count: int) -> int:
     """Runs that hang, eat memory, or leave a daemon behind; the study goes on beside them."""
-    place.settings |= {"task": {"unruly": True}, "time_limit_s": 5.0, "memory_limit_gb": 1.0}
+    place.settings |= {"task": {"unruly": True}, "time_limit_s": 60.0, "memory_limit_gb": 1.0}
     place.hopeless = sum(status != "done" for _, status in MISHAPS.values())
     process = place.start()
     told, _ = process.communicate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +18,17 @@ from tests.faults.place import MARK, NAME, Place
 from tests.faults.report import judge
 from tests.faults.scenarios import SCENARIOS, SHARED
 from tests.helpers.postgres import Server, served
+from tests.helpers.processes import ending, start
 
+WAITING = [sys.executable, "-c", "import time; time.sleep(3600)"]
 NOTHING = {"lost": 0, "double": 0, "wrong": 0, "left": 0, "open": 0}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     made = Place(folder=tmp_path_factory.mktemp("faults"), points=6, rng=random.Random(0))
-    made.finish()
+    with ending():
+        made.finish()
     return made
 
 
@@ -53,9 +55,9 @@ def test_the_audit_sees_lost_wrong_and_open_runs(place: Place) -> None:
 
 
 def test_the_audit_sees_and_kills_what_is_left(place: Place) -> None:
-    waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen(waiting, env={**os.environ, MARK: str(place.folder)}):
-        assert audit(place).left == 1
+    left = start(WAITING, env={**os.environ, MARK: str(place.folder)})
+    assert audit(dataclasses.replace(place, grace_s=0.0)).left == 1
+    assert left.wait() == -9
     assert audit(place).left == 0
 
 
@@ -83,7 +85,5 @@ def test_every_fault_of_a_shared_study_ends_clean(scenario: str, server: Server)
 
 def test_folders_are_told_apart(tmp_path: Path, place: Place) -> None:
     """Another place's processes are not this one's."""
-    waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen(waiting, env={**os.environ, MARK: str(tmp_path)}) as other:
-        assert list(place.left()) == []
-        other.kill()
+    start(WAITING, env={**os.environ, MARK: str(tmp_path)})
+    assert place.left() == []

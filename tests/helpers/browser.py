@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.processes import HANG_S, kill_marked, marked, new_mark
+
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -39,8 +41,16 @@ class Browser:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = webdriver.ChromeService(executable_path=program)
-        self.driver: Any = webdriver.Chrome(options=options, service=service)
-        self.driver.set_script_timeout(30)
+        self.mark = new_mark()
+        try:
+            with marked(self.mark):
+                self.driver: Any = webdriver.Chrome(options=options, service=service)
+            self.driver.command_executor.client_config.timeout = HANG_S
+            self.driver.set_page_load_timeout(HANG_S)
+            self.driver.set_script_timeout(HANG_S)
+        except BaseException:
+            kill_marked(self.mark)
+            raise
         self.logged: list[str] = []
         self.requested: list[str] = []
 
@@ -60,12 +70,19 @@ class Browser:
         """What a script returns."""
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, condition: str, seconds: float = 30) -> None:
+    def wait(self, condition: str) -> None:
         """Wait until an expression holds."""
         from selenium.webdriver.support.ui import WebDriverWait
 
-        until = WebDriverWait(self.driver, seconds, poll_frequency=0.02)
+        until = WebDriverWait(self.driver, HANG_S, poll_frequency=0.02)
         until.until(lambda _: self.run(f"return Boolean({condition})"), condition)
+
+    def close(self) -> None:
+        """Close the browser, or kill it where it does not answer."""
+        try:
+            self.driver.quit()
+        finally:
+            kill_marked(self.mark)
 
     def collect(self) -> None:
         """Take up what was logged and requested since the last time."""
@@ -88,4 +105,4 @@ def browsed(profile: Path) -> Iterator[Browser]:
     try:
         yield browser
     finally:
-        browser.driver.quit()
+        browser.close()

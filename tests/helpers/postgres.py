@@ -15,6 +15,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.helpers.processes import HANG_S, kill_marked, marked, new_mark, run
+
 PASSWORD = "s3cret-Pa55"  # of every server here: it must not be seen anywhere
 
 
@@ -32,6 +34,7 @@ class Server:
     folder: Path
     programs: Path
     port: int = field(default_factory=lambda: _free_port())
+    mark: str = field(default_factory=new_mark)
 
     def create(self) -> None:
         """Make its folder. PostgreSQL refuses to be root: then its files are another user's."""
@@ -49,29 +52,33 @@ class Server:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
         options += " -c fsync=off -c max_connections=60"
         log = str(self.folder / "log")
-        self._call("pg_ctl", "-D", self._data, "-w", "-l", log, "-o", options, "start")
+        self._control("-l", log, "-o", options, "start")
 
     def stop(self) -> None:
         """Stop it at once; connections are cut."""
-        self._call("pg_ctl", "-D", self._data, "-w", "-m", "fast", "stop")
+        self._control("-m", "fast", "stop")
 
     def database(self) -> str:
         """The address of a new database."""
         name = f"d{uuid4().hex}"
         address = f"postgresql://study:{PASSWORD}@127.0.0.1:{self.port}"
         created = [str(self.programs / "psql"), f"{address}/postgres", "-qc"]
-        subprocess.run([*created, f"CREATE DATABASE {name}"], check=True)
+        run([*created, f"CREATE DATABASE {name}"])
         return f"{address}/{name}"
 
     @property
     def _data(self) -> str:
         return str(self.folder / "data")
 
+    def _control(self, *arguments: str) -> None:
+        self._call("pg_ctl", "-D", self._data, "-w", "-t", f"{HANG_S:.0f}", *arguments)
+
     def _call(self, program: str, *arguments: str) -> None:
         command = [str(self.programs / program), *arguments]
         if os.getuid() == 0:
             command = ["setpriv", f"--reuid={_user()}", "--clear-groups", *command]
-        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
+        with marked(self.mark):
+            subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
 
 
 def served() -> Iterator[Server]:
@@ -83,12 +90,13 @@ def served() -> Iterator[Server]:
     # Not below pytest's own folder, which only its user may enter.
     with tempfile.TemporaryDirectory(prefix="rankbench-postgres-") as folder:
         server = Server(folder=Path(folder), programs=programs)
-        server.create()
-        server.start()
         try:
+            server.create()
+            server.start()
             yield server
-        finally:
             server.stop()
+        finally:
+            kill_marked(server.mark)
 
 
 def _user() -> str:

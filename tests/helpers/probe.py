@@ -45,6 +45,8 @@ class Probe(Task):
         if self.log:
             with Path(self.log).open("a") as log:
                 log.write(f"{point.run_id(context.seed)}\n")
+        if self.how == "meets":
+            self.come()
         yield "epochs", {"epoch": 1, "train_loss": 0.5}
         yield "runs", {"epochs": 1}
         time.sleep(self.sleep_s)
@@ -70,12 +72,24 @@ class Probe(Task):
             case "wait":  # until a file says that it may end
                 while not Path(f"{self.log}.end").exists():
                     time.sleep(0.02)
+            case "meets":
+                self.meet()
             case "once":  # fails until a file says that it has been tried
                 tried = Path(f"{self.log}.tried-{self.value}")
                 if not tried.exists():
                     tried.touch()
                     raise ValueError("the first try fails")
         yield "runs", {"rmse": self.value + 0.25 * context.seed}
+
+    def come(self) -> None:
+        """Leave a mark of this folder in RANKBENCH_MEETING."""
+        (Path(os.environ["RANKBENCH_MEETING"]) / Path.cwd().name).touch()
+
+    def meet(self) -> None:
+        """Wait until there are as many marks in RANKBENCH_MEETING as its name says."""
+        meeting = Path(os.environ["RANKBENCH_MEETING"])
+        while len(list(meeting.iterdir())) < int(meeting.name):
+            time.sleep(0.02)
 
     def run_together(
         self, point: Point, contexts: Sequence[Context]

@@ -24,8 +24,9 @@ from rankbench.engine.child import run_in_child
 from rankbench.layers.settings import LayerSettings
 from rankbench.tasks.base import Context, Point, Row
 from tests.helpers.probe import Probe
+from tests.helpers.processes import HANG_S
 
-_EATER = "kept = [bytearray(b'x') * 2**25 for _ in range(40)]; import time; time.sleep(600)"
+_EATER = "kept = [bytearray(b'x') * 2**25 for _ in range(40)]; import time; time.sleep(3600)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Rogue(Probe):
         self.note(f"threads {sorted({*told, *pools})} interop {torch.get_num_interop_threads()}")
 
     def forever(self) -> None:
-        time.sleep(600)
+        time.sleep(3600)
 
     def forks(self) -> None:
         for _ in range(3):
@@ -79,7 +80,7 @@ class Rogue(Probe):
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def native(self) -> None:
-        ctypes.PyDLL(None).sleep(600)  # holds the interpreter's lock: no thread of Python runs
+        ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock: no thread of Python runs
 
     def dies(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -92,7 +93,7 @@ class Rogue(Probe):
 
     def feeds_a_child(self) -> None:
         self.note(subprocess.Popen([sys.executable, "-c", _EATER]).pid)
-        time.sleep(600)
+        time.sleep(3600)
 
     def asks_for_all(self) -> None:
         torch.empty(2**36)
@@ -118,6 +119,6 @@ if __name__ == "__main__":
     run_in_child(
         rogue_point(sys.argv[1], Path(sys.argv[2])),
         [Context(seed=0)],
-        time_limit_s=600.0,
+        time_limit_s=HANG_S,
         stop=threading.Event(),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pyarrow.fs import S3FileSystem
+
+from tests.helpers.processes import ending, start, wait_until
 
 BUCKET = "results"
 CREDENTIALS = {
@@ -37,13 +38,10 @@ def serving() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen([command(), "-H", "127.0.0.1", "-p", str(port)], **quiet)  # type: ignore[call-overload]
-    try:
-        _wait_for(port, server)
+    with ending():
+        server = start([command(), "-H", "127.0.0.1", "-p", str(port)], limit_s=None, **quiet)
+        wait_until(lambda: _answers(port), server)
         yield f"127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
 
 
 def make_bucket(address: str) -> None:
@@ -58,12 +56,6 @@ def url(address: str, bucket: str = BUCKET, prefix: str = "some/where") -> str:
     return f"s3://{bucket}/{prefix}?endpoint_override={address}&scheme=http&region=us-east-1"
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        if server.poll() is not None:
-            break
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError("moto_server did not start")
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

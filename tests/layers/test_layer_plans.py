@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import random
-import subprocess
 import sys
 
 import pytest
@@ -19,6 +18,7 @@ from rankbench.layers.contraction.einsum import plan_dense, plan_squared_norm
 from rankbench.layers.planning.choice import contraction_of
 from rankbench.layers.planning.choice import cost as layer_cost
 from tests.helpers.layer_examples import SHAPES, examples, label, layer_of, module
+from tests.helpers.processes import run
 
 TORCH = [layer for plan in PLANS for layer in examples(plan, "torch")]
 BOTH = ("paper", "optimal")
@@ -201,16 +201,10 @@ for plan in ("paper", "optimal", "auto"):
 
 def test_plans_are_the_same_in_every_process() -> None:
     """Sets of text are walked in an order that changes with the hash seed; plans must not."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SHOW_PLANS],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    shown = [
+        run([sys.executable, "-c", SHOW_PLANS], env={**os.environ, "PYTHONHASHSEED": seed})
         for seed in ("1", "2")
     ]
-    shown = [process.communicate()[0] for process in processes]
     assert shown[0] == shown[1]
     assert "equation" in shown[0]
 

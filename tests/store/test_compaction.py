@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import warnings
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 from rankbench.store import store as store_module
 from rankbench.store.reader import Listing
 from rankbench.store.store import Store
-
-SPAWN = multiprocessing.get_context("spawn")
+from tests.helpers.processes import spawn
 
 
 def write(store: Store, run_id: str, epochs: int = 1, **facts: Any) -> None:
@@ -117,28 +115,22 @@ def compact_for_ever(root: str) -> None:
 def test_kills_of_compactors_lose_nothing_and_readers_see_each_run_once(tmp_path: Path) -> None:
     root, count, draw, seen = str(tmp_path), 20, random.Random(1), set[str]()
     store = Store(root, "demo")
-    writers = [SPAWN.Process(target=write_many, args=(root, w, count)) for w in (1, 2)]
-    compactor = SPAWN.Process(target=compact_for_ever, args=(root,))
-    for process in (*writers, compactor):
-        process.start()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            while any(writer.is_alive() for writer in writers):
-                now = run_ids(store)
-                assert len(now) == len(set(now))
-                assert seen <= set(now)
-                seen = set(now)
-                if len(now) > 3 and draw.random() < 0.1:
-                    compactor.kill()
-                    compactor.join()
-                    compactor = SPAWN.Process(target=compact_for_ever, args=(root,))
-                    compactor.start()
-        assert [writer.exitcode for writer in writers] == [0, 0]
-    finally:
-        for process in (*writers, compactor):
-            process.kill()
-            process.join()
+    writers = [spawn(write_many, root, number, count) for number in (1, 2)]
+    compactor = spawn(compact_for_ever, root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        while any(writer.is_alive() for writer in writers):
+            now = run_ids(store)
+            assert len(now) == len(set(now))
+            assert seen <= set(now)
+            seen = set(now)
+            if len(now) > 3 and draw.random() < 0.1:
+                compactor.kill()
+                compactor.join()
+                compactor = spawn(compact_for_ever, root)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    compactor.kill()
+    compactor.join()
     expected = [f"{worker}-{number:03d}" for worker in (1, 2) for number in range(count)]
     for _ in range(2):
         assert run_ids(store) == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import random
 import threading
 import warnings
@@ -24,9 +23,8 @@ from rankbench.store.store import DamagedFileWarning, Store
 from rankbench.tasks import TASKS
 from tests.engine.test_study import execute, make_study
 from tests.helpers.probe import Probe
+from tests.helpers.processes import spawn
 from tests.helpers.s3 import CREDENTIALS, make_bucket, serving, url
-
-FORKLESS = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture(scope="module")
@@ -225,27 +223,22 @@ def compact_for_ever(root: str) -> None:
 def test_writers_readers_and_killed_compactors_lose_no_run(root: str) -> None:
     count, draw, seen = 8, random.Random(0), set[str]()
     store = Store(root, "demo")
-    writers = [FORKLESS.Process(target=write_many, args=(root, w, count)) for w in (1, 2)]
-    compactors = [FORKLESS.Process(target=compact_for_ever, args=(root,)) for _ in range(2)]
-    for process in (*writers, *compactors):
-        process.start()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            while any(writer.is_alive() for writer in writers):
-                now = [run_id for (run_id,) in rows(store, "runs", "run_id")]
-                assert len(now) == len(set(now))
-                assert seen <= set(now)
-                seen = set(now)
-                if now and draw.random() < 0.3:
-                    compactors.pop(0).kill()
-                    compactors.append(FORKLESS.Process(target=compact_for_ever, args=(root,)))
-                    compactors[-1].start()
-        assert [writer.exitcode for writer in writers] == [0, 0]
-    finally:
-        for process in (*writers, *compactors):
-            process.kill()
-            process.join()
+    writers = [spawn(write_many, root, number, count) for number in (1, 2)]
+    compactors = [spawn(compact_for_ever, root) for _ in range(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        while any(writer.is_alive() for writer in writers):
+            now = [run_id for (run_id,) in rows(store, "runs", "run_id")]
+            assert len(now) == len(set(now))
+            assert seen <= set(now)
+            seen = set(now)
+            if now and draw.random() < 0.3:
+                compactors.pop(0).kill()
+                compactors.append(spawn(compact_for_ever, root))
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    for compactor in compactors:
+        compactor.kill()
+        compactor.join()
     expected = [f"{worker}-{number:02d}" for worker in (1, 2) for number in range(count)]
     for _ in range(2):
         assert rows(store, "runs", "run_id", "status") == [(run, "done") for run in expected]

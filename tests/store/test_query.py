@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from rankbench.store.query import load, query, studies
 from rankbench.store.schema import TABLES
 from rankbench.store.store import DamagedFileWarning, Store
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run
 
 Write = Callable[..., None]
 NOON = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
@@ -114,14 +114,7 @@ def test_importing_the_package_is_light() -> None:
         "import sys, harness; "
         "print(sorted({'torch', 'pandas', 'pyarrow', 'duckdb'} & sys.modules.keys()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        check=True,
-        cwd=ROOT,
-        text=True,
-    )
-    assert done.stdout == "[]\n"
+    assert run([sys.executable, "-c", code], cwd=ROOT) == "[]\n"
 
 
 # SQL.

@@ -12,7 +12,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from rankbench.store import parquet_file as fragments
 from rankbench.store import reader as merge
 from rankbench.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
 from rankbench.store.store import DamagedFileWarning, Store
+from tests.helpers.processes import spawn
 
 Write = Callable[..., None]
 NOON = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
@@ -576,40 +576,22 @@ def compact_until(root: str, stop: Any) -> None:
         Store(root, "demo").compact()
 
 
-@contextmanager
-def processes(*calls: tuple[Any, ...]) -> Iterator[list[BaseProcess]]:
-    """A process for each (function, arguments); none outlives the test."""
-    context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=call, args=args, daemon=True) for call, *args in calls]
-    for process in started:
-        process.start()
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.join()
-
-
 def test_writers_readers_and_a_compaction_lose_no_row(tmp_path: Path) -> None:
     root, count, seen = str(tmp_path), 25, set[str]()
     store, stop = Store(tmp_path, "demo"), multiprocessing.get_context("spawn").Event()
-    works = [
-        (write_many, root, 1, count),
-        (write_many, root, 2, count),
-        (compact_until, root, stop),
-    ]
-    with processes(*works) as started, warnings.catch_warnings():
+    writers = [spawn(write_many, root, number, count) for number in (1, 2)]
+    compactor = spawn(compact_until, root, stop)
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        while any(writer.is_alive() for writer in started[:2]):
+        while any(writer.is_alive() for writer in writers):
             now = [run_id for (run_id,) in rows(store, "runs", "run_id")]
             assert len(now) == len(set(now))
             assert seen <= set(now)
             seen = set(now)
-        stop.set()
-        for process in started:
-            process.join(60)
-            assert process.exitcode == 0
+    stop.set()
+    for process in (*writers, compactor):
+        process.join()
+        assert process.exitcode == 0
     expected = [f"{worker}-{number:03d}" for worker in (1, 2) for number in range(count)]
     assert rows(store, "runs", "run_id") == [(run_id,) for run_id in expected]
     assert len(rows(store, "epochs", "run_id")) == 2 * len(expected)

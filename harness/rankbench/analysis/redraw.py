@@ -14,6 +14,7 @@ from rankbench.analysis.figures import catalog as figures
 from rankbench.analysis.figures.media import MEDIA, shown_on
 from rankbench.analysis.tables import writers as written
 from rankbench.common.checks import one_of
+from rankbench.common.orphan import end_with_parent
 from rankbench.store.query import load, studies
 
 Redrawn = tuple[list[Path], list[str]]  # what was written, and why something was not
@@ -38,8 +39,8 @@ def redraw(
         raise ValueError(f"there are no results in {root}")
     # Those with most runs first: one of them alone at the end would leave the others idle.
     found = sorted(found, key=lambda study: -len(load(study, root=root, columns=["run_id"])))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, min(workers, len(found))), mp_context=context) as pool:
+    context, count = multiprocessing.get_context("spawn"), max(1, min(workers, len(found)))
+    with ProcessPoolExecutor(count, context, initializer=end_with_parent) as pool:
         jobs = {
             pool.submit(_for, medium, redraw_study, one, root, folder / one): one for one in found
         }

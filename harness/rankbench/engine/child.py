@@ -21,8 +21,10 @@ from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from rankbench.engine.execute import Outcome
-from rankbench.engine.supervisor import ExitInfo, RunRequest, serve
+from rankbench.engine.supervisor import Begun, ExitInfo, RunRequest, serve
 from rankbench.tasks.base import Context, Point
 
 # The fork server imports torch once. Supervisors are forked from the server, and runs from a
@@ -116,15 +118,14 @@ def run_in_child(
         folder=str(Path.cwd()),
     )
     outcomes = [Outcome() for _ in contexts]
-    deadline = time.monotonic() + time_limit_s + _DEATH_S
 
-    def reason() -> Reason | None:
+    def reason(begun: float) -> Reason | None:
         if stop.is_set():
             return "interrupted", "stopped before it was done"
         if (why := prune_reason()) is not None:
             return "pruned", why
         # Usually the supervisor has ended the run by now, but it may itself have been stopped.
-        late = time.monotonic() > deadline
+        late = time.monotonic() > begun + time_limit_s + _DEATH_S
         return ("timeout", f"did not end within time_limit_s {time_limit_s:g}") if late else None
 
     with _borrow_supervisor() as supervisor, supervisor.begin(order) as rows:
@@ -138,17 +139,24 @@ def _follow(
     rows: Connection,
     outcomes: Sequence[Outcome],
     on_row: OnRow,
-    reason: Callable[[], Reason | None],
+    reason: Callable[[float], Reason | None],
 ) -> ExitInfo:
-    """Collect rows until the process has ended, and kill it if there is a reason to."""
-    sources, kill_at, killed = [rows], math.inf, False
+    """Collect rows until the process has ended, and kill it if there is a reason to.
+
+    `reason` is given the time at which the process began, infinite until it has: importing torch
+    into the server that it is forked from does not count towards a run's time limit.
+    """
+    sources, begun, kill_at, killed = [rows], math.inf, math.inf, False
     while True:
         ready = wait([supervisor.control, *sources], _POLL_S)
         if rows in ready:
             sources = [rows] if _take(rows, outcomes, on_row) else []
         elif ready:
-            return supervisor.end()
-        if _running(outcomes) and (why := reason()) is not None:
+            answer = supervisor.answer()
+            if isinstance(answer, ExitInfo):
+                return answer
+            begun = time.monotonic()
+        if _running(outcomes) and (why := reason(begun)) is not None:
             _end(outcomes, *why)
             kill_at = time.monotonic()
         if not _running(outcomes):
@@ -210,6 +218,7 @@ class _Supervisor:
         _processes.set_forkserver_preload(_PRELOAD)
         self.control, theirs = _processes.Pipe()
         self.process = _processes.Process(target=serve, args=(theirs,), daemon=True)
+        self.session: int | None = None  # of the program that runs or ran last
         with theirs:
             self.process.start()
 
@@ -226,18 +235,25 @@ class _Supervisor:
         with contextlib.suppress(OSError):
             self.control.send("kill")
 
-    def end(self) -> ExitInfo:
-        """Receive how the program ended, once `control` is ready."""
+    def answer(self) -> Begun | ExitInfo:
+        """Receive what `control` has ready: that the program began, or how it ended."""
         try:
-            end: ExitInfo = self.control.recv()
+            answer: Begun | ExitInfo = self.control.recv()
         except (EOFError, OSError):
             return self.abandon()
-        return end
+        if isinstance(answer, Begun):
+            self.session = answer.session
+        return answer
 
     def abandon(self) -> ExitInfo:
-        """Kill a supervisor that does not answer; its run dies with it."""
+        """Kill a supervisor that does not answer, with its run and all that the run started."""
+        below = _descendants(self.process.pid)
         self.process.kill()
         self.process.join()
+        # The kernel kills the run with its supervisor, but no process that the run started.
+        for process in (*below, *_members(self.session)):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         error = "the supervisor of the run was killed or did not answer"
         return ExitInfo(code=-signal.SIGKILL, peak_rss_mb=None, status="killed", error=error)
 
@@ -245,6 +261,21 @@ class _Supervisor:
         """Close the connection, upon which the supervisor kills its run and exits."""
         self.control.close()
         self.process.join(_DEATH_S)
+
+
+def _descendants(pid: int | None) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _members(session: int | None) -> Iterator[psutil.Process]:
+    """Every process in a session: what a run started, unless that left for a session of its own."""
+    for process in psutil.process_iter() if session is not None else ():
+        with contextlib.suppress(OSError):
+            if os.getsid(process.pid) == session:
+                yield process
 
 
 _idle: list[_Supervisor] = []

@@ -57,6 +57,13 @@ class RunRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A program's process exists and its time limit runs; it leads the session `session`."""
+
+    session: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExitInfo:
     """How the process of a program ended, sent from a supervisor to the study."""
 
@@ -74,8 +81,9 @@ def serve(control: Connection) -> None:
     """Run programs one after the other, until the study closes its end of the connection.
 
     Args:
-        control: Receives a RunRequest, followed by the handle of a pipe for its rows, and sends an
-            ExitInfo when the program has ended. Any other message kills the running program.
+        control: Receives a RunRequest, followed by the handle of a pipe for its rows. Sends Begun
+            when the program begins and an ExitInfo when it has ended. Any other message kills the
+            running program.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The study decides what Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
@@ -105,6 +113,7 @@ def _serve_one(order: RunRequest, control: Connection) -> ExitInfo:
         _run(order, rows, supervisor)
     rows.close()
     try:
+        control.send(Begun(session=pid))
         verdict = _watch(pid, control, order)
     finally:
         os.kill(pid, signal.SIGKILL)  # Safe: until wait4, no other process can have this id.

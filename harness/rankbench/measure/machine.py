@@ -19,7 +19,7 @@ from rankbench.common.version import VERSION
 _CODE = Path(__file__).resolve()
 _CPUINFO = Path("/proc/cpuinfo")
 _HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 60.0  # a busy machine must not cost a row its commit
 _MB = 10**6
 _SMI = (
     "nvidia-smi",

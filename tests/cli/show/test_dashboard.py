@@ -18,6 +18,7 @@ import pytest
 
 from rankbench.cli.main import main
 from rankbench.cli.show import dashboard
+from tests.helpers.processes import HANG_S, start
 from tests.store.test_export import yaml_of
 
 NEEDED = "optuna-dashboard is not installed"
@@ -27,23 +28,17 @@ NEEDED = "optuna-dashboard is not installed"
 def address(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("optuna_dashboard", reason=NEEDED)
     command = [sys.executable, "-m", "rankbench", "status", yaml_of(tmp_path)]
-    with subprocess.Popen(
-        [*command, "--dashboard", "--port", "0"], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            lines = iter(process.stdout.readline, "")
-            found = (re.search(r"2 trials at (http://127\.0\.0\.1:\d+)/", line) for line in lines)
-            yield next(match[1] for match in found if match)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
-        finally:
-            process.kill()
+    process = start([*command, "--dashboard", "--port", "0"], stdout=subprocess.PIPE, text=True)
+    lines = iter(process.stdout.readline, "")
+    found = (re.search(r"2 trials at (http://127\.0\.0\.1:\d+)/", line) for line in lines)
+    yield next(match[1] for match in found if match)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> Any:
     request = urllib.request.Request(url, method=method, headers=headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=HANG_S) as answer:
         return json.load(answer)
 
 

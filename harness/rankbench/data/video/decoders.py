@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,6 +16,7 @@ from pathlib import Path
 import av.logging
 import numpy as np
 
+from rankbench.common.orphan import end_with_parent
 from rankbench.data.video.framing import Framing, framed
 from rankbench.data.video.media import Media
 
@@ -108,7 +107,6 @@ class _Worker:
     def __init__(self, framing: Framing, time_limit_s: float) -> None:
         self._framing, self._time_limit_s = framing, time_limit_s
         self._process: multiprocessing.process.BaseProcess | None = None
-        self._leash: Connection | None = None
         self.idle = True
 
     def start(self, number: int, job: Job) -> None:
@@ -135,23 +133,20 @@ class _Worker:
 
     def stop(self) -> None:
         """Kill the process."""
-        if self._process is not None and self._leash is not None:
+        if self._process is not None:
             self._process.kill()
             self._process.join()
             self._process.close()
             self._process = None
             self.pipe.close()
-            self._leash.close()
 
     def _begin(self) -> None:
         self.pipe, theirs = _processes.Pipe()
-        leash, self._leash = _processes.Pipe(duplex=False)
-        arguments = (theirs, leash, self._framing)
+        arguments = (theirs, self._framing)
         process = _processes.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         self._process = process
         theirs.close()
-        leash.close()
 
     def _exit(self) -> str:
         assert self._process is not None
@@ -166,10 +161,10 @@ class _Worker:
         return Decoded(problem=problem)
 
 
-def _serve(pipe: Connection, leash: Connection, framing: Framing) -> None:
+def _serve(pipe: Connection, framing: Framing) -> None:
     # Ctrl-C interrupts the whole process group, but the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, args=(leash,), daemon=True).start()
+    end_with_parent()
     av.logging.set_level(None)
     while True:
         try:
@@ -177,14 +172,6 @@ def _serve(pipe: Connection, leash: Connection, framing: Framing) -> None:
         except EOFError:
             return
         pipe.send(decode(job, framing))
-
-
-def _die_with_parent(leash: Connection) -> None:
-    """Exit when the parent is gone, for whatever reason: its end of the pipe is closed then."""
-    try:
-        leash.recv()
-    except (EOFError, OSError):
-        os._exit(1)
 
 
 def decode(job: Job, framing: Framing) -> Decoded:

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from matplotlib import pyplot
 
 from rankbench.layers import LAYERS
 from rankbench.tasks import TASKS
@@ -35,6 +36,7 @@ def test_the_examples_of_a_page_work(
             stack.enter_context(table)
         stack.enter_context(workspace(tmp_path))
         document = stack.enter_context(parsed(page))
+        stack.callback(pyplot.close, "all")
         for example in document:
             try:
                 example.evaluate()

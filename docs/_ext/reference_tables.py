@@ -17,8 +17,7 @@ from rankbench.store.schema import TABLES
 from rankbench.study.config import Study
 from rankbench.study.search import Search
 from rankbench.tasks import TASKS
-from rankbench.training.execution import Compute
-from rankbench.training.loop import Training
+from rankbench.training.settings import Compute, Training
 
 # A key of a study file -> the dataclass that checks what is below it.
 PARTS: dict[str, type[Any]] = {

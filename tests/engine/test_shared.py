@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 
 from rankbench.cli.main import main
+from rankbench.common.files import remove
 from rankbench.doctor.checks import is_being_run
 from rankbench.doctor.mend import mend_study
 from rankbench.doctor.postgres_checks import check_storage
@@ -24,7 +25,6 @@ from rankbench.engine.postgres import Postgres
 from rankbench.engine.queue import Row
 from rankbench.engine.runner import StudyRun
 from rankbench.engine.shared_queue import SharedQueue, storage_name
-from rankbench.store.parquet_file import remove
 from rankbench.study.config import Study
 from rankbench.tasks import TASKS
 from tests.engine.test_study import Silent, executed, make_study, runs_of, wait_for_runs

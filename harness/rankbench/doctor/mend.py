@@ -12,18 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rankbench.common.files import make_folder, publish, remove
 from rankbench.doctor.checks import KEYS, check_study
 from rankbench.doctor.findings import QUARANTINE, Finding
 from rankbench.engine.runner import locked
-from rankbench.store.parquet_file import (
-    COMPACT,
-    FRAGMENT,
-    make_folder,
-    publish,
-    read_file,
-    remove,
-    stage,
-)
+from rankbench.store.parquet_file import COMPACT, FRAGMENT, read_file, stage
 from rankbench.store.reader import Listing
 from rankbench.store.schema import FINISHED, TABLES, arrow_schema
 from rankbench.store.store import Store

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import optuna
 
+from rankbench.common.files import remove
 from rankbench.engine.placement import threads, worker_count
 from rankbench.engine.queue import (
     Grid,
@@ -24,13 +26,14 @@ from rankbench.engine.queue import (
     sampled_rows,
     unfinished_seeds,
 )
-from rankbench.engine.shared_queue import SharedQueue
 from rankbench.engine.worker import ProgressListener, StudyState, Worker, checkpoints
-from rankbench.store.parquet_file import remove
 from rankbench.store.store import Store
 from rankbench.study.config import Study
 from rankbench.study.pruning import Curve, curves
 from rankbench.tasks.base import Point
+
+if TYPE_CHECKING:
+    from rankbench.engine.shared_queue import SharedQueue
 
 _POLL_S = 0.1
 _COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
@@ -59,6 +62,8 @@ class StudyRun:
     def _queue(self) -> TrialQueue:
         if not self.study.storage:
             return TrialQueue(self.study, self.folder)
+        from rankbench.engine.shared_queue import SharedQueue  # Imports SQLAlchemy.
+
         return SharedQueue(self.study, self.folder)
 
     @property
@@ -168,8 +173,8 @@ class StudyRun:
 
     def check_shared(self) -> SharedQueue:
         """The queue that others may join; raises ValueError for a journal."""
-        if isinstance(self.state.queue, SharedQueue):
-            return self.state.queue
+        if self.study.storage:
+            return cast("SharedQueue", self.state.queue)
         raise ValueError(
             "work needs storage=postgresql://USER@HOST/DATABASE, which machines share; study"
             f" {self.study.name} has a journal, which `rankbench run` alone may use"

@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.fs import FileType
 
+from rankbench.common.files import make_folder, publish, unwritable
 from rankbench.store.location import is_remote
 from rankbench.store.object_store.objects import Objects, listed
-from rankbench.store.parquet_file import check_name, make_folder, publish, unwritable
+from rankbench.store.parquet_file import check_name
 
 FOLDER = "artifacts"
 COLUMNS = ("run_id", "name", "content")

@@ -11,23 +11,17 @@ import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyarrow.dataset import ParquetFileFragment
 
-from rankbench.store.parquet_file import (
-    COMPACT,
-    FRAGMENT,
-    make_folder,
-    publish,
-    remove,
-    rows_in,
-    scanned,
-    stage,
-    unwritable,
-)
+from rankbench.common.files import make_folder, publish, remove, unwritable
+from rankbench.store.parquet_file import COMPACT, FRAGMENT, rows_in, scanned, stage
 from rankbench.store.reader import Listing, disjoint, merge, read_folder, read_listing
 from rankbench.store.schema import TABLES, arrow_schema, narrowed
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import ParquetFileFragment
 
 _LARGER = 2  # A compact file with more than this many times the rows to be merged is left as it is.
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from pyarrow.fs import LocalFileSystem
 
 from rankbench.common.checks import one_of
+from rankbench.common.files import make_folder, unwritable
 from rankbench.store.schema import RENAMED, SCHEMA_VERSION, arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 # A fragment has a few rows. Reading 1 000 of them in this format takes a third of the time that
 # zstd and dictionaries take.
@@ -26,9 +28,6 @@ FRAGMENT = {"compression": "lz4", "use_dictionary": False, "write_statistics": F
 COMPACT = {"compression": "zstd", "row_group_size": 131_072}
 _THREADS_FROM = 5_000  # Files with more rows are read by several threads.
 
-_FORMAT = ds.ParquetFileFormat(
-    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-)
 
 _INTEGERS = (pa.int64(), pa.list_(pa.int64()))
 _REFUSED = (pa.ArrowException, OverflowError, TypeError, ValueError)
@@ -121,61 +120,14 @@ def stage(path: Path, rows: pa.Table, **options: Any) -> Path:
     return temporary
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Rename a staged file to `path` durably.
-
-    Raises:
-        OSError: If it cannot be renamed; the error names `path`.
-    """
-    try:
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def remove(paths: Iterable[Path]) -> None:
-    """Delete files durably; files that do not exist are ignored.
-
-    Raises:
-        OSError: If a file cannot be deleted; the error names it.
-    """
-    folders = set()
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise unwritable(path, error) from error
-        folders.add(path.parent)
-    for folder in folders:
-        _sync_folder(folder)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents durably."""
-    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in missing:
-        _sync_folder(made.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def unwritable(path: Path, error: OSError) -> OSError:
-    """Return an error whose message says in one line which results cannot be written, and why."""
-    why = error.strerror or str(error).partition("\n")[0]
-    return OSError(error.errno, f"results cannot be written: {why}", str(path))
-
-
 def scanned(path: Path, schema: pa.Schema) -> ds.ParquetFileFragment | None:
     """Open a file for a partial scan; return None if it has another schema or is damaged."""
-    file = _FORMAT.make_fragment(str(path), LocalFileSystem())
+    import pyarrow.dataset as ds  # Imports pandas, for which most commands need not wait.
+    from pyarrow.fs import LocalFileSystem
+
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    parquet = ds.ParquetFileFormat(default_fragment_scan_options=options)
+    file = parquet.make_fragment(str(path), LocalFileSystem())
     try:
         return file if file.physical_schema.equals(schema) else None
     except (pa.ArrowException, OSError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rankbench.store.parquet_file import make_folder, publish, remove
+from rankbench.common.files import make_folder, publish, remove
 
 if TYPE_CHECKING:
     from torch import Tensor

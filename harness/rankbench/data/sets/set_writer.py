@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rankbench.common.files import make_folder, publish
 from rankbench.data.sets.set_file import (
     ARRAY,
     INDEX,
@@ -27,7 +28,7 @@ from rankbench.data.sets.set_file import (
     set_folder,
     short_hash,
 )
-from rankbench.store.parquet_file import make_folder, publish, stage
+from rankbench.store.parquet_file import stage
 
 HEADER = 128  # Bytes of a .npy header; NumPy leaves room in it for any number of rows.
 

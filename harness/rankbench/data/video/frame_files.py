@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -27,6 +26,9 @@ from PIL import Image
 from rankbench.data.clips import Counts
 from rankbench.data.video import cache
 from rankbench.data.video.index import Decoding, frame_index, unreadable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODES = {1: "L", 3: "RGB"}  # Pillow's mode, by number of channels.
 FORMAT = 1  # Increase it when the same settings produce other bytes.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from rankbench.data.where import Where, matching
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEYS = ("clip_id", "label", "group", "slot")
 COLUMNS = (*KEYS, "jpeg")

@@ -38,7 +38,7 @@ class Parsed(HTMLParser):
         self.scripts: list[tuple[dict[str, str | None], str]] = []
         self.said: list[str] = []
         self._open = ""
-        self.loader(text)
+        self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -159,7 +159,7 @@ def test_without_sets_none_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
     [
         (["hmdb51", "nowhere"], "nowhere does not exist; HMDB51 is at the Serre lab"),
         (["frames", "mine", "."], "contains no video"),
-        (["frames", "-x", "."], "the name of a set must be"),
+        (["frames", "-x", "."], "the name of a set must consist of"),
         (["frames", "mine", ".", "--every", "0"], "--every must be a positive integer, got 0"),
         (["frames", "mine", ".", "--workers", "0"], "--workers must be a positive integer, got 0"),
         (["ucf11", ".", "--splits", "."], "--splits is for hmdb51, not for ucf11"),

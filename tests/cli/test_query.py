@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def results(tmp_path: Path, write: Callable[..., None], monkeypatch: pytest.Monk
 
 def cells(text: str) -> list[list[str]]:
     """The cells of a table on the screen, its headings first."""
-    rows = [line for line in text.splitlines() if line.startswith(("┃", "│"))]
-    return [[cell.strip() for cell in row.replace("┃", "│").split("│")[1:-1]] for row in rows]
+    rows = [line for line in text.splitlines() if line.strip() and "─" not in line]
+    return [re.split(r"\s{2,}", row.strip()) for row in rows]
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

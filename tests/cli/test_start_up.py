@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT, STUDIES
+from tests.helpers.processes import run
 
 HEAVY = ("matplotlib", "optuna", "torch")
 NAMES = sorted(path.stem for path in STUDIES.glob("*.yaml"))
@@ -24,17 +25,10 @@ def imported_by(*commands: list[str]) -> set[str]:
         "    except SystemExit as end:\n"
         "        code = end.code\n"
         "    assert not code, (arguments, code)\n"
-        f"print(*({{*{HEAVY!r}}} & set(sys.modules)), file=sys.stderr)\n"
+        f"print(*({{*{HEAVY!r}}} & set(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stderr.splitlines()[-1].split())
+    told = run([sys.executable, "-W", "error", "-c", program], cwd=ROOT)
+    return set(told.splitlines()[-1].split())
 
 
 def test_the_front_door_imports_nothing_heavy() -> None:
@@ -42,7 +36,7 @@ def test_the_front_door_imports_nothing_heavy() -> None:
         "import sys, rankbench; assert rankbench.__version__; dir(rankbench)\n"
         f"print(*({{*{HEAVY!r}, 'numpy', 'pandas', 'pyarrow', 'duckdb'}} & set(sys.modules)))"
     )
-    told = subprocess.check_output([sys.executable, "-c", program], text=True)
+    told = run([sys.executable, "-c", program])
     assert told.split() == []
 
 

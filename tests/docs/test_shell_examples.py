@@ -35,8 +35,8 @@ def test_a_right_command_passes(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("rankbench runn smoke", "invalid choice: 'runn'"),
-        ("rankbench query", "the following arguments are required: sql"),
+        ("rankbench runn smoke", "COMMAND must be one of: run, work"),
+        ("rankbench query", "the following arguments are required: SQL"),
         ("rankbench figures smoke --fast", "unrecognized arguments: --fast"),
         ("rankbench run smok", "study must be one of"),
         ("rankbench run smoke seed=1", "a key of the study must be one of"),

@@ -72,7 +72,7 @@ def test_a_hung_process_is_killed_and_its_wait_ends() -> None:
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
 def test_it_dies_with_the_process_that_runs_the_tests() -> None:
     program = (
-        "import sys, time\nfrom tests.processes import start\n"
+        "import sys, time\nfrom tests.helpers.processes import start\n"
         "print(start([sys.executable, '-c', 'import time; time.sleep(3600)']).pid, flush=True)\n"
         "time.sleep(3600)"
     )

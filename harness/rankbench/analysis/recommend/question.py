@@ -39,7 +39,7 @@ def question_of(arguments: argparse.Namespace) -> tuple[Question, list[MeasuredL
     """Build the question from the command line's arguments, and load the evidence for it.
 
     Without --task, the task is the one with a measured map nearest in size, or `profile` where
-    there is none. Without --cell, it is an LSTM for a task that has cells, and a bare map otherwise.
+    there is none. Without --cell, it is an LSTM for a task that has cells, otherwise a bare map.
 
     Args:
         arguments: the parsed arguments of `rankbench recommend`.

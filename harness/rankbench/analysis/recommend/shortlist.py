@@ -174,7 +174,7 @@ def _candidates(question: Question, pieces: Sequence[MeasuredLayer]) -> list[Lay
 def _graded(
     question: Question, layers: Sequence[Layer], pieces: Sequence[MeasuredLayer]
 ) -> list[Entry]:
-    """Grade the candidates: one entry per measured layer, and one per candidate without evidence."""
+    """Grade candidates: one entry per measured layer, and one per candidate without evidence."""
     best = leaders(pieces, question.max_params)
     tops = best_means(pieces, question.max_params)
     beside = Counter(piece.condition for piece in pieces)

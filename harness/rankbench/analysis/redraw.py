@@ -33,7 +33,7 @@ def redraw(
     Args:
         root: the folder or address of the results.
         folder: where to write: each study to `folder`/STUDY, the claims to `folder`/claims.
-        workers: the most processes to use; there are never more than studies.
+        workers: the most processes to use; never more are started than there are studies.
         medium: what the figures are for, one of MEDIA.
 
     Yields:

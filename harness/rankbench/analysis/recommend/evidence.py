@@ -71,7 +71,7 @@ def doublings(sizes: tuple[int, int], others: tuple[int, int]) -> float:
         others: those of the other map.
 
     Returns:
-        |log2| of the ratio of the inputs plus that of the outputs.
+        The absolute log2 of the ratio of the inputs, plus that of the ratio of the outputs.
     """
     return sum(abs(math.log2(a / b)) for a, b in zip(sizes, others, strict=True))
 

@@ -90,7 +90,7 @@ def finite(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    return value.item()  # A NumPy scalar, the only type that json cannot write itself.
+    return value.item()  # The only values here that json cannot write are NumPy scalars.
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ class Metric:
     name: str
     """The name on axes and in headings, with the unit in brackets if it has one."""
     short: str
-    """The abbreviation for narrow columns."""
+    """The abbreviation for legends."""
     less_is_better: bool = True
     """Whether smaller values are better; True unless stated."""
 

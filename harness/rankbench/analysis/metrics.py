@@ -1,4 +1,4 @@
-"""Which columns points are judged by, what they are called, and which way is better."""
+"""The metrics that points are judged by: their columns, their printed names, their directions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A column points are judged by: its name in print and whether less is better."""
+    """A metric that points are judged by."""
 
     column: str
+    """The column of `runs` that holds it."""
     name: str
+    """The name on axes and in headings, with the unit in brackets if it has one."""
     short: str
+    """The abbreviation for legends."""
     less_is_better: bool = True
+    """Whether smaller values are better; True unless stated."""
 
 
-# In the order a study is judged by: the first one that was measured.
+# A study is judged by the first of these that it measured.
 METRICS: dict[str, Metric] = {
     "rmse": Metric(column="rmse", name="RMSE of W", short="RMSE"),
     "top_accuracy": Metric(
@@ -30,10 +34,10 @@ METRICS: dict[str, Metric] = {
     "forward_ms": Metric(column="forward_ms", name="forward pass (ms)", short="ms"),
     "num_params": Metric(column="num_params", name="parameters", short="P"),
 }
-# The metrics of what was learned, in the order a study is judged by.
+# The trade-off figure plots the first of these that was measured.
 LEARNED = ("rmse", "top_accuracy", "nelbo_nats")
 
-# What a learned task is judged by: a column of runs, and whether less or more of it is good.
+# The metric of each learned task: a column of runs, and the direction that is better.
 TASK_METRICS: dict[str, tuple[str, str]] = {
     "recovery": ("rmse", "minimize"),
     "action": ("top_accuracy", "maximize"),

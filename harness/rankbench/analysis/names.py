@@ -1,8 +1,9 @@
-"""What figures, tables and reports call things."""
+"""The names that figures, tables and reports print for decompositions and for verdicts."""
 
 from __future__ import annotations
 
-# A family is what shares a colour: a decomposition in LAYERS, or exact least squares.
+# A family shares one colour in every figure. It is a decomposition of LAYERS, or exact least
+# squares, which is no layer.
 LEAST_SQUARES = "least_squares"
 
 NAMES: dict[str, str] = {
@@ -17,7 +18,8 @@ NAMES: dict[str, str] = {
 }
 SHORT: dict[str, str] = NAMES | {"block_term": "BT", "tensor_train": "TT", "tensor_ring": "TR"}
 
-# Verdicts on the claims of the papers.
+# The verdicts on claims of the papers. verdicts.csv and the JSON output hold these texts,
+# so do not change them.
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
 CONTRADICTED = "contradicted by arithmetic"

@@ -1,8 +1,9 @@
-"""What the papers publish, as data: parameter counts with their recipes, results, complexities.
+"""The numbers that the papers publish: parameter counts with their settings, results, complexities.
 
 BT is "Learning Compact Recurrent Neural Networks with Block-Term Tensor Decomposition" (CVPR
-2018), TR "Compressing Recurrent Neural Networks with Tensor Ring for Action Recognition"
-(AAAI 2019). Recipes marked "decoded" are not spelled out; they reproduce the printed number.
+2018). TR is "Compressing Recurrent Neural Networks with Tensor Ring for Action Recognition"
+(AAAI 2019). Settings marked "decoded" are not given in the paper; we inferred them because they
+reproduce the printed number.
 """
 
 from __future__ import annotations
@@ -14,49 +15,76 @@ from rankbench.layers import BlockTerm, Dense, Layer, TensorRing, TensorTrain
 
 @dataclass(frozen=True)
 class Published:
-    """A model of a paper: its input map, exact parameter count, the number printed, and where."""
+    """The input map of a published model, with its parameter count."""
 
     model: str
+    """The name of the model, as the paper calls it where it does."""
     layer: Layer
+    """The settings of the input map."""
     count: int
+    """The exact number of parameters of `layer`."""
     printed: str
+    """The number as the paper prints it, which may be rounded or off; then its compression ratio.
+    """
     source: str
+    """The paper and the figure, table or section, and what was decoded."""
 
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """A number of a paper: `metric` in its own unit (accuracies 0 to 1, RMSE, ratios, epochs)."""
+    """One published number."""
 
     task: str
+    """The data, and for recovery the noise variance; a key of PROTOCOLS for the video data sets."""
     model: str
+    """The name of the model."""
     metric: str
+    """What the number measures: a column of runs where there is one."""
     value: float
+    """The number in the metric's own unit: accuracies from 0 to 1, RMSE, ratios, epochs, counts."""
     source: str
+    """The paper and the figure, table or section."""
 
 
 @dataclass(frozen=True)
 class PublishedComplexity:
-    """Asymptotic cost of a method's forward or backward pass, as printed."""
+    """The asymptotic cost of one pass of a method, as the paper prints it."""
 
     method: str
+    """The name of the method, such as "TT-RNN"."""
     direction: str
+    """"forward" or "backward"."""
     time: str
+    """The order of the running time, in the letters above PUBLISHED_COMPLEXITY."""
     memory: str
+    """The order of the memory, in the same letters."""
     source: str
+    """The paper and the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How published accuracies on some data came about; None where the papers do not say."""
+    """How the published accuracies on a data set were measured.
+
+    A field is None where the papers do not say.
+    """
 
     title: str
+    """The name of the data set in headings."""
     source: str
+    """The papers' tables and figures that follow this protocol."""
     input: str
+    """What the model reads at each time step, in words."""
     in_features: int
+    """The number of features at each time step."""
     time_steps: int | None
+    """The number of time steps of a clip."""
     sampling: str | None
+    """How the frames of a clip are chosen: "random" is the only way the papers state."""
     ordered: bool | None
+    """Whether the chosen frames keep their order in time."""
     epochs: int | None
+    """The number of training epochs."""
 
 
 _UCF11_IN, _UCF11_OUT = (8, 20, 20, 18), (16, 4, 4, 4)
@@ -180,7 +208,7 @@ PUBLISHED_RESULTS: tuple[PublishedResult, ...] = (
     PublishedResult("recovery noise=0.05", "TT", "rmse", 0.18, "TR Fig. 5"),
     PublishedResult("recovery noise=0.05", "TR", "rmse", 0.09, "TR Fig. 5"),
     PublishedResult("draw", "DRAW encoder BT-LSTM", "compression_ratio", 1577, "BT Fig. 7"),
-    # Counts as printed, rounded or cut; `Published.count` is what the model has.
+    # Parameter counts as printed, rounded or cut off. `Published.count` holds the exact ones.
     PublishedResult("ucf11", "LSTM", "num_params", 58.9e6, "BT Fig. 6, Sec. 4.2"),
     PublishedResult("ucf11", "LSTM", "num_params", 59e6, "TR Table 1"),
     PublishedResult("ucf11", "LSTM", "num_params", 58_982_400, "TR Sec. UCF11"),
@@ -198,7 +226,7 @@ PUBLISHED_RESULTS: tuple[PublishedResult, ...] = (
     PublishedResult("recovery", "recovery d=4 R=4 N=1", "num_params", 384, "BT Fig. 9(f)"),
 )
 
-# By the task of a published result. Neither paper says how its clips were split.
+# The protocol of each task of a published result. Neither paper says how it split its clips.
 PROTOCOLS: dict[str, Protocol] = {
     "ucf11": Protocol(
         title="UCF11, end to end",
@@ -232,7 +260,8 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
 }
 
-# I, J: features in and out; I_max, J_max: the largest mode; n, m: input and output cores of TR.
+# Letters: I, J features in and out; I_max, J_max the largest mode of either; d core order; R rank;
+# N block terms; n, m input and output cores of TR.
 PUBLISHED_COMPLEXITY: tuple[PublishedComplexity, ...] = (
     PublishedComplexity("RNN", "forward", "I J", "I J", "BT Table 1; TR Table 4"),
     PublishedComplexity("RNN", "backward", "I J", "I J", "BT Table 1; TR Table 4"),

@@ -1,4 +1,4 @@
-"""Every figure and table of every study in a results folder, written anew by several processes."""
+"""Redraw the figures and tables of every study in a results folder, in parallel processes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,37 @@ from rankbench.common.checks import one_of
 from rankbench.common.orphan import end_with_parent
 from rankbench.store.query import load, studies
 
-Redrawn = tuple[list[Path], list[str]]  # what was written, and why something was not
-CLAIMS = "claims"  # what is written beside the studies, from all of them
+# The files that were written, and the reasons why others were not.
+Redrawn = tuple[list[Path], list[str]]
+CLAIMS = "claims"  # The folder of the claims, which are judged on all studies together.
 
 
 def redraw(
     root: Path | str, folder: Path, workers: int, medium: str = "screen"
 ) -> Iterator[tuple[str, Redrawn]]:
-    """Write each study's figures and tables into `folder`/STUDY, and the claims; yield as done.
+    """Write the figures and tables of every study, and the claims, in parallel processes.
 
-    Figures as `figures.save` writes them, tables as tables.md and the numbers of each as
-    table_NAME.csv, claims as a figure and the verdicts. A study may have neither.
+    Figures are written by `figures.save`. Tables are written together to `tables.md`, and the
+    numbers of each to `table_NAME.csv`. The claims become a figure and `verdicts.csv`.
 
-    `medium`: one of MEDIA, what the figures are for.
+    Args:
+        root: the folder or address of the results.
+        folder: where to write: each study to `folder`/STUDY, the claims to `folder`/claims.
+        workers: the most processes to use; never more are started than there are studies.
+        medium: what the figures are for, one of MEDIA.
 
-    Raises ValueError where there are no results, and for another medium.
+    Yields:
+        (name, files and reasons) for each study and for "claims", as soon as it is finished.
+        A study whose rows allow no figure or no table gives a reason instead.
+
+    Raises:
+        ValueError: there are no results in `root`, or `medium` is not one of MEDIA.
     """
     one_of("style", medium, MEDIA)
     found = studies(root)
     if not found:
         raise ValueError(f"there are no results in {root}")
-    # Those with most runs first: one of them alone at the end would leave the others idle.
+    # Start with the largest studies: one that ran last would leave the other processes idle.
     found = sorted(found, key=lambda study: -len(load(study, root=root, columns=["run_id"])))
     context, count = multiprocessing.get_context("spawn"), max(1, min(workers, len(found)))
     with ProcessPoolExecutor(count, context, initializer=end_with_parent) as pool:
@@ -55,7 +65,12 @@ def _for(medium: str, write: Callable[..., Redrawn], *arguments: Any) -> Redrawn
 
 
 def redraw_study(study: str, root: Path | str, folder: Path) -> Redrawn:
-    """Write the figures and tables of one study; where its rows allow none, the reason."""
+    """Write the figures and tables of one study to `folder`.
+
+    Returns:
+        The paths written, and a reason for each kind (figures, tables) that its rows do not
+        allow.
+    """
     paths, reasons = [], []
     for write in (_figures, _tables):
         try:
@@ -80,7 +95,11 @@ def _tables(study: str, root: Path | str, folder: Path) -> list[Path]:
 
 
 def redraw_claims(root: Path | str, folder: Path) -> Redrawn:
-    """Write the verdict on every claim, as a table and as a figure."""
+    """Write the verdict on every claim to `folder`, as a figure and as `verdicts.csv`.
+
+    Returns:
+        The paths written, and no reasons: the claims can always be judged.
+    """
     judged = claims(root)
     paths = draw_claims(judged, folder)
     table(judged).to_csv(folder / "verdicts.csv", index=False)

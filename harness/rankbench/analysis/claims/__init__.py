@@ -1,1 +1,1 @@
-"""The papers' claims, and verdicts on them from the results present."""
+"""Judge the claims of the papers by the results that are present."""

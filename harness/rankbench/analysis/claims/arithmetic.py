@@ -1,4 +1,8 @@
-"""Statements of the papers that arithmetic decides: whether they hold, and the numbers."""
+"""Statements of the papers that arithmetic decides without any measurement.
+
+Each public function except `published_map` checks one statement, and returns whether it holds and
+the numbers that show it. `claims.yaml` names these functions as the `calc` of a claim.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +18,48 @@ from rankbench.layers.planning.choice import cost as layer_cost
 
 @dataclass(frozen=True)
 class Fact:
-    """Whether a statement holds, and the numbers that say so."""
+    """The truth of a statement, and the numbers that show it."""
 
     holds: bool
+    """Whether the statement is true."""
     says: str
+    """The numbers in a few words, for tables."""
 
 
 def bound_is_lower(model: str) -> Fact:
-    """Whether the order of time that BT Table 1 gives a model forward is below the dense I J."""
+    """Check that the time of a model's forward pass is below the dense I J, by BT Table 1.
+
+    Args:
+        model: the name of a published model with a block-term or tensor-train map.
+
+    Raises:
+        ValueError: the model is unknown, or BT Table 1 has no order for its decomposition.
+    """
     layer = published_map(model).layer
     share = _bound(layer) / layer.out_features
     return Fact(share < 1, f"the order is {share:g} times I J")
 
 
 def bounds_alike(factor: float, orders: list[int], ranks: list[int]) -> Fact:
-    """Whether the times of BT (N=1) and TT in BT Table 1 differ by less than `factor` throughout.
+    """Check that the times of BT (N = 1) and TT in BT Table 1 differ by less than `factor`.
 
-    N d I R^d J_max over d I R^2 J_max is R^(d - 2).
+    Their ratio is N d I R^d J_max / (d I R^2 J_max) = R^(d - 2) for N = 1.
+
+    Args:
+        factor: the largest ratio, in either direction, that counts as alike.
+        orders: the core orders d to check.
+        ranks: the ranks R to check; all combinations with `orders` are checked.
     """
     most = max(rank ** abs(d - 2) for d in orders for rank in ranks)
     return Fact(most < factor, f"R^(d-2) is up to {most}")
 
 
 def more_compact(model: str, *others: str) -> Fact:
-    """Whether the map of a published model has fewer parameters than those of all `others`."""
+    """Check that the map of a published model has fewer parameters than those of all `others`.
+
+    Raises:
+        ValueError: a model is unknown.
+    """
     counts = [int(published_map(name).layer.num_params) for name in (model, *others)]
     return Fact(
         counts[0] < min(counts[1:]), f"{counts[0]} against {', '.join(map(str, counts[1:]))}"
@@ -45,7 +67,11 @@ def more_compact(model: str, *others: str) -> Fact:
 
 
 def reordering_is_lower(*models: str) -> Fact:
-    """Whether I J_max R^d, BT Eq. 16's last product, is below Eq. 11's I J R, for every model."""
+    """Check that BT Eq. 16's last product, I J_max R^d, is below Eq. 11's I J R for every model.
+
+    Raises:
+        ValueError: a model is unknown.
+    """
     shares = []
     for model in models:
         layer = published_map(model).layer
@@ -55,7 +81,15 @@ def reordering_is_lower(*models: str) -> Fact:
 
 
 def input_first_is_cheaper(rows: int, *models: str) -> Fact:
-    """Whether the order of BT Eq. 16 takes fewer FLOPs than forming W first, for every model."""
+    """Check that the order of BT Eq. 16 takes fewer FLOPs than forming W first, for every model.
+
+    Args:
+        rows: the number of rows of the input.
+        models: names of published models.
+
+    Raises:
+        ValueError: a model is unknown.
+    """
     shares = []
     for model in models:
         layer = published_map(model).layer
@@ -67,14 +101,21 @@ def input_first_is_cheaper(rows: int, *models: str) -> Fact:
 
 
 def is_bottleneck(model: str) -> Fact:
-    """Whether what the input cores of a ring leave, R_0 R_n numbers, is less than the input."""
+    """Check that a ring's input cores leave fewer numbers, R_0 R_n, than the input has features.
+
+    Args:
+        model: the name of a published model with a tensor-ring map.
+
+    Raises:
+        ValueError: the model is unknown.
+    """
     layer = published_map(model).layer
     left = layer.ranks[0] * layer.ranks[len(layer.in_modes)]
     return Fact(left < layer.in_features, f"{left} against {layer.in_features}")
 
 
 def block_term_is_tucker() -> Fact:
-    """A block term of N=1 has the parameters of a Tucker layer, for any d and R."""
+    """Check that a block term with N = 1 has as many parameters as Tucker, for d <= 6, R <= 4."""
     cases = [(d, rank) for d in range(1, 7) for rank in range(1, 5)]
     found = [
         _block(d, rank, 1) == Tucker(**_modes(d), tucker_rank=rank).num_params for d, rank in cases
@@ -83,20 +124,23 @@ def block_term_is_tucker() -> Fact:
 
 
 def block_term_is_cp() -> Fact:
-    """A block term of R=1 has the parameters of a CP layer of rank N, and a weight for each."""
+    """Check that a block term with R = 1 has the parameters of a CP layer of rank N, plus N.
+
+    The additional N parameters are the weights of the blocks. Checked for d <= 6 and N <= 4.
+    """
     cases = [(d, blocks) for d in range(1, 7) for blocks in range(1, 5)]
     found = [_block(d, 1, n) == CP(**_modes(d), cp_rank=n).num_params + n for d, n in cases]
     return _all(found)
 
 
 def linear_in_blocks() -> Fact:
-    """The parameters of a block term grow in proportion to N."""
+    """Check that the parameters of a block term are proportional to N, for d <= 6 and N <= 8."""
     cases = [(d, blocks) for d in range(1, 7) for blocks in range(1, 9)]
     return _all([_block(d, 3, n) == n * _block(d, 3, 1) for d, n in cases])
 
 
 def ring_of_one_is_train() -> Fact:
-    """A ring with R_0 = 1 has the parameters of a train over its n + m cores."""
+    """Check that a ring with R_0 = 1 has the parameters of a tensor train over its n + m cores."""
     ranks = (1, 3, 4, 2)
     ring = TensorRing(in_modes=(4, 5), out_modes=(3, 2), tr_ranks=ranks)
     sizes = (*ring.in_modes, *ring.out_modes)
@@ -106,12 +150,16 @@ def ring_of_one_is_train() -> Fact:
 
 
 def dense_at_order_one() -> Fact:
-    """A block term of d=1, R=1, N=1 has the dense matrix, and one weight."""
+    """Check that a block term with d = R = N = 1 has the dense parameters plus one weight."""
     return _all([_block(1, 1, 1) == Dense(**_modes(1)).num_params + 1])
 
 
 def published_map(model: str) -> Published:
-    """The map of a published model; raises ValueError for an unknown one."""
+    """Return the published input map of a model.
+
+    Raises:
+        ValueError: no published map has that name.
+    """
     found = published_layer(model)
     if found is None:
         raise ValueError(f"no published map is named {model!r}")
@@ -123,7 +171,7 @@ def _all(found: Sequence[bool]) -> Fact:
 
 
 def _bound(layer: Layer) -> float:
-    """The order of time over I in BT Table 1, forward."""
+    """Return the order of the forward time in BT Table 1, divided by I."""
     d, largest = layer.core_order, max(layer.out_modes)
     if isinstance(layer, BlockTerm):
         rank, blocks = max(layer.ranks[:-1]), layer.ranks[-1]

@@ -1,4 +1,4 @@
-"""The verdict on every claim of the ledger, from the results present."""
+"""Judge every claim of the ledger by the results that are present."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ from rankbench.common.checks import one_of
 
 
 def claims(root: Path | str, only: str | None = None, ledger: Ledger | None = None) -> list[Judged]:
-    """Every claim with its verdict on the results below `root`, or those of `only`.
+    """Judge the claims by the results below `root`.
 
-    `only`: an id or a paper. Orders are corrected together with the others of their paper and
-    place, whatever is asked for. A folder without results leaves what needs rows not measured.
+    The p values of orders are corrected together with all others at the same place in a paper, even
+    if `only` selects some of them. Without results, claims that need rows are "not measured".
 
-    Raises ValueError for an unknown `only`, and for a claim that cannot be evaluated.
+    Args:
+        root: the folder or address of the results.
+        only: the id of one claim, or a paper ("BT" or "TR"); None for all claims.
+        ledger: the claims to judge; by default those of claims.yaml.
+
+    Returns:
+        The judged claims in the order of the ledger.
+
+    Raises:
+        ValueError: `only` is unknown, or a claim cannot be evaluated.
     """
     known = ledger or read()
     if only is not None:
@@ -36,7 +45,7 @@ def claims(root: Path | str, only: str | None = None, ledger: Ledger | None = No
 
 
 def _corrected(known: Sequence[Claim], found: Sequence[ClaimEvidence]) -> list[float]:
-    """The p of every order by Holm's method, the tests of one place in a paper together."""
+    """Correct the p values of orders with Holm's method, separately for each place in a paper."""
     raw = [
         p_value(claim.sides[1], one.differences, claim.tolerance) if claim.order else math.nan
         for claim, one in zip(known, found, strict=True)
@@ -50,10 +59,12 @@ def _corrected(known: Sequence[Claim], found: Sequence[ClaimEvidence]) -> list[f
 
 
 def table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """One row a claim: what is published, what we have (of a column of runs), its verdict and why.
+    """Return judged claims as a frame, one row per claim.
 
-    `ours`, `low`, `high`: a number, its mean over seeds or the mean difference of an order, with
-    its 95% interval; `effect` and `p_holm` of an order; NaN where there is none.
+    Returns:
+        What is published (as text and as a number), what was measured, the verdict and why. `ours`
+        is a number, a mean over seeds or the mean difference of an order; `low` and `high` are its
+        95% interval. `effect` and `p_holm` are set for orders only. Missing numbers are NaN.
     """
     rows = [
         {
@@ -86,5 +97,5 @@ def _or_nan(value: float | None) -> float:
 
 
 def counts(judged: Sequence[Judged]) -> dict[str, int]:
-    """How many claims have each verdict."""
+    """Return how many claims have each verdict, in the order of VERDICTS."""
     return {verdict: sum(one.verdict == verdict for one in judged) for verdict in VERDICTS}

@@ -1,6 +1,7 @@
-"""What can be worked out without a measurement, for claims that arithmetic decides.
+"""The functions that a claim's `calc` may name, for claims that need no measurement.
 
-A function of CALCS gives the number a paper should have printed, or whether a statement holds.
+Each function of CALCS returns the number that a paper should have printed, or a Fact: whether a
+statement holds. To add one, write the function and give it a name in CALCS.
 """
 
 from __future__ import annotations
@@ -14,39 +15,61 @@ from rankbench.analysis.published import PUBLISHED_RESULTS
 
 
 def num_params(model: str) -> float:
-    """Parameters of the input map of a published model."""
+    """Return the number of parameters of a published model's input map."""
     return float(published_map(model).layer.num_params)
 
 
 def compression_ratio(model: str) -> float:
-    """How often they go into the dense map."""
+    """Return the parameters of the dense map over those of a published model's input map."""
     return published_map(model).layer.compression_ratio
 
 
 def product(*factors: float) -> float:
-    """The product of numbers."""
+    """Return the product of the numbers."""
     return math.prod(factors)
 
 
 def fewer(model: str, other: str) -> float:
-    """Parameters of `other` over those of `model`."""
+    """Return the parameters of `other` over those of `model`."""
     return num_params(other) / num_params(model)
 
 
 def gap(task: str, metric: str, source: str, model: str, other: str) -> float:
-    """A published result of `model` less that of `other`."""
+    """Return the published result of `model` minus that of `other`.
+
+    Args:
+        task: the task of both results in PUBLISHED_RESULTS.
+        metric: their metric.
+        source: how their source starts, such as "BT Fig. 6".
+        model: the first model.
+        other: the model to subtract.
+
+    Raises:
+        ValueError: the arguments do not name exactly one result for each model.
+    """
     return _result(task, metric, source, model) - _result(task, metric, source, other)
 
 
 def quotient(task: str, metric: str, source: str, model: str, other: str) -> float:
-    """A published result of `model` over that of `other`."""
+    """Return the published result of `model` over that of `other`; arguments as for `gap`.
+
+    Raises:
+        ValueError: the arguments do not name exactly one result for each model.
+    """
     return _result(task, metric, source, model) / _result(task, metric, source, other)
 
 
 def least_squares_rmse(noise: float, input_variance: float, samples: int, features: int) -> float:
-    """Expected RMSE of W by least squares: sqrt(noise / input_variance / (samples - features - 1)).
+    """Return the expected RMSE of W by ordinary least squares.
 
-    The expectation of an inverse Wishart matrix, for x ~ N(0, input_variance I).
+    It is sqrt(noise / input_variance / (samples - features - 1)), by the expectation of an inverse
+    Wishart matrix, for inputs x ~ N(0, input_variance I).
+
+    Args:
+        noise: the variance of the noise of the outputs.
+        input_variance: the variance of each input.
+        samples: the number of samples, more than `features` + 1.
+        features: the number of input features.
     """
     return math.sqrt(noise / input_variance / (samples - features - 1))
 

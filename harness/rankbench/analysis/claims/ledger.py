@@ -1,4 +1,4 @@
-"""The ledger of published claims: its entries, read from claims.yaml and checked."""
+"""The ledger of published claims: parse and check claims.yaml."""
 
 from __future__ import annotations
 
@@ -22,38 +22,56 @@ _LISTS = ("ref", "calc")
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim of a paper: what it says, what is published, and what measures it.
+    """A claim of a paper: what it says, what is published, and how it is measured.
 
-    `ref`: a result of published.py as (task, model, metric[, start of its source]), or
-    (complexity, method, direction, time|memory), whose order is then held against the fits of
-    study `validate`; else `published`, a number. It holds to `unit`:
-    a number may be rounded or cut to it. `calc`: a function of CALCS and its arguments.
-    `of`: a set of rows whose mean over seeds of `value`, a column or an expression in SQL, is
-    compared with the number.
-    `order`: 'a > b' or 'a < b', two sets of rows paired by seed; 'a = b' to within `tolerance`.
-    `sql`: instead of a set of rows; columns seed and value, seed, a and b, or holds (and name).
-    `exact`: the rows are counts, so that a failure refutes. `apart`: why it cannot be compared.
-    `run`: what measures it.
+    A claim is measured in at most one way: by `of`, by `order`, by `sql`, or by a `ref` to a
+    complexity. A `calc` may come in addition.
 
-    Raises ValueError where these do not fit together.
+    Raises:
+        ValueError: the fields do not fit together.
     """
 
     id: str
+    """The unique name of the claim."""
     paper: str
+    """The paper, one of PAPERS."""
     group: str
+    """The place in the paper, such as "Table 1"."""
     claim: str
+    """What the paper says, in words."""
     ref: tuple[Any, ...] = ()
+    """A number or order of published.py; empty for none.
+
+    A result is named by (task, model, metric) or (task, model, metric, start of its source). An
+    order is named by ("complexity", method, direction, "time" or "memory"), and is compared with
+    the exponents that the study `validate` measured.
+    """
     published: float | None = None
+    """The published number; None for a claim in words. It is filled in from a `ref` to a result."""
     unit: float = 0.0
+    """The unit that the number may be rounded or cut off to; 0 where it is printed exactly."""
     calc: tuple[Any, ...] = ()
+    """A name in CALCS, then the arguments of that function; empty for none."""
     of: str = ""
+    """The name of a set of rows, whose mean of `value` over seeds is compared with `published`."""
     value: str = ""
+    """A column of runs, or an SQL expression of columns."""
     sql: str = ""
+    """A query to use instead of named sets of rows.
+
+    Its result has the columns `a` and `b` where there is an `order`, `value` where there is a
+    published number, and otherwise `holds`, a truth per row with an optional `name`.
+    """
     order: str = ""
+    """"a > b" or "a < b" for two sets of rows that are paired by seed, or "a = b"."""
     tolerance: float = 0.0
+    """The largest difference that counts as equal in "a = b"."""
     exact: bool = False
+    """Whether the rows are counts, so that one that disagrees contradicts the claim."""
     apart: str = ""
+    """Why the claim cannot be compared with any measurement; empty if it can."""
     run: str = ""
+    """The command or study that measures it."""
 
     def __post_init__(self) -> None:
         one_of(f"paper of claim {self.id}", self.paper, PAPERS)
@@ -80,9 +98,10 @@ class Claim:
 
     @property
     def sides(self) -> tuple[str, str, str]:
-        """Left side, sign and right side of `order`.
+        """The left side, the sign and the right side of `order`.
 
-        Raises ValueError where it has no three words.
+        Raises:
+            ValueError: `order` does not consist of three words.
         """
         words = self.order.split()
         if len(words) != 3:
@@ -91,17 +110,17 @@ class Claim:
 
     @property
     def measurable(self) -> bool:
-        """Whether the ledger says how to measure it."""
+        """Whether the ledger says how to measure the claim."""
         return bool(self.calc or self.of or self.sql or self.order or self.printed.startswith("O("))
 
     @property
     def source(self) -> str:
-        """Paper and place in it."""
+        """The paper and the place in it."""
         return f"{self.paper} {self.group}"
 
     @property
     def printed(self) -> str:
-        """What is published, as a short text; empty for a statement in words."""
+        """The published number or order as a short text; empty for a claim in words."""
         if self.ref and self.ref[0] == "complexity":
             return complexity(self.ref)
         if self.published is None:
@@ -112,10 +131,16 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """Sets of rows by name, each the condition of a WHERE, and the claims that name them."""
+    """The claims, and the sets of rows that they refer to.
+
+    Raises:
+        ValueError: two claims share an id, or a claim names an unknown set of rows.
+    """
 
     rows: dict[str, str]
+    """The condition of an SQL WHERE clause, by the name of the set of rows."""
     claims: tuple[Claim, ...]
+    """The claims in the order of the file."""
 
     def __post_init__(self) -> None:
         ids = [claim.id for claim in self.claims]
@@ -131,9 +156,15 @@ class Ledger:
 
 
 def read(path: Path = LEDGER) -> Ledger:
-    """The ledger in a YAML file: `rows`, then `claims` by paper, place and id.
+    """Read a ledger from a YAML file.
 
-    Raises ValueError, in one line, for what is no such file and for an unknown key.
+    Args:
+        path: a file with the keys `rows` (name to condition) and `claims` (nested by paper, place
+            and id); by default the ledger of the two papers.
+
+    Raises:
+        ValueError: the file is not a ledger, or a claim has an unknown key or does not fit
+            together. The message is one line.
     """
     try:
         found = yaml.safe_load(path.read_text())
@@ -170,9 +201,13 @@ def _entry(paper: str, group: str, key: str, entry: Any) -> Claim:
 
 
 def published(ref: tuple[Any, ...]) -> float:
-    """The number of published.py that `ref` names: (task, model, metric[, start of its source]).
+    """Return the number of published.py that `ref` names.
 
-    Raises ValueError unless it names one.
+    Args:
+        ref: (task, model, metric), and optionally the start of the result's source.
+
+    Raises:
+        ValueError: `ref` does not name exactly one result.
     """
     names, start = ref[:3], str(ref[3]) if len(ref) > 3 else ""
     found = [
@@ -186,9 +221,13 @@ def published(ref: tuple[Any, ...]) -> float:
 
 
 def complexity(ref: tuple[Any, ...]) -> str:
-    """The order of published.py that (complexity, method, direction, time|memory) names.
+    """Return the order of published.py that `ref` names, as text such as "O(I J)".
 
-    Raises ValueError where there is none.
+    Args:
+        ref: ("complexity", method, direction, "time" or "memory").
+
+    Raises:
+        ValueError: there is no such order.
     """
     known = {(row.method, row.direction): row for row in PUBLISHED_COMPLEXITY}
     one_of("ref", tuple(ref[1:3]), known)

@@ -1,4 +1,4 @@
-"""What the results hold on a claim: exact numbers, a value a seed, pairs of them, or cases."""
+"""Look up what the results say about a claim: exact numbers, values per seed, pairs or cases."""
 
 from __future__ import annotations
 
@@ -25,38 +25,43 @@ from rankbench.store.schema import arrow_schema
 
 _TABLES = ("runs", "epochs")
 _ACCURACY = "accuracy"
-_VALUE = "claimed_of"  # the claim's value beside all columns of runs
+_VALUE = "claimed_of"  # The column of a claim's value, a name that no column of runs has.
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimEvidence:
-    """What was found on a claim; a part that was not asked for, or is not there, is empty.
-
-    `exact`: by a function of CALCS. `values`: one a seed; `pairs`: both sides of an order, a
-    seed each. `holds`: the truth of every case, by its name. `clips`: different test clips.
-    `departures`: what of the rows is not as published.
-    """
+    """The evidence on a claim; a part that the claim does not need or that is missing is empty."""
 
     exact: float | Fact | None = None
+    """The result of the claim's function of CALCS."""
     values: tuple[float, ...] = ()
+    """The measured values, one per seed, or those of the claim's own SQL."""
     pairs: tuple[tuple[float, float], ...] = ()
+    """The left and the right value of an order, one pair per seed."""
     holds: Mapping[str, bool] | None = None
+    """Whether the claim holds in each case, by the name of the case."""
     clips: int = 0
+    """The number of distinct test clips behind an accuracy; 0 for other values."""
     departures: tuple[str, ...] = ()
+    """How the rows differ from the published data and training."""
 
     @property
     def differences(self) -> tuple[float, ...]:
-        """Left less right of every pair."""
+        """Left minus right for every pair."""
         return tuple(left - right for left, right in self.pairs)
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing at all."""
+        """Whether there is no evidence at all."""
         return self.exact is None and not (self.values or self.pairs or self.holds)
 
 
 class Results:
-    """The runs and curves below a folder, read once, to be asked in SQL."""
+    """The runs and learning curves in a results folder, loaded once and queried with SQL.
+
+    Args:
+        root: the folder or address of the results; without results every table is empty.
+    """
 
     def __init__(self, root: Path | str) -> None:
         there = studies(root)
@@ -67,13 +72,23 @@ class Results:
         self._fits = _fits(root) if TASK in there else None
 
     def close(self) -> None:
-        """Let the rows go."""
+        """Close the connection and release the loaded rows."""
         self._connection.close()
 
     def orders(self, method: str, direction: str, kind: str) -> dict[str, bool]:
-        """Whether a claimed order of time (FLOPs) or memory (largest tensor) bounds what was swept.
+        """Check a claimed complexity against the exponents of the study `validate`.
 
-        By the paper's plan, a case for each variable; one whose fit cannot tell is left out.
+        Only runs with the paper's plan count. Time is compared with FLOPs, memory with the largest
+        tensor.
+
+        Args:
+            method: the method's name in PUBLISHED_COMPLEXITY, such as "TT-RNN".
+            direction: "forward" or "backward".
+            kind: "time" or "memory".
+
+        Returns:
+            Whether the claim bounds the measurement, by the variable that was swept. Variables
+            whose fit is inconclusive are left out.
         """
         if self._fits is None:
             return {}
@@ -87,7 +102,15 @@ class Results:
         return {row["sweep"]: row["verdict"] != VIOLATED for row in records(told)}
 
     def ask(self, sql: str, asking: str) -> pd.DataFrame:
-        """The answer to `sql`; raises ValueError, naming `asking`, for SQL that is refused."""
+        """Run a query on the tables `runs` and `epochs`.
+
+        Args:
+            sql: the query.
+            asking: what the query belongs to, for the error message.
+
+        Raises:
+            ValueError: DuckDB rejects the query.
+        """
         try:
             answer: pd.DataFrame = self._connection.sql(sql).to_arrow_table().to_pandas()
             return answer
@@ -96,7 +119,7 @@ class Results:
 
 
 def _fits(root: Path | str) -> pd.DataFrame:
-    """The exponents of every sweep, see `analysis.complexity.exponents`."""
+    """Return the exponents of every sweep; see `analysis.summaries.complexity.exponents`."""
     return exponents(load(TASK, root=root), load(TASK, "samples", root))
 
 
@@ -105,9 +128,15 @@ def _empty(table: str) -> pa.Table:
 
 
 def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> ClaimEvidence:
-    """What `results` hold on `claim`, whose sets of rows are conditions in `rows`.
+    """Collect the evidence on a claim.
 
-    Raises ValueError for SQL that is refused, and for columns a claim needs and does not get.
+    Args:
+        claim: the claim.
+        rows: the SQL conditions of the named sets of rows.
+        results: the loaded results.
+
+    Raises:
+        ValueError: DuckDB rejects a query, or its result lacks a column that the claim needs.
     """
     found: dict[str, Any] = {}
     if claim.calc:
@@ -129,7 +158,7 @@ def measure(claim: Claim, rows: Mapping[str, str], results: Results) -> ClaimEvi
 
 
 def _answer(claim: Claim, frame: pd.DataFrame) -> dict[str, Any]:
-    """The answer to a claim's own SQL."""
+    """Run a claim's own SQL and return its result as fields of ClaimEvidence."""
     need = ("a", "b") if claim.order else ("value",) if claim.published is not None else ("holds",)
     for column in need:
         if column not in frame.columns:
@@ -146,7 +175,10 @@ def _answer(claim: Claim, frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rows(claim: Claim, where: str, results: Results, columns: str = "*") -> pd.DataFrame:
-    """The finished runs of a set of rows that have the claim's value, the longest trained."""
+    """Return the finished runs of a set of rows that have the claim's value.
+
+    Where runs were trained for different numbers of epochs, only the longest trained are kept.
+    """
     found = results.ask(
         f"select {columns}, {claim.value} as {_VALUE} from runs "
         f"where status = 'done' and ({where}) and {_VALUE} is not null",
@@ -158,7 +190,7 @@ def _rows(claim: Claim, where: str, results: Results, columns: str = "*") -> pd.
 
 
 def _by_seed(rows: pd.DataFrame) -> dict[int, float]:
-    """The mean value of every seed."""
+    """Return the mean value of each seed."""
     means = rows[_VALUE].astype(float).groupby(rows["seed"]).mean()
     return dict(zip(means.index.astype(int).tolist(), means.tolist(), strict=True))
 
@@ -170,7 +202,14 @@ def _mean(claim: Claim, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def departures(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What of the data and the training of `rows` is not as published, each once."""
+    """Return how the data and the training of `rows` differ from the published ones.
+
+    Args:
+        rows: rows of `runs`.
+
+    Returns:
+        One short text for each difference, without duplicates.
+    """
     found: dict[str, None] = {}
     for row in records(rows):
         protocol = PROTOCOLS.get(published_data(row))

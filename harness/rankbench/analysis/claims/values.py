@@ -1,4 +1,4 @@
-"""What we have beside a published value: a number with its interval, and as a text."""
+"""Summarise the evidence on a claim as a number with its interval, and as text."""
 
 from __future__ import annotations
 
@@ -19,23 +19,35 @@ _NAN = math.nan
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredValue:
-    """What we have beside a published value: a number with its interval, and as a text.
+    """The measured counterpart of a published value, as a number and as text.
 
-    Of an order it is the mean of left less right over seeds, with `effect` (that over its
-    standard deviation, Cohen's d of pairs) and `p` (Holm's); else these are NaN.
+    Every number is NaN where it does not apply.
     """
 
     value: float = _NAN
+    """The measured value, its mean over seeds, or the mean of left minus right for an order."""
     low: float = _NAN
+    """The lower end of the 95% interval."""
     high: float = _NAN
+    """The upper end of the 95% interval."""
     seeds: int = 0
+    """The number of seeds; 0 without measurements."""
     effect: float = _NAN
+    """The mean difference of an order over its standard deviation (Cohen's d of pairs)."""
     p: float = _NAN
+    """The p value of an order, corrected with Holm's method."""
     text: str = ""
+    """All of this in a few words, for tables."""
 
 
 def summary(claim: Claim, found: ClaimEvidence, p: float) -> MeasuredValue:
-    """Our number beside the published one, with its interval."""
+    """Summarise the evidence on a claim.
+
+    Args:
+        claim: the claim.
+        found: the evidence on it.
+        p: the corrected p value of its order; NaN for other claims.
+    """
     if found.pairs:
         return _order(claim, found, p)
     if found.values:
@@ -53,12 +65,16 @@ def summary(claim: Claim, found: ClaimEvidence, p: float) -> MeasuredValue:
 
 
 def exactly(number: float) -> str:
-    """A number in full where it is whole, else to three digits that count."""
+    """Return a whole number in full, and any other number to three significant digits."""
     return f"{number:.0f}" if number == round(number) else labels.value(number)
 
 
 def _values(found: ClaimEvidence, *, counted: bool) -> MeasuredValue:
-    """Mean over seeds; the interval holds Student's of the mean and Wilson's over test clips."""
+    """Summarise one value per seed by its mean.
+
+    The interval covers Student's t interval of the mean and, for accuracies, Wilson's interval over
+    the test clips.
+    """
     over = mean_interval(found.values)
     ends = list(wilson(over.mean, found.clips)) if found.clips else []
     ends += [end for end in (over.low, over.high) if not math.isnan(end)]

@@ -1,4 +1,4 @@
-"""From what was measured to a verdict."""
+"""Turn the evidence on a claim into a verdict."""
 
 from __future__ import annotations
 
@@ -20,22 +20,35 @@ from rankbench.analysis.names import (
 from rankbench.analysis.stats.paired import p_value
 
 LEVEL = 0.05
-_ROUNDING = 1e-9  # relative: what two ways of writing a number may differ by
+_ROUNDING = 1e-9  # The relative difference that floating-point rounding may cause.
 _NAN = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A claim, its verdict, what we have, and why: the reason, or what to run."""
+    """A claim with its verdict."""
 
     claim: Claim
+    """The claim."""
     verdict: str
+    """One of VERDICTS in rankbench.analysis.names."""
     ours: MeasuredValue
+    """The measured value beside the published one."""
     why: str
+    """The reason of the verdict, or what to run to get one; empty if nothing needs explaining."""
 
 
 def judge(claim: Claim, found: ClaimEvidence, p: float = _NAN) -> Judged:
-    """The verdict on `claim`; `p` is of its order, corrected for the tests beside it."""
+    """Return the verdict on a claim.
+
+    Arithmetic decides first; then whether the claim is comparable, then whether it was measured,
+    and last the measurements.
+
+    Args:
+        claim: the claim.
+        found: the evidence on it.
+        p: the p value of its order, corrected for the tests made with it; NaN for other claims.
+    """
     ours = summary(claim, found, p)
     for verdict, why in (
         _arithmetic(claim, found),
@@ -50,7 +63,10 @@ def judge(claim: Claim, found: ClaimEvidence, p: float = _NAN) -> Judged:
 
 
 def _arithmetic(claim: Claim, found: ClaimEvidence) -> tuple[str, str]:
-    """A verdict where a formula or counts decide; a number that agrees leaves rows to decide."""
+    """Return a verdict where a formula or exact counts decide, else empty texts.
+
+    Where a formula agrees with the claim but there are rows to measure, the rows decide.
+    """
     if claim.exact and found.holds:
         failing = [name for name, holds in found.holds.items() if not holds]
         return (CONTRADICTED, _but(failing, len(found.holds))) if failing else (REPRODUCED, "")
@@ -113,7 +129,7 @@ def _not_seen(claim: Claim, found: ClaimEvidence, ours: MeasuredValue) -> str:
 
 
 def near(value: float, claim: Claim) -> bool:
-    """Whether `value`, rounded or cut to the unit of what is published, is that."""
+    """Return whether `value`, rounded or cut off to the claim's unit, is the published number."""
     if claim.published is None:
         return False
     slack = _ROUNDING * max(abs(value), abs(claim.published))

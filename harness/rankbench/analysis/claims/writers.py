@@ -1,4 +1,4 @@
-"""The verdicts as people and programs read them."""
+"""Print and draw the verdicts on the claims."""
 
 from __future__ import annotations
 
@@ -36,9 +36,15 @@ _STYLES = {
 
 
 def write(judged: Sequence[Judged], form: str, console: Console) -> None:
-    """Print the verdicts in a form: a table and how many have each verdict, csv, or json.
+    """Print the verdicts.
 
-    Raises ValueError for another form.
+    Args:
+        judged: the judged claims.
+        form: "table" (followed by the number of each verdict), "csv" or "json".
+        console: where the table is printed; CSV and JSON go to standard output.
+
+    Raises:
+        ValueError: `form` is none of these.
     """
     one_of("--format", form, FORMATS)
     if form == "csv":
@@ -51,24 +57,24 @@ def write(judged: Sequence[Judged], form: str, console: Console) -> None:
 
 
 def rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """The verdicts as plain values of JSON, a claim each."""
-    # pandas writes NaN and infinity as null, which JSON can hold.
+    """Return the verdicts as values that JSON can hold, one dict per claim."""
+    # JSON has no NaN or infinity; pandas writes them as null.
     found: list[dict[str, Any]] = json.loads(table(judged).to_json(orient="records"))
     return found
 
 
 def facts(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Everything for JSON: how many claims have each verdict, and the claims."""
+    """Return the number of each verdict and all claims, as values that JSON can hold."""
     return {"verdicts": dict(counts(judged)), "claims": rows(judged)}
 
 
 def draw(judged: Sequence[Judged], folder: Path) -> list[Path]:
-    """Draw the verdicts into `folder` as claims.png, .pdf and .csv; return the paths."""
+    """Draw the verdicts into `folder` as claims.png, .pdf and .csv, and return the paths."""
     return save({"claims": figure(table(judged))}, folder)
 
 
 def summary(judged: Sequence[Judged]) -> str:
-    """'163 claims: 59 reproduced, 13 not reproduced, ...'"""
+    """Return one line of counts, such as "163 claims: 59 reproduced, 13 not reproduced, ..."."""
     found = ", ".join(f"{count} {verdict}" for verdict, count in counts(judged).items())
     return f"{len(judged)} claims: {found}"
 

@@ -1,1 +1,1 @@
-"""Which layers to choose for a map, by evidence and cost."""
+"""Recommend layers for a linear map, by what was measured and what they cost."""

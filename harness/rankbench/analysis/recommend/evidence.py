@@ -1,4 +1,8 @@
-"""What was measured of layers on a task: means over seeds, and which of them are told apart."""
+"""Collect what was measured of the layers on a task, and tell which of them differ.
+
+Runs are grouped by layer and by condition (the data, the cell, the training). Only layers that
+were measured under the same condition are compared.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from rankbench.analysis.stats.intervals import Interval, mean_interval
 from rankbench.layers import LAYERS, Layer
 from rankbench.layers.base import tupled
 
-# Runs that differ in one of these, or in the epochs they were given, are not compared.
+# Runs that differ in one of these columns, or in their number of epochs, are not compared.
 _CONDITION = (
     *("study", "task", "target", "noise", "samples", "split", "dataset", "time_steps"),
     *("permute", "glimpses", "attention", "binarise", "vocabulary", "beam"),
@@ -30,38 +34,60 @@ COLUMNS = (*_CONDITION, "seed", "status", "learner", "config")
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredLayer:
-    """A layer and its training under one condition: `value` over the seeds and folds of `runs`.
-
-    `shown`: the condition in words; `diverged`: runs that did, which have no value;
-    `config`: the settings of its first run; `seeds`: distinct ones.
-    """
+    """A layer that was trained under one condition, with its metric over all seeds and folds."""
 
     layer: Layer
+    """The layer, contracted with the plan `auto` whatever plan the runs used."""
     task: str
+    """The registry name of the task."""
     cell: str | None
+    """The registry name of the cell, None for a bare map."""
     study: str
+    """The name of the study that holds the runs."""
     shown: str
+    """The condition in words, for tables."""
     condition: tuple[Any, ...]
+    """The values of _CONDITION and the epochs; equal for layers that may be compared."""
     value: Interval
+    """The mean and the 95% interval of the task's metric over the finished runs."""
     seeds: int
+    """The number of distinct seeds."""
     diverged: int
+    """The number of runs that diverged; they have no metric and are not in `value`."""
     config: Mapping[str, Any]
+    """The complete settings of the first run."""
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Features in and out of the map."""
+        """The numbers of input and output features of the map."""
         return self.layer.in_features, self.layer.out_features
 
 
 def doublings(sizes: tuple[int, int], others: tuple[int, int]) -> float:
-    """How often sizes are to be doubled or halved, input and output together."""
+    """Return how many doublings or halvings turn one pair of sizes into another.
+
+    Args:
+        sizes: the features in and out of one map.
+        others: those of the other map.
+
+    Returns:
+        The absolute log2 of the ratio of the inputs, plus that of the ratio of the outputs.
+    """
     return sum(abs(math.log2(a / b)) for a, b in zip(sizes, others, strict=True))
 
 
 def measured(runs: pd.DataFrame, task: str) -> list[MeasuredLayer]:
-    """The layers that `runs` (with COLUMNS and the task's metric) have trained on `task`.
+    """Group the training runs of `task` by layer and condition.
 
-    Exact least squares is no training of a layer, and left out.
+    Runs that solve exact least squares are left out, since they train no layer. So is a layer of
+    which every run diverged.
+
+    Args:
+        runs: rows of `runs` with COLUMNS and the task's metric.
+        task: a key of TASK_METRICS.
+
+    Returns:
+        One item per study, condition, layer and training settings.
     """
     metric, _ = TASK_METRICS[task]
     kept = runs[(runs["task"] == task) & (runs["learner"] != "least_squares").fillna(True)]
@@ -101,7 +127,7 @@ def _one(
 
 
 def _parts(text: str) -> tuple[dict[str, Any], str]:
-    """The settings of a run, and those that make its layer and its training, as one text."""
+    """Return a run's settings, and the part that identifies its layer and training, as JSON."""
     config = json.loads(text)
     layer = {k: v for k, v in config["layer"].items() if k not in ("plan", "kernel")}
     key = json.dumps([layer, config.get("training")], sort_keys=True)
@@ -109,7 +135,11 @@ def _parts(text: str) -> tuple[dict[str, Any], str]:
 
 
 def layer_of(settings: Mapping[str, Any]) -> Layer:
-    """The layer that a run's settings state, contracted as `auto` does."""
+    """Build the layer that a run's settings describe, with the plan `auto`.
+
+    Args:
+        settings: the `layer` entry of a run's config.
+    """
     kind = LAYERS[settings["decomposition"]]
     names = ("in_modes", "out_modes", *kind.RANKS)
     return kind(**{name: tupled(settings[name]) for name in names})
@@ -118,7 +148,15 @@ def layer_of(settings: Mapping[str, Any]) -> Layer:
 def leaders(
     pieces: Iterable[MeasuredLayer], max_params: int
 ) -> dict[tuple[Any, ...], MeasuredLayer]:
-    """The best mean of each condition among layers of at most `max_params` with an interval."""
+    """Find the layer with the best mean under each condition.
+
+    Args:
+        pieces: the measured layers.
+        max_params: larger layers are left out; so are those with one run or a diverged one.
+
+    Returns:
+        The best measured layer by condition; a condition without a candidate is missing.
+    """
     best: dict[tuple[Any, ...], MeasuredLayer] = {}
     for piece in pieces:
         if piece.value.count > 1 and not piece.diverged and piece.layer.num_params <= max_params:
@@ -129,9 +167,14 @@ def leaders(
 
 
 def best_means(pieces: Iterable[MeasuredLayer], max_params: int) -> dict[tuple[Any, ...], float]:
-    """The best mean of each condition, single runs too, of layers of at most `max_params`.
+    """Find the best mean under each condition, including layers with a single run.
 
-    Where none is so small, of all.
+    Args:
+        pieces: the measured layers.
+        max_params: larger layers count only under conditions where every layer is larger.
+
+    Returns:
+        The best mean by condition.
     """
     found: dict[tuple[Any, ...], tuple[bool, float]] = {}
     for piece in pieces:
@@ -143,9 +186,10 @@ def best_means(pieces: Iterable[MeasuredLayer], max_params: int) -> dict[tuple[A
 
 
 def told_worse(piece: MeasuredLayer, best: MeasuredLayer) -> bool:
-    """Whether the interval of `piece` lies wholly on the wrong side of the best's, or it diverged.
+    """Return whether `piece` is significantly worse than `best`, or a run of it diverged.
 
-    Each is Student's 95% interval: where two overlap nothing is said.
+    It is worse where its 95% interval is wholly on the wrong side of that of `best`. Nothing is
+    concluded where the two intervals overlap.
     """
     minimize = TASK_METRICS[piece.task][1] == "minimize"
     apart = piece.value.low > best.value.high if minimize else piece.value.high < best.value.low
@@ -153,7 +197,7 @@ def told_worse(piece: MeasuredLayer, best: MeasuredLayer) -> bool:
 
 
 def level_with(piece: MeasuredLayer, best: MeasuredLayer) -> bool:
-    """Whether the mean of `piece` lies within the best's interval, and no run of it diverged."""
+    """Return whether the mean of `piece` is in the interval of `best` and no run of it diverged."""
     return best.value.low <= piece.value.mean <= best.value.high and not piece.diverged
 
 
@@ -162,9 +206,10 @@ def _better(task: str, value: float, other: float) -> bool:
 
 
 def kind_of(layer: Layer) -> tuple[str, tuple[int, ...]]:
-    """The decomposition of a layer and its largest rank of each setting, degenerate ones named.
+    """Return the decomposition of a layer, and the largest value of each of its rank settings.
 
-    Block terms of R = 1 are CP's, of N = 1 Tucker's.
+    Degenerate block terms are named after what they are: with R = 1 they are "cp", with N = 1
+    "tucker".
     """
     largest = [max(v) if isinstance(v := getattr(layer, n), tuple) else v for n in layer.RANKS]
     if layer.name == "block_term":
@@ -177,10 +222,19 @@ def kind_of(layer: Layer) -> tuple[str, tuple[int, ...]]:
 
 
 def distances(layers: Sequence[Layer], cell: str | None, pieces: Sequence[MeasuredLayer]) -> Steps:
-    """Steps from each of `layers`, in a cell, to each piece; infinite to another decomposition.
+    """Return how many steps each candidate layer is away from each measured one.
 
-    A step is a doubling of the parameters, of a largest rank, of the input or of the output; a
-    core order more or less (a ring's n or m, whichever is further); and another cell.
+    One step is a doubling of the parameters, of a largest rank, of the input or of the output, or
+    one more or less in core order (for a ring in n or m, whichever differs more). Another cell is
+    one step too. The distance to another decomposition is infinite.
+
+    Args:
+        layers: the candidates.
+        cell: the cell of the candidates, None for a bare map.
+        pieces: the measured layers.
+
+    Returns:
+        The numbers of steps, shape (layers, pieces).
     """
     here, there = [_place(layer) for layer in layers], [_place(piece.layer) for piece in pieces]
     found = np.full((len(layers), len(pieces)), np.inf)
@@ -198,7 +252,7 @@ def distances(layers: Sequence[Layer], cell: str | None, pieces: Sequence[Measur
 
 
 def _place(layer: Layer) -> tuple[str, tuple[float, ...]]:
-    """The kind of a layer and where it stands: n, m, and logarithms of what is doubled."""
+    """Return the kind of a layer and its coordinates: n, m, then the logarithms of its sizes."""
     kind, ranks = kind_of(layer)
     doubled = (layer.num_params, layer.in_features, layer.out_features, *ranks)
     orders = (len(layer.in_modes), len(layer.out_modes))

@@ -1,4 +1,4 @@
-"""A question as it is asked on the command line, and the measurements that bear on it."""
+"""Turn the arguments of `rankbench recommend` into a question, and load the evidence for it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from rankbench.layers.enumerate import Sizes
 from rankbench.store.query import query, studies
 from rankbench.tasks import TASKS
 
-BARE = "none"  # a map without a cell
+BARE = "none"  # The value of --cell for a map without a cell.
 
 
 def evidence(root: Path | str, task: str) -> list[MeasuredLayer]:
-    """What the results in `root` have measured on `task`; nothing where there are none."""
+    """Load the layers that were measured on `task`.
+
+    Args:
+        root: the folder or address of the results.
+        task: the registry name of a task.
+
+    Returns:
+        The measured layers; empty where there are no results or the task learns nothing.
+    """
     if task not in TASK_METRICS or not studies(root):
         return []
     columns = ", ".join([*COLUMNS, TASK_METRICS[task][0]])
@@ -28,12 +36,19 @@ def evidence(root: Path | str, task: str) -> list[MeasuredLayer]:
 
 
 def question_of(arguments: argparse.Namespace) -> tuple[Question, list[MeasuredLayer]]:
-    """The question, and what was measured on its task.
+    """Build the question from the command line's arguments, and load the evidence for it.
 
-    Without a task it is the one whose measured map is nearest in size, `profile` where there are
-    none; without a cell it is an LSTM for a task that has cells, else a bare map.
+    Without --task, the task is the one with a measured map nearest in size, or `profile` where
+    there is none. Without --cell, it is an LSTM for a task that has cells, otherwise a bare map.
 
-    Raises ValueError for a value out of its range, and for a task that has no such cell.
+    Args:
+        arguments: the parsed arguments of `rankbench recommend`.
+
+    Returns:
+        The question, and the layers that were measured on its task.
+
+    Raises:
+        ValueError: a value is out of its range, or the task does not have that cell.
     """
     _check(arguments)
     task = arguments.task or _nearest(arguments)
@@ -73,7 +88,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _nearest(arguments: argparse.Namespace) -> str:
-    """The task with the measured map that is fewest doublings of its sizes away."""
+    """Return the task with a measured map that is the fewest doublings away in size."""
     if not studies(arguments.results):
         return "profile"
     maps = "select distinct task, in_features, out_features from runs where status = 'done'"
@@ -89,7 +104,10 @@ def _nearest(arguments: argparse.Namespace) -> str:
 
 
 def _cell(task: str, asked: str | None) -> str | None:
-    """The cell, None for a bare map; profile has either, a bare one unless asked."""
+    """Return the name of the cell, None for a bare map.
+
+    The task `profile` allows both, and is a bare map unless a cell is given.
+    """
     if asked is None:
         return "lstm" if task != "profile" and TASKS[task].uses_cell else None
     bare = asked == BARE

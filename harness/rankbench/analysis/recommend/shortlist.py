@@ -1,21 +1,25 @@
-"""Which layers to choose for a map: what nothing measured tells from the best, cheapest first.
+"""Shortlist layers for a map: those that no measurement tells from the best, cheapest first.
 
-The rule, all of it. Every admissible layer (`rankbench.layers.enumerate`) and every measured one
-of these sizes is a candidate, and its evidence is the measured layer that is fewest steps away
-(`evidence.distances`), if that is at most NEAR. Of the candidates with one evidence the nearest
-stays, then the smallest. Their grades, in this order:
+The rule is this. The candidates are all admissible layers (`rankbench.layers.enumerate`) and all
+measured layers of these sizes. The evidence of a candidate is the measured layer that is the
+fewest steps away (`evidence.distances`), if that is at most NEAR steps. Of several candidates with
+the same evidence the nearest one is kept, then the smallest. Each candidate has a grade, and the
+shortlist is in the order of the grades:
 
-1. LEVEL: measured with several runs beside other layers, and in at least half of those
-   conditions its mean lies in the 95% interval of the best one within the parameters;
-2. OPEN: measured, but once, or with nothing beside it, or with an interval so wide that it
-   overlaps that of the best while its mean is outside; by how far the mean is behind the best one;
-3. UNMEASURED: of each decomposition without any in 1 and 2, the largest rank that fits (with a
-   limit of time, that is within it), with the modes whose rough time is least.
+1. LEVEL: the evidence has several runs beside other layers, and under at least half of those
+   conditions its mean is in the 95% interval of the best layer within the parameters.
+2. OPEN: the evidence is a single run, or has no other layer beside it, or has an interval that
+   overlaps that of the best while its mean is outside. Sorted by how far its mean is from the
+   best one.
+3. UNMEASURED: there is no evidence. Only decompositions that are absent from 1 and 2 get an
+   entry: the largest rank that fits the parameters, and the time limit if there is one, with
+   the modes whose roughly estimated time is least.
 
-Layers that are told to be worse are counted and not listed; nor are those beyond the time. Within
-1 and 3 the Pareto layers of (parameters, predicted time of a step) decide, then parameters, then
-time; at most ALIKE of a decomposition are listed. The time is that of the plan `auto`, for the
-first of each decomposition by the time of the better of two simple plans.
+Layers that are significantly worse than the best are counted but not listed. Layers beyond the
+time limit are dropped. Within 1 and 3, layers are sorted by Pareto front of (parameters, predicted
+time of a step), then by parameters, then by time. At most ALIKE layers of one decomposition are
+listed. The predicted time is that of the plan `auto`. The better of two simple plans gives a rough
+time first, which selects the layers worth the exact prediction.
 """
 
 from __future__ import annotations
@@ -47,72 +51,92 @@ from rankbench.layers.planning.choice import choose
 from rankbench.tasks.facts import layer_facts
 
 Modes = tuple[tuple[int, ...], tuple[int, ...]]
-NEAR = 1.0
-ALIKE = 2  # layers of one decomposition in a shortlist
+NEAR = 1.0  # The most steps between a candidate and its evidence.
+ALIKE = 2  # The most layers of one decomposition in a shortlist.
 LEVEL, OPEN, UNMEASURED, WORSE = range(4)
 GRADES = ("level with the best", "cannot tell", "not measured", "worse than the best")
-_SHAPES = 3  # modes of a decomposition that are looked at, the fastest
-_ROUGH = ("paper", "sequential")  # plans that are priced in a blink
-_SLACK = 10.0  # `auto` is not so many times faster than the better of these
+_SHAPES = 3  # How many choices of modes of a decomposition are tried, fastest first.
+_ROUGH = ("paper", "sequential")  # Plans whose time is quick to predict.
+_SLACK = 10.0  # The plan `auto` is assumed to be at most this many times faster than those.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked: the map, the most parameters, the most ms of a step (None: any), the task.
-
-    `cell`: the name of the cell that the map feeds, None for a bare one; `rows` of a step's batch.
-    """
+    """A question to `recommend`: which layers to choose for this map, within these limits."""
 
     sizes: Sizes
+    """The features in and out of the map, and the gates that its output is divided into."""
     max_params: int
+    """The most parameters a layer may have."""
     max_step_ms: float | None
+    """The most milliseconds of a predicted forward and backward pass; None for no limit."""
     task: str
+    """The registry name of the task whose measurements are the evidence."""
     cell: str | None
+    """The registry name of the cell that the map feeds; None for a bare map."""
     rows: int
+    """The rows that one pass of the map processes: batch size times time steps."""
     top: int
+    """The most layers in the shortlist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A layer, what it costs, and what is known of it.
-
-    `step_ms`: predicted forward and backward pass of the map; `evidence`: the measurements of the
-    nearest measured layer, `steps` away, best known first; in `good` of `told` conditions it is
-    level with the best, which in the first of them is that of `rivals` layers; there its mean is
-    `behind` the best mean, of single runs too.
-    """
+    """A candidate layer with its costs and its evidence."""
 
     layer: Layer
+    """The candidate."""
     grade: int
+    """Its grade, an index into GRADES."""
     steps: float = np.inf
+    """The steps to the measured layer of `evidence`; infinite without evidence."""
     evidence: tuple[MeasuredLayer, ...] = ()
+    """The measurements of that layer, one per condition, the most informative first."""
     good: int = 0
+    """The number of conditions under which the measured layer is level with the best."""
     told: int = 0
+    """The number of conditions under which it could be compared with the best."""
     rivals: int = 0
+    """How many layers were measured under the first condition of `evidence`."""
     behind: float = 0.0
+    """The distance of its mean from the best mean there, single runs included."""
     step_ms: float = np.nan
+    """The predicted forward and backward pass of the map, in milliseconds; NaN until predicted."""
     flops_per_row: float = np.nan
+    """The FLOPs of the same plan for one row; NaN until predicted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The shortlist, and how many layers there were: admissible, measured, and told to be worse.
-
-    `protocol`: a measurement whose training a study of the shortlist may repeat, None without any.
-    """
+    """The answer to a question: the shortlist, and how many layers it was chosen from."""
 
     question: Question
+    """The question that was asked."""
     protocol: MeasuredLayer | None
+    """A measurement whose training settings a study of the shortlist may repeat; None without any.
+    """
     entries: tuple[Entry, ...]
+    """The shortlist, best first."""
     candidates: int
+    """The number of candidates."""
     measured: int
+    """The number of distinct measured layers that served as evidence."""
     worse: int
+    """How many of those are significantly worse than the best, and therefore not listed."""
 
 
 def recommend(question: Question, pieces: Sequence[MeasuredLayer]) -> Answer:
-    """The shortlist of at most `question.top` layers by the rule above.
+    """Return the shortlist for a question, by the rule in this module's docstring.
 
-    Raises ValueError where nothing is within the parameters, or nothing within the time.
+    Args:
+        question: the map and the limits.
+        pieces: the layers that were measured on its task, from `evidence.measured`.
+
+    Returns:
+        The answer, with at most `question.top` entries.
+
+    Raises:
+        ValueError: no layer is within the parameters, or none is within the time.
     """
     layers = _candidates(question, pieces)
     graded = _graded(question, layers, pieces)
@@ -150,7 +174,7 @@ def _candidates(question: Question, pieces: Sequence[MeasuredLayer]) -> list[Lay
 def _graded(
     question: Question, layers: Sequence[Layer], pieces: Sequence[MeasuredLayer]
 ) -> list[Entry]:
-    """Candidates with what is known of them: one for each evidence, and all without any."""
+    """Grade candidates: one entry per measured layer, and one per candidate without evidence."""
     best = leaders(pieces, question.max_params)
     tops = best_means(pieces, question.max_params)
     beside = Counter(piece.condition for piece in pieces)
@@ -180,7 +204,7 @@ def _judged(
     beside: Mapping[tuple[Any, ...], int],
     tops: Mapping[tuple[Any, ...], float],
 ) -> Entry:
-    """The entry with the grade that the measurements of one layer give it."""
+    """Fill in the grade and the evidence of an entry from the measurements of one layer."""
     told = [p for p in own if beside[p.condition] > 1 and p.condition in best and _compared(p)]
     good = [piece for piece in told if level_with(piece, best[piece.condition])]
     worse = [piece for piece in told if told_worse(piece, best[piece.condition])]
@@ -207,7 +231,7 @@ def _compared(piece: MeasuredLayer) -> bool:
 
 
 def _costed(question: Question, entries: Sequence[Entry]) -> list[Entry]:
-    """Those worth it, with their costs; without those beyond the limit of time."""
+    """Predict the costs of the entries that may be listed, and drop those beyond the time limit."""
     rough = {one.layer: _rough_ms(one.layer, question.rows) for one in entries}
     limit = question.max_step_ms or np.inf
     near = [replace(one, step_ms=rough[one.layer]) for one in entries]
@@ -217,7 +241,7 @@ def _costed(question: Question, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _unmeasured(question: Question, layers: Iterable[Layer]) -> list[Entry]:
-    """One layer of each decomposition: its fastest modes, as many parameters as may be."""
+    """Return one entry per decomposition: the largest layer that fits, with the fastest modes."""
     shapes: dict[str, dict[Modes, list[Layer]]] = {}
     for layer in sorted(layers, key=lambda one: one.num_params):
         modes = (layer.in_modes, layer.out_modes)
@@ -231,7 +255,10 @@ def _unmeasured(question: Question, layers: Iterable[Layer]) -> list[Entry]:
 
 
 def _largest_within(question: Question, ladder: Sequence[Layer]) -> Entry | None:
-    """The entry of the layer with most parameters within the time, by halving; None of none."""
+    """Find the layer with the most parameters within the time limit, by bisection.
+
+    `ladder` holds layers of the same modes by ascending parameters. Return None if none fits.
+    """
     limit = question.max_step_ms or np.inf
     entries = {len(ladder) - 1: _unknown(question, ladder[-1])}
     if entries[len(ladder) - 1].step_ms <= limit:
@@ -255,14 +282,14 @@ def _with_cost(question: Question, entry: Entry) -> Entry:
 
 
 def _rough_ms(layer: Layer, rows: int) -> float:
-    # Torch's products are priced many times faster than the native kernel's tables.
+    # The time of torch's products is predicted much faster than that of the native kernel.
     simple = [replace(layer, plan=plan, kernel="torch") for plan in _ROUGH]
     plans = (choose(one, rows, Target()) for one in simple)
     return 1e3 * min(choice.seconds for choice in plans)
 
 
 def _ordered(entries: Sequence[Entry]) -> list[Entry]:
-    """By grade, Pareto layer of (parameters, time), parameters, time; OPEN by what is behind."""
+    """Sort by grade, then by Pareto front, parameters and time; OPEN by distance from the best."""
     found = []
     for grade in range(len(GRADES)):
         left = [one for one in entries if one.grade == grade]
@@ -280,7 +307,7 @@ def _ordered(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _varied(entries: Iterable[Entry], most: int) -> list[Entry]:
-    """The first `most` of each decomposition."""
+    """Keep the first `most` entries of each decomposition."""
     seen: Counter[str] = Counter()
     kept = []
     for one in entries:
@@ -293,7 +320,10 @@ def _varied(entries: Iterable[Entry], most: int) -> list[Entry]:
 def _protocol(
     question: Question, entries: Iterable[Entry], pieces: Sequence[MeasuredLayer]
 ) -> MeasuredLayer | None:
-    """One under the condition in which most of the shortlist was measured, else of a near map."""
+    """Choose a measurement under the condition most frequent in the shortlist's evidence.
+
+    Without evidence, choose the measured layer of the nearest size.
+    """
     own = [piece for entry in entries for piece in entry.evidence]
     counts = Counter(piece.condition for piece in own)
     if own:
@@ -313,5 +343,5 @@ def _too_slow(question: Question, layers: Sequence[Layer]) -> str:
 
 
 def label(entry: Entry) -> str:
-    """A layer in one phrase: "tensor_train d=4 R=4"."""
+    """Return a layer as a short phrase, such as "tensor_train d=4 R=4"."""
     return label_of(layer_facts(entry.layer))

@@ -1,4 +1,4 @@
-"""The study that would settle a recommendation: its layers side by side, several seeds, as YAML."""
+"""Write the study that would settle a recommendation: the shortlist with several seeds, as YAML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from rankbench.training.settings import Training
 
 SEEDS = 5
 TIME_LIMIT_S = 86400
-# What of a measured task is not taken over: where its data lie, its sizes, which part is held out.
+# Settings of a measured task that the new study does not copy: the paths of its data, its sizes
+# and the fold that is held out.
 _NOT_TAKEN = (
     *("name", "frames", "features", "images", "data", "where", "fold"),
     *("in_features", "out_features"),
@@ -28,10 +29,18 @@ _NOT_TAKEN = (
 
 
 def study_of(answer: Answer) -> str:
-    """A study of the shortlist as YAML: the protocol of its nearest evidence, the limits asked for.
+    """Return a study file that compares the layers of the shortlist.
 
-    Every layer is stated by its modes and ranks, so that the study holds these layers and no other.
-    The task is `profile`, which learns nothing, where the asked one has no data of these sizes.
+    The file repeats the training settings of `answer.protocol` and the limits of the question. It
+    states every layer by its modes and ranks, so that the study holds exactly these layers. Where
+    the question's task has no data of these sizes, the task is `profile`, which measures costs and
+    learns nothing.
+
+    Args:
+        answer: the shortlist and its question.
+
+    Returns:
+        The YAML text, with comments at the top that say what the file is and what data it needs.
     """
     question = answer.question
     piece = answer.protocol
@@ -55,7 +64,7 @@ def study_of(answer: Answer) -> str:
 
 
 def _space(answer: Answer) -> list[str]:
-    """The space of the study, a layer a line."""
+    """Return the lines of the study's `space`, with one branch per layer."""
     lines = ["space:", "  branches:"]
     for place, entry in enumerate(answer.entries, 1):
         settings = _layer(entry.layer, answer.question.sizes.gates)
@@ -105,7 +114,7 @@ def _search(question: Question, task: str) -> dict[str, Any]:
 
 
 def _sized(question: Question) -> dict[str, Any] | None:
-    """The settings that give the task asked for the input that was asked for, None without any."""
+    """Return the settings that give the task this input size; None where no settings do."""
     sized = _SIZED.get(question.task)
     return None if sized is None else sized(question)
 
@@ -121,7 +130,7 @@ def _recovery(question: Question) -> dict[str, Any]:
 
 
 def _action(question: Question) -> dict[str, Any]:
-    """The default size of a picture where it fits, else one that is nearly square."""
+    """Return the default frame size where it fits, otherwise one that is nearly square."""
     features = question.sizes.in_features
     default = TASKS["action"]()
     if default.sizes()[0] == features:
@@ -159,9 +168,9 @@ _SIZED: dict[str, Callable[[Question], dict[str, Any] | None]] = {
 
 
 def _protocol(question: Question, piece: MeasuredLayer) -> dict[str, Any]:
-    """What the task of a measurement differs in from its defaults, its sizes and data apart.
+    """Return the task settings of a measurement that differ from the defaults.
 
-    A target of other sizes is left out too: its modes would not fit.
+    Sizes and paths of data are left out. So is a target of other sizes, whose modes would not fit.
     """
     kind, settings = TASKS[piece.task], piece.config["task"]
     apart = [*_NOT_TAKEN, *(_sized(question) or {})]
@@ -181,13 +190,16 @@ def _training(piece: MeasuredLayer | None) -> dict[str, Any]:
 
 
 def _changed(kind: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings of a dataclass that differ from its defaults."""
+    """Return the settings that differ from the defaults of the dataclass `kind`."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     return {k: v for k, v in settings.items() if k in defaults and tupled(v) != defaults[k]}
 
 
 def _layer(layer: Layer, gates: int) -> dict[str, Any]:
-    """The settings of a layer in a branch: a list of one choice each, lists in lists."""
+    """Return the settings of a layer as a branch states them.
+
+    A branch reads a list as choices, so a tuple is written as a list of one list.
+    """
     first, *rest = layer.out_modes
     whole = {"in_modes": layer.in_modes, "out_modes": (first // gates, *rest)}
     modes = {} if layer.name in ("dense", "low_rank") else whole
@@ -197,7 +209,7 @@ def _layer(layer: Layer, gates: int) -> dict[str, Any]:
 
 
 def _rank(layer: Layer, value: Any) -> Any:
-    """One number for ranks that are all equal; a train's outermost are 1 in any case."""
+    """Return one number for ranks that are all equal; the outer ranks of a train are always 1."""
     if not isinstance(value, tuple):
         return value
     inner = set(value[1:-1] if layer.name == "tensor_train" else value)

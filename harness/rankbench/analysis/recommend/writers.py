@@ -1,4 +1,4 @@
-"""A recommendation as people and programs read it."""
+"""Print a recommendation as a table, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ _STYLES = {LEVEL: "green", OPEN: "yellow", UNMEASURED: "dim"}
 
 
 def write(found: Answer, form: str, console: Console) -> None:
-    """Print the shortlist: a table with its notes, or the layers as rows of csv or json."""
+    """Print the shortlist.
+
+    Args:
+        found: the answer to print.
+        form: one of FORMATS: a table with its notes, or one row per layer as CSV or JSON.
+        console: where the table is printed; CSV and JSON go to standard output.
+    """
     if form == "csv":
         table(found).to_csv(sys.stdout, index=False)
     elif form == "json":
@@ -43,14 +49,22 @@ def write(found: Answer, form: str, console: Console) -> None:
 
 
 def layers(found: Answer) -> list[dict[str, Any]]:
-    """The shortlist as plain values of JSON, a layer each."""
-    # pandas writes NaN and infinity as null, which JSON can hold.
+    """Return the shortlist as values that JSON can hold, one dict per layer."""
+    # JSON has no NaN or infinity; pandas writes them as null.
     rows: list[dict[str, Any]] = json.loads(table(found).to_json(orient="records"))
     return rows
 
 
 def facts(found: Answer, study: str) -> dict[str, Any]:
-    """The whole answer for JSON: the question, the shortlist, and the study that settles it."""
+    """Return the whole answer as values that JSON can hold.
+
+    Args:
+        found: the answer.
+        study: the study file from `study_of`, which is included as text.
+
+    Returns:
+        The question, the numbers of candidates, the shortlist as `layers`, and `study`.
+    """
     question = found.question
     return {
         "question": {
@@ -72,7 +86,7 @@ def facts(found: Answer, study: str) -> dict[str, Any]:
 
 
 def table(found: Answer) -> pd.DataFrame:
-    """The shortlist, a row a layer: its settings, its costs, its evidence."""
+    """Return the shortlist as a frame, one row per layer: its settings, its costs, its evidence."""
     return pd.DataFrame([_row(place, one) for place, one in enumerate(found.entries, 1)])
 
 
@@ -105,7 +119,7 @@ def _row(place: int, entry: Entry) -> dict[str, Any]:
 
 
 def heading(found: Answer) -> list[str]:
-    """What was asked, and what there was to choose from."""
+    """Return the lines above the table: the question, and how many layers there were."""
     question, sizes = found.question, found.question.sizes
     cell = "a bare map"
     if question.cell is not None:
@@ -120,7 +134,7 @@ def heading(found: Answer) -> list[str]:
 
 
 def notes(found: Answer) -> list[str]:
-    """How the table is to be read."""
+    """Return the lines below the table, which explain how to read it."""
     grades = [entry.grade for entry in found.entries]
     lines = []
     if grades.count(LEVEL) > 1:
@@ -157,7 +171,7 @@ def _screen(found: Answer) -> TerminalTable:
 
 
 def told(entry: Entry) -> str:
-    """The evidence of a layer in words: whose it is, what was measured, and beside how many."""
+    """Return the evidence of a layer in words: the study, its result and the layers beside it."""
     if not entry.evidence:
         return "-"
     piece = entry.evidence[0]
@@ -174,7 +188,10 @@ def told(entry: Entry) -> str:
 
 
 def value(piece: MeasuredLayer) -> str:
-    """'top_accuracy 0.795 [0.782, 0.808], 3 runs'; one run has no interval."""
+    """Return the mean of a measurement as text; a single run has no interval.
+
+    For example "top_accuracy 0.795 [0.782, 0.808], 3 runs".
+    """
     name, one = TASK_METRICS[piece.task][0], piece.value
     if one.count == 1:
         return f"{name} {metric(one.mean)}, 1 run"

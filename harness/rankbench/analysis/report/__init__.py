@@ -1,1 +1,1 @@
-"""Studies and claims as one HTML page."""
+"""Write studies and claims as one self-contained HTML page."""

@@ -1,4 +1,4 @@
-"""The chart of a bench: time of a training step against parameters, for every contender."""
+"""The report's chart of `rankbench bench`: time of a training step against parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ _OTHER = ("#7a7a7a", "d")
 
 
 def bench_chart(study: str, runs: pd.DataFrame, command: str) -> Chart | None:
-    """Median step of every contender on every map, a view per size; None without contenders."""
+    """Build the chart of every contender's median training step on every map.
+
+    Args:
+        study: the name of the study.
+        runs: its rows of `runs`.
+        command: the command that draws the study's figures, shown beside the chart.
+
+    Returns:
+        A chart with one view per number of rows, dtype and number of threads; None where the study
+        has no finished runs of contenders.
+    """
     columns = ["contender", "input_map", "num_params", "step_ms"]
     finished = runs[(runs["status"] == "done").fillna(False)]
     if finished.dropna(subset=columns).empty:

@@ -1,4 +1,4 @@
-"""The report: what studies measured, as one page that works offline."""
+"""Build the report: a page that shows what studies measured and works offline."""
 
 from __future__ import annotations
 
@@ -34,19 +34,32 @@ Frames = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """When a page was made, of what results, and by which commit (with changes or not)."""
+    """When and from what a page was made."""
 
     at: datetime.datetime
+    """The time, in UTC."""
     root: str
+    """The folder or address of the results, without a password."""
     version: str
+    """The version of Rankbench."""
     commit: str
+    """The git commit of Rankbench; empty if unknown."""
     dirty: bool
+    """Whether the working tree had uncommitted changes."""
 
 
 def report(studies: Sequence[str], root: Path | str) -> str:
-    """The page of `studies` below `root`, and of every claim that the results there decide.
+    """Build the page of some studies, and of every claim that the results decide.
 
-    Raises ValueError for a study without results, naming those that have some.
+    Args:
+        studies: names of studies; duplicates are dropped.
+        root: the folder or address of the results.
+
+    Returns:
+        The page as HTML text.
+
+    Raises:
+        ValueError: a study has no results; the message lists those that have some.
     """
     wanted = list(dict.fromkeys(studies))
     frames = {study: {name: load(study, name, root) for name in TABLES} for study in wanted}
@@ -54,13 +67,22 @@ def report(studies: Sequence[str], root: Path | str) -> str:
 
 
 def written(studies: Mapping[str, Frames], judged: Sequence[Judged], made: Made) -> str:
-    """The page of frames of each study and of judged claims."""
+    """Build the page from loaded results.
+
+    Args:
+        studies: the frames of each study, by table (TABLES).
+        judged: the judged claims.
+        made: when and from what the page is made.
+
+    Returns:
+        The page as HTML text.
+    """
     runs = {study: frames["runs"] for study, frames in studies.items()}
     asked = f"--results {shlex.quote(made.root)}"
     claimed = claims_chart(judged, f"rankbench claims --figure figures {asked}")
     charts = {
         study: [
-            # Names that differ in signs alone would share an id.
+            # Study names that differ only in punctuation would share an id.
             dataclasses.replace(chart, key=f"{chart.key}-{place}")
             for chart in _charts(study, frames, asked)
         ]
@@ -89,7 +111,10 @@ def written(studies: Mapping[str, Frames], judged: Sequence[Judged], made: Made)
 
 
 def _charts(study: str, frames: Frames, asked: str) -> Iterator[Chart]:
-    """Every chart that the rows of a study allow; of a decomposition not known here none."""
+    """Yield every chart that the rows of a study allow.
+
+    Runs of decompositions that this version does not know are left out.
+    """
     runs = frames["runs"]
     known = runs[runs["decomposition"].isin(list(NAMES))]
     command = f"rankbench figures {shlex.quote(study)} {asked}"

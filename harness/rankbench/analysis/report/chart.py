@@ -1,4 +1,4 @@
-"""An interactive chart of the report: its views as Plotly's plain data, and what it says."""
+"""The parts of an interactive chart: its views as plain Plotly data, and the text beside them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from rankbench.common.text import metric, plain
 
 Trace = dict[str, Any]
 
-# The page puts the colour of its text in their place: black marks vanish on a dark page.
+# Placeholders that the page replaces by its text colours, because black marks would vanish on a
+# dark page.
 INK, MUTED = "@ink", "@muted"
 SYMBOLS: dict[str, str] = {
     "s": "square",
@@ -31,43 +32,59 @@ SYMBOLS: dict[str, str] = {
     "d": "diamond-tall",
 }
 _GLYPHS = {"s": "■", "X": "✖", "v": "▼", "P": "✚", "D": "◆", "o": "●", "^": "▲", "*": "★"}
-MOST = 1500  # marks of a chart that SVG still moves at once
+MOST = 1500  # The most marks in a chart; with more, panning an SVG becomes slow.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """An axis: its title, whether it is logarithmic, and d3's format of its ticks."""
+    """An axis of a view."""
 
     title: str
+    """The title, with the unit in brackets."""
     log: bool = False
+    """Whether the axis is logarithmic."""
     ticks: str = ""
+    """The d3 format of the tick labels, such as "~s"; empty for Plotly's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One of the pictures of a chart: chosen by `name` among those of its `group`."""
+    """One of the pictures that a chart offers to choose from."""
 
     name: str
+    """The name in the menu."""
     traces: list[Trace]
+    """The Plotly traces."""
     x: Axis
+    """The horizontal axis."""
     y: Axis
+    """The vertical axis."""
     note: str = ""
+    """A short text about the data that are shown."""
     group: str = ""
+    """The heading in the menu that this view belongs to; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A chart: `says` in a sentence what it shows, `command` draws `figure` again, for print.
+    """A chart of the report.
 
-    Raises ValueError without a view.
+    Raises:
+        ValueError: there is no view.
     """
 
     key: str
+    """The id of the chart on the page."""
     title: str
+    """The heading."""
     says: str
+    """A sentence or two on how to read the chart."""
     figure: str
+    """The name of the figure that shows the same data in print."""
     command: str
+    """The command that draws that figure."""
     views: tuple[View, ...]
+    """The pictures to choose from, at least one; the first is shown at the start."""
 
     def __post_init__(self) -> None:
         if not self.views:
@@ -75,46 +92,62 @@ class Chart:
 
     @property
     def choices(self) -> dict[str, list[tuple[int, str]]]:
-        """The place and name of every view, by its group."""
+        """The index and the name of every view, by its group."""
         groups: dict[str, list[tuple[int, str]]] = {}
         for place, view in enumerate(self.views):
             groups.setdefault(view.group, []).append((place, view.name))
         return groups
 
     def plain(self) -> dict[str, Any]:
-        """The chart as JSON can hold it, once `finite` has taken out what it cannot."""
+        """Return the chart as dicts and lists; `page.finite` then removes what JSON cannot hold."""
         return asdict(self)
 
 
 def key(*words: str) -> str:
-    """An id for a page: letters, digits and dashes, whatever the words hold."""
+    """Join words to an HTML id of lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-") or "chart"
 
 
 def hover(lines: Iterable[str]) -> str:
-    """What is shown beside a mark: Plotly reads a little HTML, and gets none of the rows'."""
+    """Return the text shown beside a mark, with the first line in bold.
+
+    Plotly interprets some HTML, so the lines are escaped. Empty lines are dropped.
+    """
     first, *others = (html.escape(plain(line), quote=False) for line in lines if line)
     return "<br>".join([f"<b>{first}</b>", *others])
 
 
 def colour(name: str) -> str:
-    """A colour as the page reads it: black is that of its text."""
+    """Return a colour for the page; black becomes the placeholder of the text colour."""
     return INK if name in ("#000000", "black") else name
 
 
 def marker(family: str, size: float, *, hollow: bool = False) -> dict[str, Any]:
-    """Colour and shape of a family, as in every figure."""
+    """Return the Plotly marker of a family, with the colour and shape that all figures use.
+
+    Args:
+        family: a key of NAMES.
+        size: the size in pixels.
+        hollow: whether to draw only the outline.
+    """
     return mark(style.COLOURS[family], style.MARKERS[family], size, hollow=hollow)
 
 
 def mark(hue: str, shape: str, size: float, *, hollow: bool = False) -> dict[str, Any]:
-    """A mark of matplotlib's colour and shape for Plotly."""
+    """Convert a matplotlib colour and marker to a Plotly marker.
+
+    Args:
+        hue: a colour, as a name or as hex digits.
+        shape: a matplotlib marker, one of SYMBOLS.
+        size: the size in pixels.
+        hollow: whether to draw only the outline.
+    """
     symbol = SYMBOLS[shape] + ("-open" if hollow else "")
     return {"color": colour(hue), "symbol": symbol, "size": size}
 
 
 def looks() -> dict[str, dict[str, str]]:
-    """Name, colour, symbol and a letter like it of every decomposition, for scripts."""
+    """Return the name, colour, symbol and glyph of every family, for the page's scripts."""
     return {
         family: {
             "name": NAMES[family],
@@ -127,7 +160,14 @@ def looks() -> dict[str, dict[str, str]]:
 
 
 def points(name: str, x: Sequence[Any], y: Sequence[Any], texts: Sequence[str]) -> Trace:
-    """Marks with a text each, as the base of a trace."""
+    """Return a Plotly trace of marks.
+
+    Args:
+        name: the name in the legend.
+        x: the horizontal positions.
+        y: the vertical positions.
+        texts: what is shown beside each mark, from `hover`.
+    """
     return {
         "type": "scatter",
         "mode": "markers",
@@ -141,9 +181,15 @@ def points(name: str, x: Sequence[Any], y: Sequence[Any], texts: Sequence[str]) 
 
 
 def by_condition(rows: pd.DataFrame, *more: str) -> list[tuple[str, pd.DataFrame]]:
-    """The rows once per value of what makes them incomparable, by a name; all, where nothing.
+    """Split rows by the conditions under which they cannot be compared.
 
-    Those at the noise variance that the papers measure at come first.
+    Args:
+        rows: rows of `runs`.
+        more: columns that count as conditions besides CONDITIONS.
+
+    Returns:
+        The name and the rows of each condition; a single unnamed group where nothing varies. Groups
+        at the papers' noise variance come first.
     """
     apart = varying(rows, (*CONDITIONS, *more))
     if not apart:

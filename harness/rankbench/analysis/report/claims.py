@@ -1,4 +1,4 @@
-"""The claims of the papers as the report shows them: rows of the ledger, and a chart."""
+"""The claims of the papers in the report: the table of the ledger, and a chart."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ from rankbench.analysis.summaries.accuracy import TOP
 from rankbench.analysis.summaries.rows import records
 from rankbench.common.text import metric
 
-_FAR = 1e4  # the standard deviations a difference is drawn at, at most
+_FAR = 1e4  # Effects are drawn at most this large, in standard deviations.
 
 
 def ledger(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Verdicts with their numbers, and the claims by their place in a paper."""
+    """Return the verdicts with their counts, and the claims grouped by their place in a paper.
+
+    Args:
+        judged: the judged claims, in the order of the ledger.
+
+    Returns:
+        What the page's template shows: `count`, `verdicts` and `places`.
+    """
     places: dict[str, list[Judged]] = {}
     for one in judged:
         places.setdefault(one.claim.source, []).append(one)
@@ -42,7 +49,16 @@ def ledger(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def claims_chart(judged: Sequence[Judged], command: str) -> Chart | None:
-    """Published against measured: numbers, accuracies and orders; None where none is measured."""
+    """Build the chart of published against measured values.
+
+    Args:
+        judged: the judged claims.
+        command: the command that draws the same figure, shown beside the chart.
+
+    Returns:
+        A chart with views for numbers, accuracies and orders, as far as they were measured; None
+        where none was.
+    """
     if not judged:
         return None
     rows = table(judged)
@@ -120,7 +136,7 @@ def _level(x: list[float], y: list[float]) -> Trace:
 def _marks(
     rows: pd.DataFrame, x: list[float], y: list[float], *, bars: bool = False
 ) -> Iterator[Trace]:
-    """A trace for every verdict."""
+    """Yield one trace per verdict."""
     placed = rows.assign(x=x, y=y)
     for verdict in VERDICTS:
         own = placed[placed["verdict"] == verdict]
@@ -153,5 +169,5 @@ def _text(row: dict[str, Any]) -> str:
 
 
 def _folded(words: str) -> list[str]:
-    """A sentence in lines that fit beside a mark."""
+    """Wrap a sentence into lines that fit beside a mark."""
     return textwrap.wrap(words, 56)

@@ -1,4 +1,4 @@
-"""The chart of learning curves: the best points of a study, epoch by epoch."""
+"""The report's chart of learning curves: the best points of a study, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from rankbench.analysis.tables import points as tables
 from rankbench.common.text import metric, plain
 
 _LINES = 10
-_EPOCHS = 150  # of a curve: more than a screen tells apart
-# By the column of `epochs`: that of `runs` that a point is judged by, the axis, and the figure.
+_EPOCHS = 150  # The most epochs drawn of a curve; a screen cannot resolve more.
+# For each column of `epochs`: the column of `runs` that points are judged by, the title of the
+# axis, and the name of the printed figure.
 _RIGHT = {
     "accuracy": ("top_accuracy", "Test accuracy", "curves"),
     "rmse": ("rmse", "RMSE of W", "curves"),
@@ -42,9 +43,19 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 def curves_chart(
     study: str, runs: pd.DataFrame, epochs: pd.DataFrame, command: str
 ) -> Chart | None:
-    """What a study learns by and its training loss by epoch, means over seeds; None without any.
+    """Build the chart of the metric and the training loss by epoch, as means over seeds.
 
-    Of more than ten points the best of each decomposition, or an even choice of one's.
+    Of more than ten points, the best of each decomposition is drawn, or an even choice where all
+    have the same decomposition.
+
+    Args:
+        study: the name of the study.
+        runs: its rows of `runs`.
+        epochs: its rows of `epochs`.
+        command: the command that draws the study's figures, shown beside the chart.
+
+    Returns:
+        The chart; None where no finished run has a learning curve.
     """
     column = next((c for c in _RIGHT if several(epochs.loc[epochs[c].notna(), "epoch"])), None)
     finished = runs[(runs["status"] == "done").fillna(False)]
@@ -83,7 +94,7 @@ def curves_chart(
 
 
 def _chosen(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
-    """The points to draw, in the order of families and parameters, and what was left out."""
+    """Return the points to draw, sorted by family and parameters, and a note on the rest."""
     points = tables.summary(rows, column)
     note = f"{len(points)} points"
     if len(points) > _LINES:
@@ -100,7 +111,10 @@ def _chosen(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, str]:
 
 
 def _looks(points: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Colour and dashes by point_id, darker and less broken upwards, as in the figures."""
+    """Return the line style of each point, by point_id.
+
+    Within a family the lines become darker and less broken with more parameters, as in the figures.
+    """
     looks = {}
     for family, own in points.groupby("family", sort=False):
         for step, point in enumerate(own["point_id"]):
@@ -141,7 +155,7 @@ def _lines(
 
 
 def _band(common: Trace, x: list[int], found: pd.DataFrame, hue: str) -> Trace:
-    """The range over seeds, as one closed shape."""
+    """Return the range over seeds as one closed shape."""
     around = [*found["greatest"], *reversed(found["least"].tolist())]
     fill = {"fill": "toself", "fillcolor": hue, "opacity": 0.15, "hoverinfo": "skip"}
     edge = {"mode": "none", "x": [*x, *reversed(x)], "y": around}

@@ -1,4 +1,4 @@
-"""How columns and points are called in the charts of the report."""
+"""Names of columns and descriptions of points in the report's charts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNITS = {column.name: column.unit for column in RUNS}
 
 
 def named(column: str) -> str:
-    """A column as the title of an axis."""
+    """Return the title of a column's axis, with its unit in brackets."""
     if column in METRICS and column != "num_params":
         return style.sentence(METRICS[column].name)
     if column == "num_params":
@@ -29,13 +29,26 @@ def named(column: str) -> str:
 
 
 def axis(column: str, values: pd.Series) -> Axis:
-    """The axis of a column: logarithmic where its values span decades."""
+    """Return the axis of a column, logarithmic where its values span decades.
+
+    Args:
+        column: a column of `runs`.
+        values: the values that are drawn.
+    """
     ticks = "~s" if _UNITS.get(column) in ("parameters", "FLOPs", "elements") else ""
     return Axis(title=named(column), log=style.spans_decades(values, 8.0), ticks=ticks)
 
 
 def facts(row: dict[str, Any], name: str) -> list[str]:
-    """What is shown of a point: d, R, N, every rank, modes and size."""
+    """Describe a point in lines: its name, d and ranks, modes, parameters and compression ratio.
+
+    Args:
+        row: the row of `runs` of the point.
+        name: the first line.
+
+    Returns:
+        Five lines, of which some may be empty.
+    """
     ranks, inner = labels.ranks(row), entries(row, "ranks")
     modes = [" × ".join(map(str, entries(row, side))) for side in ("in_modes", "out_modes")]
     number = integer(row, "core_order")

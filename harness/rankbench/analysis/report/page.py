@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: templates, scripts and data, and what it may load."""
+"""Render the report as one self-contained HTML file, with scripts and data inside."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ from markupsafe import Markup
 
 _FOLDER = Path(__file__).parent / "page"
 _SCRIPTS = ("tools.js", "legend.js", "charts.js", "table.js", "explore.js", "claims.js", "start.js")
-# What ends or changes a script as HTML reads it, and two ends of a line as JavaScript reads it.
+# Characters that could end or alter a script element in HTML, and two that JavaScript reads as
+# line ends. In JSON they are written as escapes.
 _UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
 def page(facts: dict[str, Any], data: dict[str, Any]) -> str:
-    """The page as text: `facts` for the templates, `data` for the scripts.
+    """Render the page.
 
-    Jinja2 escapes every string of `facts`. The page's policy allows its own scripts, by their
-    hashes, and no request of any kind.
+    Jinja2 escapes every string of `facts`. The page's Content-Security-Policy allows only its own
+    scripts, by their hashes, and no request of any kind.
 
-    Raises ValueError where a script could not stand in a page.
+    Args:
+        facts: the values that the templates show.
+        data: the values that the scripts read, by name.
+
+    Returns:
+        The page as HTML text.
+
+    Raises:
+        ValueError: a script contains text that would end its element.
     """
     theme, program, plotly = _read("theme.js"), _program(), plotly_source()
     environment = Environment(
@@ -49,7 +58,12 @@ def page(facts: dict[str, Any], data: dict[str, Any]) -> str:
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """A Content-Security-Policy: these scripts, the page's own styles, no network."""
+    """Return a Content-Security-Policy for the page.
+
+    Args:
+        scripts: the texts of the scripts to allow. Inline styles are allowed, and images only from
+            the page itself; everything else is blocked.
+    """
     allowed = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
@@ -58,13 +72,16 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def embedded(value: Any) -> Markup:
-    """JSON that may stand in a script element: nothing in it is read as HTML."""
+    """Return `value` as JSON that is safe inside a script element.
+
+    Characters that HTML could interpret are escaped, so no text of the data can end the element.
+    """
     text = json.dumps(finite(value), allow_nan=False, separators=(",", ":"), default=_number)
     return Markup(text.translate(_UNSAFE))
 
 
 def finite(value: Any) -> Any:
-    """`value` with None for numbers that JSON cannot hold."""
+    """Return `value` with None in place of NaN and infinity, which JSON cannot hold."""
     if isinstance(value, dict):
         return {str(name): finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -73,12 +90,12 @@ def finite(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    return value.item()  # of numpy
+    return value.item()  # The only values here that json cannot write are NumPy scalars.
 
 
 @lru_cache(maxsize=1)
 def plotly_source() -> str:
-    """Plotly's own script, as its package brings it."""
+    """Return the Plotly script that the `plotly` package contains."""
     folder = importlib.resources.files("plotly") / "package_data"
     text = (folder / "plotly.min.js").read_text(encoding="utf-8")
     return _checked("plotly.min.js", text)
@@ -94,7 +111,11 @@ def _read(name: str) -> str:
 
 
 def _checked(name: str, text: str) -> str:
-    """`text` with the ends of lines that HTML keeps; what would end its element is refused."""
+    """Return `text` with line ends as a browser reads them, so that its hash matches.
+
+    Raises:
+        ValueError: `text` contains something that would end its element.
+    """
     for sign in ("</script", "</style", "<!--"):
         if sign in text.lower():
             raise ValueError(f"{name} must not hold {sign!r}, to stand in a page")

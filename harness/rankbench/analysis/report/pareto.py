@@ -1,4 +1,4 @@
-"""The chart of a study's Pareto front: every point, and what leads."""
+"""The report's chart of a study's Pareto front: every point, with those on the front marked."""
 
 from __future__ import annotations
 
@@ -37,10 +37,19 @@ _STATES = ("on the front", "dominated", "breaks a constraint")
 
 
 def front_chart(study: str, runs: pd.DataFrame, command: str) -> Chart | None:
-    """Every point of a study by what it was judged by, means over seeds; None without several.
+    """Build the chart of all points of a study by their objectives, as means over seeds.
 
-    What a search asked for, else error, accuracy or time against parameters. There is a view for
-    every pair of objectives and every condition under which runs can be compared.
+    The objectives are those of the search, otherwise the first of error, accuracy or time that was
+    measured, against parameters.
+
+    Args:
+        study: the name of the study.
+        runs: its rows of `runs`.
+        command: the command that draws the study's figures, shown beside the chart.
+
+    Returns:
+        A chart with one view per pair of objectives and comparable condition; None where no
+        condition has several points.
     """
     found = _objectives(runs)
     if found is None:
@@ -109,7 +118,7 @@ def _view(
 
 
 def _sample(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """All that leads and an even choice of the rest, and how many of how many."""
+    """Choose the points to draw: all on the front and an even choice of the rest, with a note."""
     rest = found.index[~found["leads"]]
     kept = set(evenly(list(rest), MOST))
     shown = found[found["leads"] | found.index.isin(kept)]
@@ -124,7 +133,7 @@ def _state(row: dict[str, Any]) -> str:
 
 
 def _texts(rows: pd.DataFrame, shown: pd.DataFrame, objectives: dict[str, str]) -> dict[str, str]:
-    """What is shown beside each mark, by point_id."""
+    """Return the text beside each mark, by point_id."""
     own = rows[rows["point_id"].isin(shown.index)]
     firsts = {row["point_id"]: row for row in records(own.drop_duplicates("point_id"))}
     seeds = own["point_id"].value_counts()
@@ -138,7 +147,7 @@ def _texts(rows: pd.DataFrame, shown: pd.DataFrame, objectives: dict[str, str]) 
 
 
 def _reach(rows: pd.DataFrame, shown: pd.DataFrame, column: str) -> dict[str, float]:
-    """Half the 95% t interval of each leading point that has several seeds."""
+    """Return half the width of the 95% t interval of each point on the front with several seeds."""
     own = rows[rows["point_id"].isin(shown.index[shown["leads"]])]
     groups = own.groupby("point_id")[column]
     found = {str(point): mean_interval(values.astype(float)) for point, values in groups}
@@ -169,7 +178,7 @@ def _shape(direction: str) -> str:
 def _marks(
     shown: pd.DataFrame, texts: dict[str, str], pair: tuple[str, str], reach: dict[str, float]
 ) -> Iterator[Trace]:
-    """A trace for every family and state, faint ones below."""
+    """Yield one trace per family and state, the faint ones first so that they are below."""
     x, y = pair
     for state in reversed(_STATES):
         for family in NAMES:

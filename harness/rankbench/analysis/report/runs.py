@@ -1,4 +1,4 @@
-"""The runs as the page's table holds them: columns of plain values, repeated texts once."""
+"""Pack the runs of all studies for the page's table: columns of values, each text stored once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankbench.analysis.summaries.rows import several
 from rankbench.common.text import plain
 from rankbench.store.schema import RUNS
 
-# Shown until a reader chooses others.
+# The columns that are shown until a reader chooses others.
 _ALWAYS = ("decomposition", "core_order", "R", "cp_rank", "num_params")
 _SHOWN = (
     *("study", "status", "contender", "input_map", "target", "noise", "split", "sweep", "swept"),
@@ -22,7 +22,7 @@ _SHOWN = (
     *("rmse", "top_accuracy", "nelbo_nats", "perplexity", "cider"),
     *("map_ms", "forward_ms", "step_ms", "seed", "error"),
 )
-# In the order of the table.
+# All columns, in the order of the table.
 _COLUMNS = (
     *("study", *_ALWAYS, "status", "contender", "input_map", "target", "noise", "split", "fold"),
     *("sweep", "swept", "plan", "ranks", "compression_ratio"),
@@ -40,8 +40,8 @@ _COLUMNS = (
 _RANKS = ("rank", "tucker_rank", "tt_rank", "tr_rank")
 _MEANING = {column.name: (column.unit, column.meaning) for column in RUNS}
 _MEANING["R"] = ("", "largest rank: of a block term, Tucker, train, ring or low-rank map")
-_DIGITS = 6  # significant: more than a reader compares, in half the bytes
-# Those chosen from, the first six that a study has.
+_DIGITS = 6  # Significant digits: more than a reader compares, in half the bytes.
+# Candidates for the page's filters: the page offers the first six that a study has.
 _FACETS = (
     *("study", "decomposition", "status", "contender", "target", "split", "sweep", "plan"),
     *("dataset", "dtype", "host"),
@@ -50,21 +50,34 @@ _FACETS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A column of the table: numbers as they are, or texts as places in `words`."""
+    """A column of the page's table."""
 
     name: str
+    """The name of the column."""
     unit: str
+    """Its unit; empty for none."""
     meaning: str
+    """What the column holds, for its tooltip."""
     shown: bool
+    """Whether the column is shown at the start."""
     choices: bool
+    """Whether the page may offer the column as a filter."""
     words: list[str] | None
+    """The distinct texts in order; None for a column of numbers."""
     values: list[Any]
+    """One number per run, or one index into `words`; None where a run has no value."""
 
 
 def packed(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """The runs of all studies, and what the chart beside them starts with.
+    """Return the runs of all studies for the page's table, and the chart's initial axes.
 
-    A column that is empty, or that always says the same, is left out.
+    Columns that are empty or equal in all runs are left out, except for the basic ones.
+
+    Args:
+        frames: rows of `runs`, by study.
+
+    Returns:
+        `count`, `columns` (each a `Packed` as a dict), `facets` (the filters), `x` and `y`.
     """
     runs = pd.concat([_with_rank(frame) for frame in frames.values()], ignore_index=True)
     columns = [_packed(name, runs[name]) for name in _COLUMNS if _tells(name, runs[name])]

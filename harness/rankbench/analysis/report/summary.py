@@ -1,4 +1,4 @@
-"""What a report says first, and what it stands on: studies in numbers, and where they were run."""
+"""The report's first and last sections: studies in numbers, and where their runs come from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,15 @@ _REASONS = 8
 
 
 def summarised(study: str, runs: pd.DataFrame) -> dict[str, Any]:
-    """A study in numbers: runs, points, failures by reason, sizes and its best point."""
+    """Summarise a study: its runs, points, sizes, failures by reason, and its best point.
+
+    Args:
+        study: the name of the study.
+        runs: its rows of `runs`.
+
+    Returns:
+        Texts and counts for the page's template.
+    """
     done = runs[(runs["status"] == "done").fillna(False)]
     failed = runs[runs["status"] != "done"]
     sizes = done["num_params"].dropna()
@@ -51,7 +59,7 @@ def summarised(study: str, runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _failures(failed: pd.DataFrame) -> list[dict[str, Any]]:
-    """The most frequent reasons why runs are not done."""
+    """Return the most frequent reasons why runs did not finish."""
     errors = failed["error"].fillna("")
     reasons = failed["status"].astype(str) + errors.where(errors == "", ": " + errors)
     found = reasons.value_counts().head(_REASONS)
@@ -64,9 +72,10 @@ def _span(sizes: pd.Series) -> str:
 
 
 def _best(done: pd.DataFrame) -> dict[str, str] | None:
-    """The best point by what a study is judged by; none for sweeps and contenders, which vary size.
+    """Return the best point by the first metric that the study measured.
 
-    Of several noise variances it is at that nearest to 0.05.
+    Sweeps and contenders are left out, because they vary the size on purpose. Of several noise
+    variances the one nearest to 0.05 is used.
     """
     known = done[done["decomposition"].isin(list(NAMES)) & done["num_params"].notna()]
     known = known[known["sweep"].isna() & known["contender"].isna()]
@@ -84,7 +93,14 @@ def _best(done: pd.DataFrame) -> dict[str, str] | None:
 
 
 def provenance(frames: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Where the runs of each study come from: commits, dates, machines, versions, ids."""
+    """Return where the runs of each study come from: commits, dates, machines, versions and ids.
+
+    Args:
+        frames: rows of `runs`, by study.
+
+    Returns:
+        One dict per study for the page's template. Its `digest` identifies the set of runs.
+    """
     return [_source(study, runs) for study, runs in frames.items()]
 
 

@@ -1,4 +1,4 @@
-"""The charts of `rankbench validate`: a variable at a time, measured, fitted and claimed."""
+"""The report's charts of `rankbench validate`: costs against one variable, with fits and claims."""
 
 from __future__ import annotations
 
@@ -40,7 +40,16 @@ _SHAPES = {"forward": "o", "backward": "s"}
 def sweep_charts(
     study: str, runs: pd.DataFrame, samples: pd.DataFrame, command: str
 ) -> Iterator[Chart]:
-    """FLOPs, time, largest tensor and peak memory of every method against every variable swept."""
+    """Yield a chart for each of FLOPs, time, largest tensor and peak memory that was measured.
+
+    Each chart has one view per method and variable that was swept.
+
+    Args:
+        study: the name of the study.
+        runs: its rows of `runs`.
+        samples: its rows of `samples`.
+        command: the command that draws the study's figures, shown beside the charts.
+    """
     if not ((runs["status"] == "done").fillna(False) & runs["sweep"].notna()).any():
         return
     measured, found = swept(runs, samples), exponents(runs, samples)
@@ -85,7 +94,7 @@ def _said(row: Row) -> str:
 
 
 def _traces(here: pd.DataFrame, row: Row, name: str) -> Iterator[Trace]:
-    """The marks of a direction and plan, their fit, and the claim on the papers' plan."""
+    """Yield the marks of a direction and plan, their fit, and on the papers' plan the claim."""
     direction, quantity = row["direction"], QUANTITIES[name]
     own = here[here["plan"] == row["plan"]]
     own = own[own[quantity.columns[direction]].astype(float) > 0]

@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired contrasts, exponents, the Pareto front."""
+"""Compute intervals, paired comparisons, power-law exponents and Pareto fronts."""

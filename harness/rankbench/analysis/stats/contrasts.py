@@ -1,4 +1,4 @@
-"""Paired comparisons across seeds: how large a difference is, how sure, and what may be said."""
+"""Compare two sides seed by seed: the difference, its interval, its effect size and a verdict."""
 
 from __future__ import annotations
 
@@ -26,17 +26,25 @@ Pair = tuple[Mapping[str, Any], "pd.Series[float]", "pd.Series[float]"]
 
 
 def by_seed(runs: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """The mean of `metric` of every seed."""
+    """Return the mean of `metric` over the runs of each seed, indexed by seed."""
     return runs[metric].astype(float).groupby(runs["seed"].astype(int)).mean()
 
 
 def paired(a: pd.Series[float], b: pd.Series[float]) -> dict[str, float]:
-    """`a` less `b` over the seeds of both: `seeds`, `difference`, `low`, `high`, `effect`, `p`.
+    """Compare `a` with `b` over the seeds that both have.
 
-    The interval is a percentile bootstrap of the mean, the effect Hedges' g of the differences
-    (infinite where all are the same), p two-sided. NaN for what one seed cannot tell.
+    Args:
+        a: one value per seed, indexed by seed, as `by_seed` returns it.
+        b: likewise for the other side.
 
-    Raises ValueError where no seed is in both.
+    Returns:
+        `seeds` (how many were paired), `difference` (mean of a - b), `low` and `high` (the 95%
+        percentile bootstrap interval of that mean), `effect` (Hedges' g of the differences,
+        infinite where all differences are equal and not 0) and `p` (two-sided). The last four are
+        NaN where only one seed was paired.
+
+    Raises:
+        ValueError: no seed is on both sides.
     """
     known = (a - b).dropna().to_numpy(float)
     if known.size == 0:
@@ -52,7 +60,17 @@ def paired(a: pd.Series[float], b: pd.Series[float]) -> dict[str, float]:
 
 
 def interval(values: np.ndarray[Any, Any], confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean of `values`; NaN for fewer than two."""
+    """Return the percentile bootstrap interval of the mean of `values`.
+
+    The bootstrap has a fixed seed, so that the same values always give the same interval.
+
+    Args:
+        values: one value per seed, shape (n,).
+        confidence: the coverage of the interval, between 0 and 1.
+
+    Returns:
+        The lower and the upper end; both are NaN for fewer than two values.
+    """
     if values.size < 2:
         return math.nan, math.nan
     found = stats.bootstrap(
@@ -67,7 +85,11 @@ def interval(values: np.ndarray[Any, Any], confidence: float = 0.95) -> tuple[fl
 
 
 def hedges(differences: np.ndarray[Any, Any]) -> float:
-    """Mean over standard deviation of `differences`, less its bias for few of them."""
+    """Return Hedges' g: the mean of `differences` over their standard deviation, bias-corrected.
+
+    The correction for small samples is 1 - 3 / (4 (n - 1) - 1). The result is NaN for fewer than
+    two differences; where all are equal it is 0 or infinite.
+    """
     if differences.size < 2:
         return math.nan
     mean, sd = float(differences.mean()), float(differences.std(ddof=1))
@@ -77,10 +99,20 @@ def hedges(differences: np.ndarray[Any, Any]) -> float:
 
 
 def compare(pairs: Iterable[Pair], *, less_is_better: bool) -> pd.DataFrame:
-    """A row for each (facts, a, b): the facts, and COLUMNS of `a` less `b`.
+    """Compare many pairs and correct their p values together with Holm's method.
 
-    `verdict` is of a: better or worse only where Holm's p over all rows is below LEVEL and the
-    interval leaves 0 out.
+    Args:
+        pairs: (facts, a, b) for each comparison: the columns that identify it, and one value per
+            seed of either side.
+        less_is_better: whether smaller values of the metric are better.
+
+    Returns:
+        One row per pair: its facts, then COLUMNS for a - b. `verdict` is about `a`: it is "better"
+        or "worse" only where the corrected p is below LEVEL and the interval excludes 0. The frame
+        is empty where there are no pairs.
+
+    Raises:
+        ValueError: the two sides of a pair share no seed.
     """
     rows = [{**facts, **paired(a, b)} for facts, a, b in pairs]
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):

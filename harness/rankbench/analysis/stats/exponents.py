@@ -1,4 +1,4 @@
-"""Exponents of power laws from points: on the asymptotic part, with an interval."""
+"""Fit power laws to measured points: find their asymptotic part, the exponent and its interval."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from scipy import stats
 
 Values = Sequence[float] | np.ndarray
-LEAST = 4  # points of a fit
-DRIFT = 0.1  # change of the local exponent over a range that still counts as one power law
-MARGIN = 0.1  # an interval beyond it says that an exponent differs
-NARROW = 0.25  # an interval within it says that an exponent agrees
+LEAST = 4  # The asymptotic part of a curve has at least this many points.
+DRIFT = 0.1  # A range is one power law if its local exponent changes by less than this.
+MARGIN = 0.1  # An exponent differs from 0 if its whole interval is further away than this.
+NARROW = 0.25  # An exponent agrees with 0 if its whole interval is at most this far away.
 
 HOLDS, LOOSER, VIOLATED = "holds", "looser than needed", "violated"
 CANNOT_TELL = "cannot tell"
@@ -22,21 +22,34 @@ VERDICTS = (HOLDS, LOOSER, VIOLATED, CANNOT_TELL)
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """y = e^intercept x^exponent by least squares on logarithms, and the exponent's interval.
+    """A fitted power law, y = exp(intercept) x^exponent, with an interval of its exponent.
 
-    All NaN where there are fewer than 3 points.
+    It is fitted by least squares on the logarithms. Every field is NaN for fewer than 3 points.
     """
 
     exponent: float
+    """The exponent, which is the slope on logarithmic axes."""
     low: float
+    """The lower end of the exponent's interval."""
     high: float
+    """The upper end of the exponent's interval."""
     intercept: float
+    """The natural logarithm of y at x = 1."""
 
 
 def fit(x: Values, y: Values, confidence: float = 0.95) -> Fit:
-    """The power law through positive points, with Student's interval of its exponent.
+    """Fit a power law to positive points, with Student's t interval of its exponent.
 
-    Raises ValueError for values that are not positive.
+    Args:
+        x: the variable, shape (n,).
+        y: the measured quantity, shape (n,).
+        confidence: the coverage of the interval, between 0 and 1.
+
+    Returns:
+        The fit; all its fields are NaN where n is below 3.
+
+    Raises:
+        ValueError: some value of `x` or `y` is not positive.
     """
     if min(*x, *y) <= 0:
         raise ValueError("x and y of a power law must be positive")
@@ -54,11 +67,18 @@ def fit(x: Values, y: Values, confidence: float = 0.95) -> Fit:
 
 
 def asymptotic_start(x: Values, y: Values) -> int:
-    """The place of the first point of the longest tail that is one power law.
+    """Return the index of the first point of the longest tail that follows one power law.
 
-    Along a tail of one the local exponent, that of a cubic through the logarithms (a parabola of
-    5 points), changes by less than 0.1, or the cubic is no better than a line (F test, 95%). At
-    the latest the last 4 points.
+    A tail follows one power law where the local exponent changes by less than DRIFT along it, or
+    where a curve fits no better than a line (F test, 95%). The local exponent is the slope of a
+    cubic through the logarithms (of a parabola for 5 points).
+
+    Args:
+        x: the variable, positive and ascending, shape (n,).
+        y: the measured quantity, positive, shape (n,).
+
+    Returns:
+        An index that leaves at least the last LEAST points, or 0 where there are fewer.
     """
     logs = np.log(np.asarray([x, y], dtype=float))
     for start in range(len(x) - LEAST):
@@ -79,10 +99,15 @@ def _straight(u: np.ndarray, v: np.ndarray) -> bool:
 
 
 def verdict(difference: Fit) -> str:
-    """What the exponent of measured / claimed says of a claimed upper bound.
+    """Judge a claimed upper bound by the exponent of measured / claimed.
 
-    violated: the interval lies above 0.1, the measured quantity outgrows its bound. looser than
-    needed: it lies below -0.1. holds: it lies within 0.25 of 0. Else cannot tell.
+    Args:
+        difference: the power law fitted to the ratio of the measured to the claimed quantity.
+
+    Returns:
+        One of VERDICTS. "violated": the interval is wholly above MARGIN, so the measured quantity
+        grows faster than its bound. "looser than needed": it is wholly below -MARGIN. "holds": it
+        is within NARROW of 0. "cannot tell": none of these, or too few points for an interval.
     """
     if math.isnan(difference.low):
         return CANNOT_TELL

@@ -1,4 +1,4 @@
-"""Means over seeds and shares of clips, and how sure they are."""
+"""Compute means over seeds and Student's t intervals of these means."""
 
 from __future__ import annotations
 
@@ -13,22 +13,32 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean of `count` values, their standard deviation, and the ends of the mean's interval.
+    """The mean of some values, with its spread and its interval.
 
-    With a single value `sd`, `low` and `high` are NaN: one value says nothing of its spread.
+    With a single value `sd`, `low` and `high` are NaN, because one value has no spread.
     """
 
     mean: float
+    """The mean of the values."""
     sd: float
+    """The sample standard deviation of the values (n - 1 degrees of freedom)."""
     low: float
+    """The lower end of the interval of the mean."""
     high: float
+    """The upper end of the interval of the mean."""
     count: int
+    """How many values there were."""
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
-    """Student's interval of a mean: m -+ t(confidence, n - 1) s / sqrt(n).
+    """Return the mean of `values` with Student's t interval, m ± t(confidence, n - 1) s / sqrt(n).
 
-    Raises ValueError when there are no values.
+    Args:
+        values: n values, for example one per seed.
+        confidence: the coverage of the interval, between 0 and 1.
+
+    Raises:
+        ValueError: there are no values.
     """
     array = np.asarray(list(values), dtype=float)
     if array.size == 0:
@@ -42,9 +52,15 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
 
 
 def mean_intervals(values: pd.Series[float], by: pd.Series[int]) -> pd.DataFrame:
-    """`mean`, `low`, `high` of `mean_interval`, `least`, `greatest` for every value of `by`.
+    """Return the mean of each group of `values`, with its 95% interval and its range.
 
-    `low` and `high` are NaN where there is one value.
+    Args:
+        values: the values of all groups.
+        by: the group of each value, such as its epoch; same index as `values`.
+
+    Returns:
+        One row per group, indexed by it: `mean`, `low`, `high`, `least` and `greatest`. `low` and
+        `high` are NaN for a group of one value.
     """
     found = values.astype(float).groupby(by).agg(["mean", "std", "count", "min", "max"])
     quantile = stats.t.ppf(0.975, (found["count"] - 1).clip(lower=1))

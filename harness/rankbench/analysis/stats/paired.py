@@ -1,4 +1,4 @@
-"""Whether paired values differ, and several such tests together."""
+"""Test whether paired values differ, and correct several such tests together."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ import numpy as np
 from scipy import stats
 
 _NAN = math.nan
-_ALIKE = 1e-9  # relative: what differences may differ by that are the same
+_ALIKE = 1e-9  # Differences count as equal if they differ by less than this, relatively.
 
 
 def p_value(sign: str, differences: Sequence[float], tolerance: float) -> float:
-    """One-sided p of a paired t test that left less right is below ('<') or above 0 ('>').
+    """Return the p value of a paired t test of left against right.
 
-    '=': the larger p of both tests that it is within `tolerance` (two one-sided tests). NaN for
-    fewer than two pairs. Where all differences are the same, as those of whole epochs may be, t has
-    no spread to go by: then it is the p of a sign test, 2^-n.
+    Where all differences are equal, as differences of whole epochs may be, they have no spread for
+    a t test. The p value is then that of a sign test, 2^-n.
+
+    Args:
+        sign: the hypothesis. "<" or ">": the mean of left - right is below or above 0 (one-sided).
+            "=": it is within `tolerance` of 0 (two one-sided tests; the larger p is returned).
+        differences: left - right, one per pair.
+        tolerance: the bound that "=" tests against; unused otherwise.
+
+    Returns:
+        The p value; NaN for fewer than two pairs.
     """
     if len(differences) < 2:
         return _NAN
@@ -30,7 +38,7 @@ def p_value(sign: str, differences: Sequence[float], tolerance: float) -> float:
 
 
 def two_sided(differences: Sequence[float]) -> float:
-    """Two-sided p of a paired t test that left less right is not 0; NaN for fewer than two."""
+    """Return the two-sided p value that the mean difference is not 0; NaN for fewer than two."""
     if len(differences) < 2:
         return _NAN
     return min(1.0, 2 * min(p_value(sign, differences, 0.0) for sign in "<>"))
@@ -46,8 +54,15 @@ def _one_sided(differences: Sequence[float], centre: float, side: str) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's corrected p of tests that are made together, NaN where there was no test."""
-    from statsmodels.stats.multitest import multipletests  # importing it takes a second
+    """Correct the p values of tests that are made together, with Holm's method.
+
+    Args:
+        p_values: one p per test; NaN marks a test that was not made, which does not count.
+
+    Returns:
+        The corrected p values in the same order, NaN where the input is NaN.
+    """
+    from statsmodels.stats.multitest import multipletests  # Importing it takes a second.
 
     corrected = np.asarray(p_values, dtype=float)
     tested = ~np.isnan(corrected)

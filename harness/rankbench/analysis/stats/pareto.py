@@ -1,6 +1,6 @@
-"""The Pareto front of measured points, and how much of what is possible it dominates.
+"""Find the Pareto front of measured points, and the share of the possible that it dominates.
 
-Letters: n points, k objectives, all of them costs: the less the better.
+Letters: n points, k objectives. All objectives are costs: smaller is better.
 """
 
 from __future__ import annotations
@@ -15,17 +15,35 @@ Costs = NDArray[np.float64]
 
 
 def costs_of(values: Sequence[Sequence[float]] | NDArray[Any], directions: Sequence[str]) -> Costs:
-    """Objective values (n, k) as costs: those to maximize change their sign."""
+    """Convert objective values to costs, by changing the sign of those to maximise.
+
+    Args:
+        values: the objectives of every point, shape (n, k).
+        directions: "minimize" or "maximize" for each of the k objectives.
+
+    Returns:
+        The costs, shape (n, k).
+    """
     signs = [1.0 if direction == "minimize" else -1.0 for direction in directions]
     return np.asarray(values, dtype=np.float64).reshape(len(values), len(signs)) * signs
 
 
 def front(costs: Costs) -> list[int]:
-    """The points that no other one is as good as in everything and better in something.
+    """Return the indices of the points that no other point dominates, in ascending order.
 
-    Equal points are all on it. The cost is that of n times the points on the front.
+    A point dominates another if it is at least as good in every objective and better in one. Equal
+    points do not dominate each other: all of them are on the front. The running time is
+    proportional to n times the points on the front.
+
+    Args:
+        costs: the costs of every point, shape (n, k).
+
+    Example:
+        >>> front(np.array([[1.0, 4.0], [2.0, 2.0], [3.0, 3.0]]))
+        [0, 1]
     """
-    # The least sum of ranks is never dominated; ranks, unlike costs, are added without rounding.
+    # The point with the least sum of ranks is never dominated. Sums of ranks, unlike sums of
+    # costs, are exact.
     ranks = np.column_stack([np.unique(column, return_inverse=True)[1] for column in costs.T])
     left = np.argsort(ranks.sum(axis=1), kind="stable")
     kept = []
@@ -38,10 +56,14 @@ def front(costs: Costs) -> list[int]:
 
 
 def dominated_share(costs: Costs) -> float:
-    """The share, 0 to 1, that the front dominates of the box from the best to the worst costs.
+    """Return the share, 0 to 1, of the box of all costs that the front dominates.
 
-    The hypervolume of the front after every objective is scaled to [0, 1] over the points; an
-    objective that is the same for all plays no part.
+    The box reaches from the best to the worst cost in every objective. The share is the
+    hypervolume of the front after each objective is scaled to [0, 1] over all points. An
+    objective that is equal for all points is left out; the share is 1 where all of them are.
+
+    Args:
+        costs: the costs of every point, shape (n, k).
     """
     low, width = costs.min(axis=0), np.ptp(costs, axis=0)
     varied = width > 0
@@ -52,7 +74,7 @@ def dominated_share(costs: Costs) -> float:
 
 
 def _volume(points: Costs) -> float:
-    """What `points` dominate of the unit box, in slices along the last objective."""
+    """Return the volume of the unit box that `points` dominate, in slices along the last axis."""
     if points.shape[1] == 1:
         return float(1.0 - points.min())
     points = points[np.argsort(points[:, -1], kind="stable")]

@@ -1,4 +1,4 @@
-// Charts are drawn when they come near the screen; until then Plotly is text that nothing has read.
+// Draw each chart when it scrolls near the screen. Until the first one, Plotly is not parsed.
 const COARSE = matchMedia('(pointer: coarse)').matches;
 const CONFIG = {
   displaylogo: false, responsive: true, displayModeBar: COARSE ? false : 'hover',
@@ -14,7 +14,7 @@ function plotly() {
   return window.Plotly;
 }
 
-/** Ticks of a logarithmic axis: 1, 2, 5 where they have room, else powers of ten. */
+/** Return the ticks of a logarithmic axis: 1, 2 and 5 where there is room, else powers of ten. */
 function steps(traces, side) {
   const values = traces.flatMap((trace) => trace[side]).filter((value) => value > 0);
   let [low, high] = [Infinity, 0];
@@ -49,7 +49,7 @@ function layoutOf(view) {
   };
 }
 
-/** A figure of the page, which shows one view after another. */
+/** A chart on the page, which shows one view at a time. */
 class Picture {
   constructor(figure) {
     this.figure = figure;
@@ -78,7 +78,7 @@ class Picture {
     return plotly().react(this.plot, traces, layoutOf(this.view), CONFIG);
   }
 
-  /** Arrow keys: marks of a series, and the series. */
+  /** Handle the arrow keys, which move between the marks of a series and between series. */
   walk(event) {
     const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
     const step = steps[event.key];
@@ -97,7 +97,7 @@ class Picture {
     announce(`${trace.name}, ${mark + 1} of ${trace.text.length}: ${linesOf(trace.text[mark]).join(', ')}`);
   }
 
-  /** The marks as a table, where it is open. */
+  /** Fill the table of the marks, if it is open. */
   list() {
     if (!this.values.open || !this.view) return;
     const cells = ({ trace, place }) => [
@@ -115,7 +115,7 @@ class Picture {
   }
 }
 
-/** Charts of the page by figure: `wake` draws one for the first time. */
+/** Return the charts of the page; `wake` of each draws it for the first time. */
 function charts() {
   const found = dataOf('charts');
   return [...document.querySelectorAll('[data-chart]')].map((figure) => {

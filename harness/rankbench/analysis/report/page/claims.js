@@ -1,4 +1,4 @@
-// Filters of the ledger of claims.
+// The filters of the table of claims.
 function claims() {
   const tools = byId('claims-tools');
   const places = [...byId('claims-ledger').querySelectorAll('tbody')].map((body) => ({

@@ -1,4 +1,4 @@
-// The chart of the runs that the filters leave: any column against any other.
+// The chart of the filtered runs: any column against any other.
 const MARKS = 1500;
 
 class Explorer {
@@ -17,7 +17,7 @@ class Explorer {
 
   wake() { this.awake = true; this.draw(); }
 
-  /** Draws soon: the table comes first while somebody types. */
+  /** Draw after a delay, so that the table is updated first while the reader types. */
   later() {
     clearTimeout(this.waiting);
     if (this.awake) this.waiting = setTimeout(() => this.draw(), 250);
@@ -75,7 +75,7 @@ class Explorer {
     });
   }
 
-  /** What is shown beside a mark: the columns that tell runs apart, and both axes. */
+  /** Return the text beside a mark: the columns that distinguish runs, and both axes. */
   words(row, name, axes) {
     const facts = this.runs.columns.filter((column) => column.shown && column.name !== 'decomposition');
     const ranks = this.runs.columns.find((column) => column.name === 'ranks');
@@ -101,7 +101,7 @@ class Explorer {
       ? 'coalesce(rank, tucker_rank, tt_rank, tr_rank) as R' : one.name);
     const studies = this.runs.data.studies.map((name) => `'${name.replaceAll("'", "''")}'`);
     const sql = `select decomposition, ${column(x)}, ${column(y)} from runs where study in (${studies.join(', ')})`;
-    // A shell reads double quotes but for these signs; in single ones it reads nothing.
+    // A shell interprets these characters in double quotes, but nothing in single quotes.
     const quoted = /["$`\\!]/.test(sql) ? `'${sql.replaceAll("'", `'"'"'`)}'` : `"${sql}"`;
     return `rankbench query ${quoted} ${this.runs.data.results}`;
   }

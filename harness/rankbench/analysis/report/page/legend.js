@@ -1,4 +1,4 @@
-// A legend of buttons: it wraps on a phone, and a keyboard reaches it.
+// A legend made of buttons, which wraps on a phone and works with the keyboard.
 const SHAPES = {
   square: 'M3 3h10v10H3z', x: 'M3 5 5 3l3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3z',
   'triangle-down': 'M2 4h12L8 14z', 'triangle-up': 'M2 13h12L8 3z',
@@ -29,7 +29,7 @@ function drawing(trace) {
   return svg;
 }
 
-/** Buttons for the groups of `traces`; pressing one shows or hides its group, by `toggle`. */
+/** Make a button for each group of `traces`; pressing it shows or hides the group by `toggle`. */
 function legend(place, traces, hidden, toggle) {
   const strongest = new Map();
   for (const trace of traces) {

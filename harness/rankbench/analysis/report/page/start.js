@@ -1,4 +1,4 @@
-// What happens first, and in which order: the page is painted before anything is computed.
+// Start the page. The browser paints it before any script computes something.
 function themes(redraw) {
   const select = byId('theme');
   select.value = document.documentElement.dataset.theme ?? 'auto';
@@ -11,7 +11,7 @@ function themes(redraw) {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
 }
 
-/** The link of the section in view says so. */
+/** Mark the link to the section that is in view. */
 function places() {
   const links = new Map([...document.querySelectorAll('.bar a')].map((a) => [a.hash.slice(1), a]));
   const watch = new IntersectionObserver((seen) => {
@@ -34,11 +34,11 @@ function copying() {
       announce('Copied');
       button.textContent = 'Copied';
       setTimeout(() => { button.textContent = 'Copy'; }, 1500);
-    } catch { getSelection().selectAllChildren(code); }  // a browser may refuse files: then select
+    } catch { getSelection().selectAllChildren(code); }  // Browsers may block this for local files.
   });
 }
 
-/** Calls `wake` of each, once, when its figure comes near the screen. */
+/** Call `wake` of each picture once, when its figure scrolls near the screen. */
 function waking(pictures) {
   const watch = new IntersectionObserver((seen) => {
     for (const { target, isIntersecting } of seen) {
@@ -63,7 +63,7 @@ function start() {
   waking(drawn);
   performance.mark('ready');
   document.documentElement.dataset.ready = 'true';
-  // Before somebody types, and before somebody scrolls.
+  // Prepare the search and Plotly while the page is idle, before the reader needs them.
   setTimeout(() => runs.lines, 200);
   (window.requestIdleCallback ?? setTimeout)(plotly, { timeout: 4000 });
 }

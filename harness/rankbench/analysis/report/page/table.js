@@ -1,4 +1,4 @@
-// The table of runs: columns of values in, a page of rows out.
+// The table of runs, which filters, sorts and pages the packed columns.
 const ROWS = innerWidth < 600 ? 20 : 50;
 const RULE = /^([A-Za-z]\w*)(<=|>=|!=|=|<|>)(.+)$/;
 const TESTS = {
@@ -11,7 +11,7 @@ class Runs {
     this.data = data;
     this.columns = data.columns;
     this.named = new Map(this.columns.map((column) => [column.name.toLowerCase(), column]));
-    this.chosen = new Map();  // facet -> place of its word
+    this.chosen = new Map();  // Map a filter's column to the index of its chosen word.
     this.sorted = { column: null, down: false };
     this.left = Array.from({ length: data.count }, (_, row) => row);
     this.page = 0;
@@ -24,7 +24,7 @@ class Runs {
     return column.words ? column.words[value] : said(value);
   }
 
-  /** What a word is looked for in, made once: a line of every run's texts. */
+  /** The texts of each run in lower case, for the search; computed once. */
   get lines() {
     this.known ??= this.left.map(() => '').map((_, row) => this.columns
       .filter((column) => column.words)
@@ -32,7 +32,7 @@ class Runs {
     return this.known;
   }
 
-  /** The tests that `words` ask of a row. Throws, in a sentence, for a column that is not there. */
+  /** Return the tests of a row that `words` stand for. Throws an Error for an unknown column. */
   tests(words) {
     const facets = [...this.chosen].map(([column, place]) => (row) => column.values[row] === place);
     return [...facets, ...words.toLowerCase().split(/\s+/).filter(Boolean).map((word) => {
@@ -63,7 +63,7 @@ class Runs {
     this.arrange();
   }
 
-  /** Sorts what is left; what has no value stands last, whichever way. Words are in order already. */
+  /** Sort the filtered rows; empty values come last. Indices of words are in sorted order. */
   arrange() {
     const { column, down } = this.sorted;
     if (column) {
@@ -76,7 +76,7 @@ class Runs {
   }
 }
 
-/** The element that shows a `Runs`. */
+/** The table element that shows a `Runs`. */
 class RunsTable {
   constructor(runs) {
     this.runs = runs;

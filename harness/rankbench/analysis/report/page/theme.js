@@ -1,4 +1,4 @@
-// Runs before the page is painted, so that it never flashes in the other theme.
+// Set the theme before the page is painted, so that it never flashes in the other one.
 try {
   const kept = localStorage.getItem('rankbench-theme');
   if (kept === 'light' || kept === 'dark') document.documentElement.dataset.theme = kept;

@@ -1,1 +1,1 @@
-"""Figures, one file a kind; `catalog` lists them."""
+"""Draw the figures of a study, one kind per file; `catalog` lists them."""

@@ -1,4 +1,4 @@
-"""Top accuracy against parameters and compression, a panel per split (BT Fig. 6, TR Fig. 7 a)."""
+"""Draw top accuracy against parameters and compression, by split (BT Fig. 6, TR Fig. 7 a)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ PANELS = 4
 
 
 def accuracy_vs_parameters(runs: pd.DataFrame) -> Figure:
-    """Top accuracy against parameters and compression, a panel per condition.
+    """Draw top accuracy against parameters and compression, with a panel per condition.
 
-    Filled marks are means, thick bars their 95% t interval over runs, thin bars Wilson's over the
-    test clips; hollow marks are published. The best dense model is a line across.
+    Filled marks are means. Thick bars are 95% t intervals over runs, thin bars Wilson intervals
+    over the test clips. Hollow marks are published values. A horizontal line marks the best dense
+    model.
 
-    Raises ValueError where no finished run classifies.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     kept = classified(runs, "accuracy_vs_parameters")
     table = by_model(kept)
@@ -53,7 +58,7 @@ def accuracy_vs_parameters(runs: pd.DataFrame) -> Figure:
 
 
 def _range(table: pd.DataFrame) -> tuple[float, float]:
-    """Tenths that hold every mean, interval and published value."""
+    """Return limits, in tenths, that hold every mean, interval and published value."""
     ends = pd.concat([table[c] for c in ("mean", "low", "high", "clips_low", "clips_high")])
     values = [*ends.dropna(), *(level for row in records(table) for level in levels_of(row))]
     return max(0.0, math.floor(10 * min(values)) / 10), min(1.0, math.ceil(10 * max(values)) / 10)
@@ -72,7 +77,7 @@ def _parameters(ax: Axes, here: pd.DataFrame, shades: dict[str, Any]) -> None:
     others = here[here["family"] != "dense"]
     families = list(dict.fromkeys(others["family"]))
     for row in records(others):
-        # Models of nearly the same size would cover each other.
+        # Shift families sideways: models of nearly the same size would cover each other.
         shift = 1 + 0.05 * (families.index(row["family"]) - (len(families) - 1) / 2)
         x = row["num_params"] * shift
         look = style.mark(row["family"], 6.5) | {"color": shades[row["model"]]}
@@ -84,7 +89,7 @@ def _parameters(ax: Axes, here: pd.DataFrame, shades: dict[str, Any]) -> None:
 
 
 def _sizes(axes: Iterable[Axes], kept: pd.DataFrame) -> None:
-    """Plain ticks, with the compression below where one matrix is replaced."""
+    """Label the ticks with parameters and, if all layers replace the same matrix, compression."""
     sizes = kept.loc[kept["family"] != "dense", "num_params"].astype(float)
     low, high = sizes.min() / 1.4, sizes.max() * 1.4
     dense = kept["dense_params"].dropna().unique()
@@ -98,7 +103,7 @@ def _sizes(axes: Iterable[Axes], kept: pd.DataFrame) -> None:
 
 
 def _both(whole: float) -> Callable[[float, int], str]:
-    """A tick in parameters and, below, how often they go into the `whole` matrix."""
+    """Return a formatter of ticks: parameters and, below, the compression of the `whole` matrix."""
     return lambda tick, _: f"{labels.count(tick)}\n{ratio(whole / tick)}"
 
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy over epochs, a column of panels per split (BT Fig. 6, TR Fig. 7 b and c)."""
+"""Draw loss and accuracy over epochs, by split (BT Fig. 6, TR Fig. 7 b and c)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rankbench.analysis.summaries.comparisons import published_levels
 from rankbench.analysis.summaries.models import condition_order, in_common, model_order
 from rankbench.analysis.summaries.rows import evenly, left_out, records
 
-# Column of the curves -> name of its axis.
+# Column of the `epochs` table -> label of its axis.
 ROWS = {
     "train_loss": "training loss",
     "validation_accuracy": "validation accuracy",
@@ -28,13 +28,18 @@ PANELS = 4
 
 
 def curves_by_split(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
-    """Training loss, validation and test accuracy over epochs, a column of panels per condition.
+    """Draw training loss, validation and test accuracy over epochs, a column per condition.
 
-    A line is the mean over seeds and folds in its 95% t interval, the same look for a model
-    everywhere; triangles mark what papers report. Of more than 10 models the best of each
-    decomposition are drawn; of more than four conditions an even choice.
+    Each line is the mean over seeds and folds in its 95% t interval; a model looks the same in
+    every panel. Triangles mark published accuracies. With more than 10 models, only the best of
+    each decomposition is drawn; with more than four conditions, an even choice of them.
 
-    Raises ValueError where no finished run that classifies has a curve.
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run that classifies clips has a curve.
     """
     kept = classified(runs, "curves_by_split")
     kept = kept[kept["run_id"].isin(epochs["run_id"])]
@@ -70,7 +75,7 @@ def _column(
     columns: list[str],
     looks: Looks,
 ) -> None:
-    """The panels of one condition, top to bottom."""
+    """Draw the panels of one condition, from top to bottom."""
     chosen = rows.assign(point_id=rows["model"])
     for ax, column in zip(axes, columns, strict=True):
         draw_lines(ax, column, chosen, epochs, looks)
@@ -78,9 +83,15 @@ def _column(
 
 
 def few_models(rows: pd.DataFrame, most: int = LINES) -> tuple[pd.DataFrame, str]:
-    """The rows of at most `most` models, and what was left out.
+    """Limit the number of models to draw.
 
-    Of more models the best of each family are kept, by their mean top accuracy.
+    Args:
+        rows: Runs with the columns `family` and `model`.
+        most: The largest number of models to draw without a choice.
+
+    Returns:
+        All rows, or those of the model with the best mean top accuracy of each family, and a note
+        on what was left out, which may be empty.
     """
     names = list(rows["model"].unique())
     if len(names) <= most:
@@ -91,7 +102,12 @@ def few_models(rows: pd.DataFrame, most: int = LINES) -> tuple[pd.DataFrame, str
 
 
 def curve_notes(rows: pd.DataFrame, levels: dict[str, tuple[float, ...]]) -> list[str]:
-    """What lines, bands and triangles stand for."""
+    """Describe for a caption what lines, bands and triangles mean.
+
+    Args:
+        rows: Runs with the columns `model` and `condition`.
+        levels: Published accuracies by model.
+    """
     counts = rows.groupby(["model", "condition"]).size()
     least, most = int(counts.min()), int(counts.max())
     span = f"{most}" if least == most else f"{least} to {most}"

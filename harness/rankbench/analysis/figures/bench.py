@@ -1,4 +1,4 @@
-"""Time of a training step against parameters, for our layers and every peer."""
+"""Draw the time of a training step against parameters, for Rankbench's layers and their peers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rankbench.analysis.figures import style
 from rankbench.analysis.summaries.rows import done, left_out, records
 from rankbench.bench.contenders import CONTENDERS, OURS, SAME
 
-# Colour and marker of a contender; those of one package share the colour. Of marks in one place
-# the larger lies below.
+# Colour and marker of each contender; those of one package share a colour. Where marks overlap, the
+# larger one is drawn first.
 LOOKS: dict[str, tuple[str, str]] = {
     OURS: ("#d55e00", "o"),
     "tednet": ("#0072b2", "s"),
@@ -39,16 +39,21 @@ _NAME: dict[str, Any] = {
     "va": "bottom",
     "fontsize": style.SMALL,
 }
-_GAP = 0.022  # of the width, the least between two maps
+_GAP = 0.022  # The smallest distance between two maps, as a share of the width.
 
 
 def time_vs_parameters(runs: pd.DataFrame) -> Figure:
-    """Median step in ms against parameters, a mark per contender and map, a panel per size.
+    """Draw the median time of a training step against parameters, a mark per contender and map.
 
-    A panel holds the runs of one number of rows and dtype. Hollow marks compute another map; a
-    dash is the floor of a map. A map's contenders stand above each other, at its own parameters.
+    A panel holds the runs with one dtype and number of rows and threads. Hollow marks are
+    contenders that compute a different map; a dash is the floor of a map. The contenders for a map
+    share its x position, the number of parameters of Rankbench's layer.
 
-    Raises ValueError where no finished run is of a contender.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run belongs to a contender.
     """
     columns = ("contender", "input_map", "num_params", "step_ms")
     finished = done(runs, "time_vs_parameters", *columns)
@@ -108,7 +113,7 @@ def _mark(contender: str, computes: str) -> dict[str, Any]:
 
 
 def _places(rows: pd.DataFrame) -> dict[str, float]:
-    """Where each map stands: at the parameters of its layer, near ones pushed apart a little."""
+    """Return the x position of each map: its number of parameters, with close ones moved apart."""
     same = rows[rows["computes"] == SAME]
     sizes = same.groupby("input_map")["num_params"].first().astype(float).sort_values()
     logs = np.log10(sizes.to_numpy())

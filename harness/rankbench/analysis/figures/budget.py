@@ -1,4 +1,4 @@
-"""Error or accuracy of every decomposition at equal parameters."""
+"""Draw the error or accuracy of every decomposition at equal numbers of parameters."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from rankbench.analysis.summaries.rows import records
 
 
 def budget(runs: pd.DataFrame) -> Figure:
-    """The metric against the budget of parameters, a line per decomposition, a panel a condition.
+    """Draw the metric against the parameter budget, a line per decomposition.
 
-    Hollow marks are shown to be worse than the best of their budget (`budgets.ranking`), filled
-    ones are the best or not shown to differ from it; bars are 95% t intervals over seeds.
+    There is a panel per condition.
 
-    Raises ValueError where no budgets are met.
+    Hollow marks are shown to be worse than the best at their budget (see `budgets.ranking`); filled
+    marks are the best or not shown to differ from it. Bars are 95% t intervals over seeds.
+
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If there are fewer than three decompositions at two budgets.
     """
     metric, points = metric_of(runs), ranking(runs)
     if points.empty:
@@ -50,7 +56,7 @@ def _panel(ax: Axes, points: pd.DataFrame) -> None:
     budgets = sorted(set(points["budget"]))
     for place, family in enumerate(families):
         own = points[points["family"] == family].sort_values("budget")
-        # Side by side, so that no bar hides another.
+        # Move the families apart, so that no bar hides another.
         x = own["budget"].to_numpy(float) * 1.035 ** (place - (len(families) - 1) / 2)
         mark = style.mark(family, 6.0)
         ax.plot(x, own["mean"], color=mark["color"], linewidth=1.0, alpha=0.6)

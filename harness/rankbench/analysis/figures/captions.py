@@ -1,4 +1,4 @@
-"""Captioning models beside each other: their scores, and what they write (BT Fig. 8)."""
+"""Compare captioning models: their scores and the sentences they write (BT Fig. 8)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,27 @@ from rankbench.analysis.summaries.rows import evenly, left_out, records
 from rankbench.data.images.caption_sets import load_captions
 from rankbench.data.sets.catalog import names
 
-SHOWN = 6  # images of a figure
-PHOTOS = "RANKBENCH_IMAGES"  # names the folder of the images, to have them beside their sentences
+SHOWN = 6  # The number of images in a figure.
+# The environment variable with the folder of the images, to show them beside their sentences.
+PHOTOS = "RANKBENCH_IMAGES"
 _PANELS = ("perplexity", "bleu_1", "bleu_4", "cider")
-_WIDTH = 68  # characters of a sentence before it is broken
-_POINTS = 11.5  # of a line of text
-_PHOTO = 120.0  # points, the least height of one
+_WIDTH = 68  # Sentences wrap at this many characters.
+_POINTS = 11.5  # The height of a line of text in points.
+_PHOTO = 120.0  # The smallest height of a photo in points.
 
 Line = tuple[str, str]
 
 
 def captions(runs: pd.DataFrame) -> Figure:
-    """Perplexity, BLEU-1, BLEU-4 and CIDEr of every model.
+    """Draw perplexity, BLEU-1, BLEU-4 and CIDEr-D of every model.
 
-    Small marks are runs, large ones means, bars 95% t intervals over seeds.
+    Small marks are runs, large marks means, bars 95% t intervals over seeds.
 
-    Raises ValueError where no finished run captions.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run captions images.
     """
     kept, table = captioned(runs, "captions"), scores(runs)
     models = model_order(kept)
@@ -76,7 +81,15 @@ def _panel(ax: Axes, table: pd.DataFrame, kept: pd.DataFrame, column: str) -> No
 
 
 def sentences(runs: pd.DataFrame, written: pd.DataFrame) -> Figure:
-    """`sentences_of`, with photos and references where $RANKBENCH_IMAGES names their folder."""
+    """Draw the sentences, with photos and references if $RANKBENCH_IMAGES names a folder.
+
+    Args:
+        runs: Rows of the `runs` table.
+        written: Rows of the `sentences` table.
+
+    Raises:
+        ValueError: If no sentence is stored, or the folder holds none of the images.
+    """
     folder = os.environ.get(PHOTOS)
     if not folder:
         return sentences_of(runs, written)
@@ -94,12 +107,18 @@ def sentences_of(
     photos: Path | None = None,
     references: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
-    """What every model writes on the same images (BT Fig. 8), by its first seed and first beam.
+    """Draw what every model writes about the same images (BT Fig. 8).
 
-    `photos`: a folder; images are chosen from those there are in it. `references`: by image, of
-    which two are shown below.
+    Each model is represented by its run with the lowest seed and by that run's beam width.
 
-    Raises ValueError where nothing is written, or no image of it is in the folder.
+    Args:
+        runs: Rows of the `runs` table.
+        written: Rows of the `sentences` table.
+        photos: A folder of photos. Only images that are in it are shown.
+        references: Sentences that people wrote, by image. The first two are shown.
+
+    Raises:
+        ValueError: If no sentence is stored, or the folder holds none of the images.
     """
     kept = captioned(runs, "sentences").sort_values("seed").drop_duplicates("model")
     said = _said(kept, written)
@@ -126,7 +145,7 @@ def sentences_of(
 
 
 def _said(kept: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
-    """Sentences: a row a model in order, a column an image that all have one of."""
+    """Return sentences: a row per model in order, a column per image that all models captioned."""
     here = written.merge(kept[["run_id", "model", "beam"]], on=["run_id", "beam"])
     if here.empty:
         raise ValueError("sentences: the runs have stored no sentence")
@@ -138,7 +157,7 @@ def _said(kept: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
 def _lines(
     kept: pd.DataFrame, said: pd.Series[str], references: Sequence[str], photos: Path | None
 ) -> list[Line]:
-    """Text and colour of what models and people say on an image, broken where it is long."""
+    """Return wrapped text and colour of what models and people write about an image."""
     families = dict(zip(kept["model"], kept["family"], strict=True))
     found = [(f"{model}: {text}", style.COLOURS[families[model]]) for model, text in said.items()]
     found += [(f"people: {text}", "#777777") for text in list(references)[:2]]
@@ -147,12 +166,12 @@ def _lines(
 
 
 def _points(line: Line) -> float:
-    """The height of a text and the gap below it."""
+    """Return the height of a text and the gap below it, in points."""
     return _POINTS * (1.3 + line[0].count("\n"))
 
 
 def _row_points(cards: Sequence[Sequence[Line]], photos: Path | None) -> float:
-    """The height of a row of cards, titles included."""
+    """Return the height of a row of cards, titles included, in points."""
     texts = max(sum(map(_points, card)) for card in cards)
     return max(texts, _PHOTO if photos else 0.0) + 2.5 * _POINTS
 

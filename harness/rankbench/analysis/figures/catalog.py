@@ -1,4 +1,4 @@
-"""Every figure, which studies it applies to, and drawing and saving all of a study's."""
+"""List every figure with the studies it applies to; draw and save all figures of a study."""
 
 from __future__ import annotations
 
@@ -72,20 +72,24 @@ from rankbench.store.artifacts import COLUMNS, Artifacts
 from rankbench.store.query import load
 from rankbench.store.schema import TABLES
 
-SUFFIXES = (".png", ".pdf", ".csv")  # of the files of a figure
+SUFFIXES = (".png", ".pdf", ".csv")  # The files that `save` writes for a figure.
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the function, the tables it takes, and whether a study has what it draws.
-
-    `together`: whether one figure serves runs of several targets, splits and sizes.
-    """
+    """A kind of figure and the studies that it applies to."""
 
     function: Callable[..., Figure]
+    """Draws the figure, given the `tables`."""
     tables: tuple[str, ...]
+    """The names of the tables to pass, in order."""
     applies: Callable[[Frames], bool]
+    """Whether a study, given as tables by name, has the data to draw."""
     together: bool = False
+    """Whether one figure can show runs with different targets, splits and sizes.
+
+    If not (the default), each of these conditions gets a figure of its own.
+    """
 
 
 FIGURES: dict[str, Drawing] = {
@@ -130,12 +134,20 @@ FIGURES: dict[str, Drawing] = {
 
 
 def draw(study: str, root: Path | str = "results") -> dict[str, Figure]:
-    """Every figure that the results of `study` allow, by name.
+    """Draw every figure that the results of a study allow.
 
-    Runs that cannot be compared (targets, splits, sizes) get figures of their own, named
+    Runs that are not comparable (different targets, splits or sizes) get separate figures, named
     figure_value.
 
-    Raises ValueError for a study without results, and for one with nothing to draw.
+    Args:
+        study: The name of the study.
+        root: The results folder or URL.
+
+    Returns:
+        Figures by name.
+
+    Raises:
+        ValueError: If the study has no results or nothing to draw.
     """
     frames = _frames(study, root)
     figures = {key: figure for name in FIGURES for key, figure in _drawn(name, frames).items()}
@@ -145,9 +157,15 @@ def draw(study: str, root: Path | str = "results") -> dict[str, Figure]:
 
 
 def draw_named(name: str, study: str, root: Path | str = "results") -> list[Figure]:
-    """The figure `name` of `study`, once per target, split or size where those vary.
+    """Draw one kind of figure, once per target, split or size if those vary.
 
-    Raises ValueError for a study without results.
+    Args:
+        name: A key of FIGURES.
+        study: The name of the study.
+        root: The results folder or URL.
+
+    Raises:
+        ValueError: If the study has no results.
     """
     return list(_drawn(name, _frames(study, root)).values())
 
@@ -159,7 +177,7 @@ def _frames(study: str, root: Path | str) -> Frames:
 
 
 def _drawn(name: str, frames: Frames) -> dict[str, Figure]:
-    """The figure `name` by its name and condition, as often as the frames allow it."""
+    """Draw the figure `name` for each condition that allows it; names include the condition."""
     drawing = FIGURES[name]
     parts = {"": frames} if drawing.together else _by_condition(frames)
     return {
@@ -170,9 +188,16 @@ def _drawn(name: str, frames: Frames) -> dict[str, Figure]:
 
 
 def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write every figure into `folder` as NAME.png, NAME.pdf and NAME.csv, what it shows.
+    """Write every figure as NAME.png and NAME.pdf, and the data it shows as NAME.csv.
 
-    Returns the paths. The same figure gives the same bytes again.
+    The bytes are reproducible: the same figure always gives the same files.
+
+    Args:
+        figures: Figures by name.
+        folder: The folder to write to; it is created if missing.
+
+    Returns:
+        The paths of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -184,21 +209,21 @@ def save(figures: dict[str, Figure], folder: Path) -> list[Path]:
 
 
 def _print(figure: Figure, png: Path, pdf: Path) -> None:
-    """Write `figure` as it would be by `savefig`, which draws twice what takes its time."""
+    """Write `figure` as `savefig` would, but compute its layout only once to save time."""
     dpi = figure.dpi
     with style.house(figure):
         figure.set_dpi(style.PNG_DPI)
         FigureCanvasAgg(figure).print_png(png)  # type: ignore[no-untyped-call]
-        # Where things are is worked out once: it takes as long as drawing them.
+        # Keep the layout for the PDF: computing it takes as long as drawing.
         figure.set_layout_engine("none")
-        # Else the file would hold the moment it was written at.
+        # Without a creation date the bytes are reproducible.
         canvas = FigureCanvasPdf(figure)
         canvas.print_pdf(pdf, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
     figure.set_dpi(dpi)
 
 
 def _by_condition(frames: Frames) -> dict[str, Frames]:
-    """The frames once per value of the conditions that vary, by a suffix for names."""
+    """Split the runs by the conditions that vary, and return the tables by a suffix for names."""
     runs = frames["runs"]
     apart = varying(finished(frames, "run_id"), CONDITIONS)
     if not apart:

@@ -1,4 +1,4 @@
-"""Published against measured: a mark for every claim of the ledger, by its verdict."""
+"""Draw a mark for every claim of the ledger by its verdict: published against measured."""
 
 from __future__ import annotations
 
@@ -30,17 +30,22 @@ LOOKS: dict[str, dict[str, Any]] = {
     NOT_COMPARABLE: {"color": "#56b4e9", "marker": "s"},
     NOT_MEASURED: {"color": "#9a9a9a", "marker": "o", "markerfacecolor": "white"},
 }
-FAR = 1.25  # a number that is off by more has its name beside it
-_LEAST, _MOST = 0.1, 1e4  # the standard deviations a difference is drawn at, at least and at most
+FAR = 1.25  # Numbers that are off by more than this factor are labelled.
+# Effects, in standard deviations, are clipped to this range.
+_LEAST, _MOST = 0.1, 1e4
 
 
 def claims(verdicts: pd.DataFrame) -> Figure:
-    """Every claim by source and verdict; numbers as measured over published; orders as effects.
+    """Draw all claims by source and verdict, numbers as measured / published, orders as effects.
 
-    `verdicts`: rows of `analysis.claims.table`. An effect is a mean difference over its standard
-    deviation over seeds, to the right where it lies as claimed.
+    An effect is a mean difference divided by its standard deviation over seeds. It points to the
+    right if it has the claimed sign.
 
-    Raises ValueError where there are no claims.
+    Args:
+        verdicts: Rows of the claims table (see `analysis.claims`).
+
+    Raises:
+        ValueError: If there are no claims.
     """
     if verdicts.empty:
         raise ValueError("claims: there are no claims to draw")
@@ -76,7 +81,7 @@ def _handles(verdicts: pd.DataFrame) -> list[Line2D]:
 
 
 def _every(ax: Axes, verdicts: pd.DataFrame) -> None:
-    """A row of marks for every place in a paper."""
+    """Draw a row of marks for every place in a paper."""
     places = list(dict.fromkeys(verdicts["source"]))
     for height, place in enumerate(places):
         here = verdicts.loc[verdicts["source"] == place, "verdict"]
@@ -91,7 +96,7 @@ def _every(ax: Axes, verdicts: pd.DataFrame) -> None:
 
 
 def _accuracies(ax: Axes, both: pd.DataFrame) -> None:
-    """Measured against published top accuracies, which are alike on the diagonal."""
+    """Draw measured against published top accuracies; equal ones are on the diagonal."""
     ax.plot([0.5, 1], [0.5, 1], color="#555555", lw=0.8, zorder=1)
     for row in records(both):
         x, look = row["published_value"], LOOKS[row["verdict"]]
@@ -102,7 +107,7 @@ def _accuracies(ax: Axes, both: pd.DataFrame) -> None:
 
 
 def _numbers(ax: Axes, both: pd.DataFrame) -> None:
-    """Measured over published, for every other number."""
+    """Draw measured / published for every other number."""
     ax.axhline(1, color="#555555", lw=0.8, zorder=1)
     for place, row in enumerate(records(both)):
         x, look = row["published_value"], LOOKS[row["verdict"]]
@@ -123,7 +128,7 @@ def _numbers(ax: Axes, both: pd.DataFrame) -> None:
 
 
 def _orders(ax: Axes, orders: pd.DataFrame) -> None:
-    """The effect of every tested order, to the right as claimed."""
+    """Draw the effect of every tested order, to the right if it is as claimed."""
     for height, row in enumerate(records(orders)):
         sign = -1 if "<" in row["order"] else 1
         size = float(np.clip(abs(row["effect"]), _LEAST, _MOST))

@@ -1,4 +1,4 @@
-"""Counts, sizes, times and peaks against one variable at a time, with the papers' claims."""
+"""Draw the costs of a sweep against one variable at a time, with the papers' claims."""
 
 from __future__ import annotations
 
@@ -37,12 +37,19 @@ _SHOWN = {LOOSER: "looser", CANNOT_TELL: "?"}
 
 
 def complexity(runs: pd.DataFrame, samples: pd.DataFrame, quantity: str) -> Figure:
-    """`quantity` against each variable: points, fits, and the claims as reference slopes.
+    """Draw a cost against each swept variable: points, fits, and the claims as reference slopes.
 
-    A row of panels per decomposition, a column per variable, both axes logarithmic. A line is the
-    fit, from where it begins; a claim is scaled to the points of the papers' order there.
+    There is a row of panels per decomposition and a column per variable; both axes are logarithmic.
+    A solid line is the fit, over the points that were fitted. A claim is scaled to these points of
+    the papers' contraction order.
 
-    Raises ValueError where no finished run is of a sweep.
+    Args:
+        runs: Rows of the `runs` table.
+        samples: Rows of the `samples` table.
+        quantity: A key of QUANTITIES.
+
+    Raises:
+        ValueError: If no finished run belongs to a sweep.
     """
     points, found = swept(runs, samples), exponents(runs, samples, [quantity])
     methods = [kind for kind in METHODS if kind in set(found["decomposition"])]
@@ -59,7 +66,8 @@ def complexity(runs: pd.DataFrame, samples: pd.DataFrame, quantity: str) -> Figu
                 here = points[(points["decomposition"] == kind) & (points["sweep"] == variable)]
                 _panel(ax, here, own, quantity)
                 style.log_axis(ax.xaxis, here["swept"].min(), here["swept"].max())
-                for axis in (ax.xaxis, ax.yaxis):  # minor ticks take most of the time of drawing
+                # Minor ticks would take most of the drawing time.
+                for axis in (ax.xaxis, ax.yaxis):
                     axis.set_minor_locator(NullLocator())
                 ax.set_xlabel(variable)
             line[0].set_ylabel(f"{NAMES[kind]}\n{QUANTITIES[quantity].unit}")
@@ -92,7 +100,7 @@ def _draw(ax: Axes, points: pd.DataFrame, row: Row, quantity: str) -> None:
     direction, (colour, size) = row["direction"], PLANS[row["plan"]]
     x = points["swept"].to_numpy(float)
     y = points[QUANTITIES[quantity].columns[direction]].to_numpy(float)
-    joined = "-" if row["sweep"] == "d" else ""  # no power law: nothing is to be fitted
+    joined = "-" if row["sweep"] == "d" else ""  # In d the costs follow no power law.
     look: dict[str, Any] = {
         "color": colour,
         "markersize": style.points(size),

@@ -1,4 +1,4 @@
-"""Epochs to an accuracy, by model and split, beside the published 16 and 230 (BT Sec. 4.2)."""
+"""Draw the epochs to an accuracy, beside the published 16 and 230 (BT Sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -26,17 +26,23 @@ from rankbench.analysis.summaries.models import condition_order, in_common
 from rankbench.analysis.summaries.rows import evenly, left_out, records
 
 PANELS = 4
-# Levels low to high: pale and broad first, so that one on another is seen.
+# Levels from low to high, pale ones first, so that overlapping marks remain visible.
 SHAPES = {0.6: "o", 0.7: "s", 0.8: "D", 0.9: "^"}
 
 
 def epochs_to_accuracy(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
-    """The epoch at which a model first reaches 0.60, 0.70, 0.80 and 0.90, a panel per condition.
+    """Draw the first epoch at 0.60, 0.70, 0.80 and 0.90, with a panel per condition.
 
-    Marks are means over the runs that got there, bars their 95% t interval; a fraction beside a
-    mark says how many did where not all. Hollow marks are the published 16 and 230 epochs to 0.60.
+    Marks are means over the runs that reached the level, bars their 95% t intervals. If not all
+    runs did, a fraction beside the mark says how many. Hollow marks are the published 16 and 230
+    epochs to 0.60.
 
-    Raises ValueError where no finished run classifies, or none reaches a level.
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run classifies clips, or none reaches 0.60.
     """
     kept = classified(runs, "epochs_to_accuracy")
     table = convergence(kept, epochs)
@@ -63,7 +69,10 @@ def epochs_to_accuracy(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
 
 
 def _published(kept: pd.DataFrame) -> dict[str, float]:
-    """Published epochs to 0.60 by the label of a model; BT's are said of BT-LSTM at every rank."""
+    """Return the published epochs to 0.60 by the label of a model.
+
+    BT states the epochs of BT-LSTM without its rank, so they apply to every rank.
+    """
     metric = column_of(PUBLISHED_LEVEL)
     said = {r.model: r.value for r in PUBLISHED_RESULTS if r.metric == metric}
     found = {}
@@ -132,5 +141,5 @@ def _note(table: pd.DataFrame) -> str:
 
 
 def reaches_a_level(runs: pd.DataFrame, epochs: pd.DataFrame) -> bool:
-    """Whether any of `runs` reached the least of LEVELS."""
+    """Return whether any of `runs` reached the lowest level in LEVELS."""
     return bool(with_epochs_to(runs, epochs)[column_of(LEVELS[0])].notna().any())

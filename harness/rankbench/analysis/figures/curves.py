@@ -1,4 +1,4 @@
-"""Curves over epochs: training loss beside test accuracy or RMSE (BT Fig. 6, TR Fig. 7)."""
+"""Draw training loss beside test accuracy or RMSE over epochs (BT Fig. 6, TR Fig. 7)."""
 
 from __future__ import annotations
 
@@ -30,20 +30,27 @@ from rankbench.analysis.summaries.rows import (
 from rankbench.analysis.tables import points as tables
 
 LINES = 10
-# Column of the curve -> metric of the run it leads to, and the name of its axis.
+# Column of the `epochs` table -> the corresponding metric of a run, and the label of the axis.
 RIGHT = {"accuracy": ("top_accuracy", "test accuracy"), "rmse": ("rmse", "RMSE of W")}
 
 
 def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
-    """Training loss and test accuracy (RMSE where nothing is classified) against epoch.
+    """Draw training loss and test accuracy, or RMSE if nothing is classified, over epochs.
 
-    One line per point, the mean over its seeds and folds in a band: its 95% t interval, or on
-    a log axis their range. The legend names compression ratio, top accuracy, and what papers
-    report of the same layer on UCF11.
-    Of more than 10 points the best of each decomposition are drawn, or an even choice where there
-    is one decomposition; of several noise variances the one nearest to 0.05.
+    Each line is the mean of a point over its seeds and folds. Its band is the 95% t interval or, on
+    a log axis, the range of the runs. The legend shows the compression ratio, the top accuracy, and
+    what the papers report for the same layer on UCF11.
 
-    Raises ValueError where no finished run has a curve.
+    With more than 10 points, only the best of each decomposition is drawn, or an even choice if
+    there is a single decomposition. Of several noise variances, only the one nearest to 0.05 is
+    drawn.
+
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run has a curve.
     """
     column = _right_column(epochs)
     metric, axis = RIGHT[column]
@@ -72,7 +79,7 @@ def curves(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
 
 
 def _folds_together(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, those of a model on several folds as one point."""
+    """Merge the points of a model on several folds into one."""
     if not varying(rows, ["fold"]):
         return rows
     return rows.assign(point_id=modelled(rows)["model"])
@@ -88,7 +95,7 @@ def _right_column(epochs: pd.DataFrame) -> str:
 
 
 def _points(chosen: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
-    """The points to draw in the order of families and parameters, and what was left out."""
+    """Return the points to draw, by family and parameters, and a note on what was left out."""
     points = tables.summary(chosen, metric)
     cut = ""
     if len(points) > LINES:
@@ -108,7 +115,7 @@ def _points(chosen: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
 
 
 def _looks(points: pd.DataFrame) -> Looks:
-    """Colour and dashes by point_id."""
+    """Return colour and dashes by point_id."""
     return style.line_styles({row["point_id"]: row["family"] for row in records(points)})
 
 
@@ -117,7 +124,7 @@ def _levels(points: pd.DataFrame) -> dict[str, tuple[float, ...]]:
 
 
 def _legend(room: Axes, ax: Axes, points: pd.DataFrame, metric: str) -> None:
-    """One entry per line of `ax`, in the `room` below."""
+    """Draw one legend entry per line of `ax` in the axes `room` below."""
     room.set_axis_off()
     texts = {row["point_id"]: _entry(row, metric) for row in records(points)}
     handles = [line for line in ax.get_lines() if str(line.get_label()) in texts]
@@ -128,7 +135,7 @@ def _legend(room: Axes, ax: Axes, points: pd.DataFrame, metric: str) -> None:
 
 
 def _entry(row: Row, metric: str) -> str:
-    """'BT R=4 N=2  CR 17388x  top 0.853', with the interval's half width over seeds."""
+    """Format a legend entry: 'BT R=4 N=2  CR 17388x  top 0.853', with ± over several seeds."""
     number = labels.value(row["mean"])
     if row["seeds"] > 1:
         number = labels.plus_minus(row["mean"], row["high"] - row["mean"])

@@ -1,4 +1,4 @@
-"""What DRAW draws with every encoder, and its bound on the likelihood over the epochs."""
+"""Draw the digits that DRAW generates with each encoder, and its negative ELBO over epochs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from rankbench.common.text import ratio
 from rankbench.data.images.digits import SHIPPED
 
 SHEET = "samples.png"
-MOST = 12  # models whose samples are shown
+MOST = 12  # The largest number of models to show.
 COLUMNS = 4
-# What DRAW reports for binarised MNIST, upper bounds in nats after long training: its Table 2.
+# Upper bounds in nats that DRAW reports for binarised MNIST after long training (its Table 2).
 ANCHORS = {"DRAW as published, no attention": 87.40, "DRAW as published, with attention": 80.97}
 PIXELS = {
     "sample": "pixels drawn once by their brightness",
@@ -42,12 +42,18 @@ PIXELS = {
 
 
 def samples(runs: pd.DataFrame, artifacts: pd.DataFrame) -> Figure:
-    """Digits drawn by each model from the same latents, parameters and nats beneath (BT Fig. 7).
+    """Draw the digits that each model generates from the same latents (BT Fig. 7).
 
-    `artifacts`: the files of runs; of a model those of its lowest seed, the nats over all of them.
+    Parameters and nats are below each sheet. A model shows the samples of its lowest seed and the
+    nats over all its seeds.
 
-    Raises ValueError where no finished run has left samples, where a file is damaged, or the runs
-    cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+        artifacts: The files of runs, with the columns `run_id`, `name` and `content`.
+
+    Raises:
+        ValueError: If no finished run has samples, a file is damaged, or the runs are not
+            comparable.
     """
     finished = _drawn(runs, "samples")
     files = artifacts.loc[artifacts["name"] == SHEET].set_index("run_id")["content"]
@@ -82,12 +88,17 @@ def samples(runs: pd.DataFrame, artifacts: pd.DataFrame) -> Figure:
 
 
 def nats(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
-    """Negative ELBO of the test images after every epoch, a line a model, towards DRAW's own.
+    """Draw the negative ELBO of the test images after each epoch, a line per model.
 
-    Bands are 95% t intervals over seeds; without several seeds, marks have that over test images.
-    Dashed lines are what DRAW reports after long training, for orientation.
+    Bands are 95% t intervals over seeds. A model with a single seed has instead a bar at its last
+    epoch, the interval over test images. Dashed lines show what DRAW reports after long training.
 
-    Raises ValueError where no finished run has a curve, or the runs cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run has a curve, or the runs are not comparable.
     """
     finished = _drawn(runs, "nats")
     known = epochs.dropna(subset=["nelbo_nats"])
@@ -118,7 +129,7 @@ def nats(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
 
 
 def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
-    """The dense encoder first, then families and sizes as readers expect them."""
+    """Sort the runs by family, dense encoder first, and by parameters."""
     placed = runs.assign(place=runs["family"].map(list(NAMES).index))
     return placed.sort_values(["place", "num_params"], kind="stable")
 
@@ -153,7 +164,7 @@ def _picture(content: bytes, run_id: str) -> NDArray[np.uint8]:
 
 
 def _said(own: pd.DataFrame) -> str:
-    """Two lines beneath a sheet: parameters and compression, nats with their spread over seeds."""
+    """Return the two lines below a sheet: parameters and compression, nats with ± over seeds."""
     first = records(own)[0]
     size = f"{labels.count(first['num_params'])} parameters"
     if first["family"] != "dense":
@@ -175,7 +186,7 @@ def _curve(ax: Axes, own: pd.DataFrame, name: str, look: dict[str, Any]) -> None
 
 
 def _last(ax: Axes, runs: pd.DataFrame, colour: Any) -> None:
-    """The interval over test images of a single run, at its last epoch."""
+    """Draw the interval over test images of a single run, at its last epoch."""
     if len(runs) > 1:
         return
     row = records(runs)[0]
@@ -187,7 +198,7 @@ def _bars(counts: pd.DataFrame) -> str:
 
 
 def _protocol(rows: pd.DataFrame) -> str:
-    """What the runs share: data, glimpses, attention, epochs."""
+    """Describe for a caption what the runs share: data, glimpses, attention, epochs."""
     first: Row = records(rows)[0]
     words = [str(first["dataset"]), PIXELS[str(first["binarise"])]]
     if not varying(rows, ["glimpses"]):

@@ -1,4 +1,4 @@
-"""Which hyperparameters decide, alone and in pairs."""
+"""Draw which hyperparameters matter, alone and in pairs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from rankbench.analysis.summaries.rows import records
 
 
 def interactions(runs: pd.DataFrame) -> Figure:
-    """The metric against each pair of hyperparameters, a row of panels a decomposition.
+    """Draw the metric against each pair of hyperparameters, a row of panels per decomposition.
 
-    Lines that are parallel show no interaction. A mark is the mean over seeds and over what the
-    others are set to, on a full grid (`effects.grids`).
+    Parallel lines show no interaction. A mark is the mean over seeds and over the other
+    hyperparameters of a full grid (see `effects.grids`).
 
-    Raises ValueError without a full grid of two hyperparameters.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no decomposition has a full grid of two hyperparameters.
     """
     metric, found = metric_of(runs), grids(runs)
     if not found:
@@ -84,11 +88,16 @@ def _title(shares: pd.DataFrame, grid: pd.DataFrame, term: str) -> str:
 
 
 def importance(runs: pd.DataFrame) -> Figure:
-    """The importance of each hyperparameter (PED-ANOVA), a panel an outcome, a row a branch.
+    """Draw the PED-ANOVA importance of each hyperparameter, a panel per outcome.
 
-    Bars end at the share among those of a decomposition; lines are 95% bootstraps over seeds.
+    There is a row per decomposition and hyperparameter. Bars are shares within a decomposition,
+    lines 95% bootstrap intervals over seeds.
 
-    Raises ValueError where no decomposition has eight points in two hyperparameters.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no decomposition has eight points that differ in two hyperparameters.
     """
     table = importances(runs)
     if table.empty:

@@ -1,4 +1,4 @@
-"""A compressed LSTM on features of a CNN against the dense one: accuracy, size and time."""
+"""Compare compressed LSTMs on CNN features with the dense LSTM: accuracy, size and time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ TASK = "features"
 
 
 def features(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
-    """Accuracy, parameters and seconds an epoch of every model on features (TR Tables 2 and 3).
+    """Draw accuracy, parameters and seconds per epoch of models on features (TR Tables 2 and 3).
 
-    Small marks are runs, large ones means; thick bars are 95% t intervals over runs, thin ones
-    Wilson's over the test clips; hollow marks are published. Numbers beside the other bars are
-    relative to the fastest dense LSTM. An epoch's time includes its evaluation.
+    Small marks are runs, large marks means. Thick bars are 95% t intervals over runs, thin bars
+    Wilson intervals over the test clips. Hollow marks are published values. Sizes are also given
+    relative to the dense LSTM, times relative to the fastest dense LSTM. The time of an epoch
+    includes its evaluation.
 
-    Raises ValueError where no finished run is on features.
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run is on features.
     """
     kept = classified(runs, "features")
     kept = kept[kept["task"] == TASK]
@@ -79,7 +85,7 @@ def _accuracies(ax: Axes, table: pd.DataFrame, kept: pd.DataFrame) -> None:
 
 
 def _bars(ax: Axes, table: pd.DataFrame, column: str, name: str) -> None:
-    """Bars of `column` with their numbers, and how they stand to the dense LSTM's."""
+    """Draw bars of `column`, with their value and how it compares with the dense LSTM."""
     for y, row in enumerate(records(table)):
         value = row[column]
         if value != value:
@@ -95,14 +101,14 @@ def _bars(ax: Axes, table: pd.DataFrame, column: str, name: str) -> None:
         )
     ax.grid(visible=False, axis="y")
     if table[column].notna().any():
-        ax.set_xlim(0, float(table[column].max()) * 2.1)  # room for the numbers
+        ax.set_xlim(0, float(table[column].max()) * 2.1)  # Leave room for the numbers.
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: labels.count(tick)))
     ax.set_xlabel(name)
 
 
 def _said(row: Row, column: str) -> str:
-    """A bar's number, and how many times fewer or slower that is than the dense LSTM."""
+    """Format the value of a bar, and how many times fewer or slower it is than the dense LSTM."""
     if column == "num_params":
         count = labels.count(row[column])
         return (

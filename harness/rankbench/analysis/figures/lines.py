@@ -1,4 +1,4 @@
-"""Lines over epochs with their bands, and published levels beside them."""
+"""Draw lines over epochs with bands, and mark published levels beside them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ def draw_lines(
     epochs: pd.DataFrame,
     looks: Looks,
 ) -> None:
-    """The mean of `column` per point and epoch over runs, in its 95% t interval.
+    """Draw the mean of `column` over the runs of each point, in its 95% t interval.
 
-    On a log axis, where such an interval may reach below 0, the band is the range of the runs.
+    On a log axis the band is the range of the runs, because a t interval may extend below 0.
+
+    Args:
+        ax: The axes to draw on.
+        column: A column of `epochs`.
+        chosen: Runs, with the columns `run_id` and `point_id`.
+        epochs: Rows of the `epochs` table.
+        looks: Line properties by point_id; other points are not drawn.
     """
     curve = epochs.merge(chosen[["run_id", "point_id"]], on="run_id").dropna(subset=[column])
     lines = {
@@ -58,7 +65,13 @@ def _limits(ax: Axes, column: str, means: Sequence[float], *, decades: bool) -> 
 
 
 def draw_published(ax: Axes, levels: Mapping[str, Iterable[float]], looks: Looks) -> None:
-    """A triangle on the right edge of `ax` at every published accuracy of a line."""
+    """Draw a triangle on the right edge of `ax` at each published accuracy.
+
+    Args:
+        ax: The axes to draw on.
+        levels: Published accuracies by the name of a line.
+        looks: Line properties by the name of a line.
+    """
     edge = ax.get_yaxis_transform()
     for name, accuracies in levels.items():
         for accuracy in accuracies:

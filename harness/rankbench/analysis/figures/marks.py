@@ -1,4 +1,4 @@
-"""Marks of measured and published accuracies, with intervals over runs and over test clips."""
+"""Mark measured and published accuracies, with intervals over runs and over test clips."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from rankbench.analysis.summaries.rows import Row, records
 
 
 def model_colours(table: pd.DataFrame) -> dict[str, Any]:
-    """A colour per model: that of its family, paler for the smaller ones."""
+    """Return a colour per model: that of its family, paler for smaller models."""
     firsts = table.drop_duplicates("model")
     looks = style.line_styles({row["model"]: row["family"] for row in records(firsts)})
     return {model: look["color"] for model, look in looks.items()}
 
 
 def levels_of(row: Row) -> list[float]:
-    """The published values in a row of `by_model`."""
+    """Return the published values in a row of `by_model`."""
     return [float(part.partition(" ")[0]) for part in str(row["published"]).split("; ") if part]
 
 
 def mean_mark(ax: Axes, at: float, row: Row, look: dict[str, Any], *, across: bool = False) -> None:
-    """A mark at the mean of a row of `by_model`, with its intervals over runs and over clips.
+    """Draw the mean of a row of `by_model`, with its intervals over runs and over clips.
 
-    `at` is its place on the other axis: x, or y where accuracies run `across`.
+    Args:
+        ax: The axes to draw on.
+        at: The position on the axis that does not show accuracy.
+        row: A row of `by_model`.
+        look: Properties of the mark; bars share its colour.
+        across: Whether accuracy is on the x axis.
     """
     for low, high, width, alpha in (
         (row["clips_low"], row["clips_high"], 0.9, 0.6),
@@ -45,7 +50,7 @@ def _turned(at: list[float], values: list[float], across: bool) -> tuple[list[fl
 
 
 def interval_notes(table: pd.DataFrame) -> list[str]:
-    """What thick and thin bars stand for."""
+    """Describe for a caption what thick and thin bars mean."""
     thin = "thin bar: 95% Wilson interval over the test clips"
     most = int(table["runs"].max())
     if most == 1:

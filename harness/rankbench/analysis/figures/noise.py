@@ -1,4 +1,4 @@
-"""Error of the recovered W against the noise in the data (TR Fig. 6)."""
+"""Draw the error of the recovered W against the noise in the data (TR Fig. 6)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,26 @@ from rankbench.analysis.summaries.rows import (
 )
 
 LINES = 8
-TICKS = 8  # so many noise variances are all marked on the axis
+TICKS = 8  # Up to this many noise variances each get a tick.
 COLUMNS = ["label", "family", "noise", "seeds", "mean", "low", "high"]
-BELOW = 30.0  # times smaller than any error under noise: off the axis
-# Together with the rest of `config`, what a setting is at every noise variance.
+# Errors this many times smaller than the smallest one with noise are not on the axis.
+BELOW = 30.0
+# These columns and the rest of `config` identify a setting across noise variances.
 SAME = ("family", "core_order", "in_modes", "out_modes", "ranks", "plan", "num_params")
 
 
 def rmse_vs_noise(runs: pd.DataFrame) -> Figure:
-    """RMSE of W against noise variance, with 95% t intervals over seeds.
+    """Draw the RMSE of W against noise variance, with 95% t intervals over seeds.
 
-    One line per setting of the layer; of more than 8 settings the best of each decomposition,
-    which has the least geometric mean of RMSE over the positive noise variances.
+    There is a line per setting of the layer. With more than 8 settings, only the best of each
+    decomposition is drawn: the one with the lowest geometric mean of RMSE over the positive noise
+    variances.
 
-    Raises ValueError for fewer than two noise variances, or runs that cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If there are fewer than two noise variances, or the runs are not comparable.
     """
     finished = done(runs, "rmse_vs_noise", "noise", "rmse", "num_params")
     one_condition(finished, "rmse_vs_noise")
@@ -63,7 +69,7 @@ def rmse_vs_noise(runs: pd.DataFrame) -> Figure:
 
 
 def _means(finished: pd.DataFrame) -> pd.DataFrame:
-    """Mean RMSE and its interval per setting and noise variance."""
+    """Return the mean RMSE and its interval for each setting and noise variance."""
     merged = _without_noise(finished)
     names = labels.points(merged, NAMES)
     rows = []
@@ -76,7 +82,7 @@ def _means(finished: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_noise(finished: pd.DataFrame) -> pd.DataFrame:
-    """The runs with one point_id over all noise variances, which move to the column `level`."""
+    """Give each setting one point_id for all noise variances, which move to the column `level`."""
     merged = finished.assign(level=finished["noise"].astype(float), noise=np.nan)
     merged["config"] = [_bare(text(row, "config")) for row in records(finished)]
     merged["point_id"] = [
@@ -86,7 +92,7 @@ def _without_noise(finished: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bare(config: str) -> str:
-    """A config without the noise and what is stored of a run: they tell no lines apart."""
+    """Remove from a config the noise and `keep_weights`, which do not distinguish lines."""
     parts = json.loads(config or "{}")
     for name in ("noise", "keep_weights"):
         parts.get("task", {}).pop(name, None)
@@ -94,9 +100,9 @@ def _bare(config: str) -> str:
 
 
 def _kept(means: pd.DataFrame) -> list[str]:
-    """Labels in the order of families: all up to LINES, else the best of each family."""
+    """Return the labels to draw, by family: all up to LINES, otherwise the best of each family."""
     order = list(NAMES)
-    # Without noise some errors are mere rounding, whose logarithm would decide alone.
+    # Without noise some errors are only rounding, whose logarithms would dominate the score.
     noisy = means["mean"].where(means["noise"] > 0)
     scores = means.assign(log=np.log(noisy.clip(lower=1e-300)))
     table = scores.groupby("label").agg(
@@ -127,7 +133,7 @@ def _lines(ax: Axes, means: pd.DataFrame, kept: list[str]) -> None:
 
 
 def _noise_axis(ax: Axes, levels: list[float]) -> None:
-    """The noise variances on a log scale where that serves, zero included."""
+    """Use a log scale for noise variances that span decades, or symlog if 0 is among them."""
     positive = [level for level in levels if level > 0]
     if style.spans_decades(positive, factor=9.0):
         if len(positive) == len(levels):
@@ -140,7 +146,10 @@ def _noise_axis(ax: Axes, levels: list[float]) -> None:
 
 
 def _error_axis(ax: Axes, means: pd.DataFrame) -> str:
-    """A log scale where it serves; what lies below it, as an exact fit without noise does."""
+    """Use a log scale if errors span decades, and list the errors below the axis.
+
+    Exact fits without noise have errors far below all others.
+    """
     positive = means.loc[means["noise"] > 0, "mean"]
     if not style.spans_decades(positive):
         ax.set_ylim(bottom=0)

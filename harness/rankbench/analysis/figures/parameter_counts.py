@@ -1,4 +1,4 @@
-"""Parameter counts against core order (BT Fig. 5)."""
+"""Draw parameter counts against core order (BT Fig. 5)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ COUNTED = ("core_order", "num_params", "dense_params")
 
 
 def parameters(runs: pd.DataFrame) -> Figure:
-    """Parameters against core order d, one line per ranks, one panel per decomposition.
+    """Draw parameters against core order d, a line per ranks and a panel per decomposition.
 
-    The dotted line is the dense count I * J, a ring is the fewest of a line of three orders or
-    more (the figure is BT Fig. 5).
+    The dotted line is the dense count I * J. A ring marks the fewest parameters of a line with at
+    least three core orders.
 
-    Raises ValueError where no decomposition was counted at more than one core order.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no decomposition was counted at several core orders with the same ranks.
     """
     finished = done(runs, "parameters", *COUNTED)
     counted = _counted(finished)
@@ -54,7 +58,7 @@ def _has_ring(ax: Axes) -> bool:
 
 
 def has_core_orders(runs: pd.DataFrame) -> bool:
-    """Whether any decomposition was counted at two core orders with the same ranks."""
+    """Return whether any decomposition was counted at two core orders with the same ranks."""
     try:
         return bool(_panels(_counted(done(runs, "parameters", *COUNTED))))
     except ValueError:
@@ -62,7 +66,7 @@ def has_core_orders(runs: pd.DataFrame) -> bool:
 
 
 def _counted(finished: pd.DataFrame) -> pd.DataFrame:
-    """One row per decomposition, ranks, core order and size: the fewest parameters."""
+    """Keep the fewest parameters for each decomposition, ranks, core order and size."""
     counted = finished.copy()
     counted["ranks_text"] = [labels.ranks(row) for row in records(counted)]
     key = ["decomposition", "ranks_text", "core_order", "in_features", "out_features"]
@@ -70,7 +74,7 @@ def _counted(finished: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panels(counted: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of every (decomposition, size) that has a line of two core orders."""
+    """Return the rows of each decomposition and size that has a line of two core orders."""
     panels = {}
     for kind, own_name in NAMES.items():
         rows = counted[counted["decomposition"] == kind]

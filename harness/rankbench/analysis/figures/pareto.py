@@ -1,4 +1,4 @@
-"""What several objectives cost each other: the Pareto front of a search, feasible and not."""
+"""Draw the Pareto front of a search with several objectives, and its infeasible points."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ _FAINT = 0.3
 
 
 def pareto(runs: pd.DataFrame) -> Figure:
-    """The first objective against each other one, a panel each; the front over all of them.
+    """Draw the first objective against each of the others, with the front over all of them.
 
-    A mark is a point, means over seeds: strong on the front, faint where dominated, hollow where
-    it breaks a constraint. Steps join what no other feasible point beats in the two of a panel.
-    Objectives and constraints are those that the newest run was measured under.
+    A mark is a point, averaged over seeds: large on the front, faint if dominated, hollow if it
+    violates a constraint. Steps show the front in the two objectives of a panel. Objectives and
+    constraints are those of the newest run.
 
-    Raises ValueError where no finished run has all of several objectives, or runs cannot be
-    compared.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run has several objectives, or the runs are not comparable.
     """
     objectives, constraints = asked.objectives(runs)
     finished = done(runs, "pareto", "point_id", *objectives)
@@ -63,9 +66,16 @@ def pareto(runs: pd.DataFrame) -> Figure:
 def judged(
     finished: pd.DataFrame, objectives: dict[str, str], constraints: tuple[Bound, ...]
 ) -> pd.DataFrame:
-    """One row per point: means over seeds, and whether it is `feasible` and `leads`, on the front.
+    """Average the objectives over seeds and find the front.
 
-    Front first, best first by the first objective.
+    Args:
+        finished: Finished runs.
+        objectives: Column -> direction ("minimize" or "maximize").
+        constraints: Bounds that a feasible point satisfies.
+
+    Returns:
+        One row per point, with `feasible` and `leads` (whether it is on the front). Points on the
+        front come first, best first by the first objective.
     """
     columns = list(dict.fromkeys([*objectives, *(b.column for b in constraints)]))
     groups = finished.groupby("point_id", sort=False)
@@ -84,7 +94,7 @@ def judged(
 
 
 def _panel(ax: Axes, points: pd.DataFrame, objectives: dict[str, str]) -> None:
-    """Two objectives, x and y, with the front in these two as steps."""
+    """Draw two objectives, x and y, with the front in these two as steps."""
     (x, _), (y, direction) = objectives.items()
     feasible = points[points["feasible"]]
     if len(feasible):
@@ -104,7 +114,7 @@ def _panel(ax: Axes, points: pd.DataFrame, objectives: dict[str, str]) -> None:
 
 
 def look(row: dict[str, Any]) -> dict[str, Any]:
-    """How the mark of a point looks: strong, faint or hollow."""
+    """Return the properties of a point's mark: large, faint or hollow."""
     mark = style.mark(row["family"], 7 if row["leads"] else 4.5)
     strong = {"markeredgecolor": "white", "markeredgewidth": 0.4, "linestyle": ""}
     if row["leads"]:
@@ -115,7 +125,7 @@ def look(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _border(ax: Axes, bound: Bound, x: str, y: str) -> None:
-    """The ends of a constraint on an objective of the panel."""
+    """Draw the limits of a constraint on an objective of the panel."""
     dots: dict[str, Any] = {"color": "#aa3333", "linewidth": 1.0, "linestyle": ":", "zorder": 1}
     for end in bound.plain().values():
         if bound.column == x:
@@ -125,7 +135,7 @@ def _border(ax: Axes, bound: Bound, x: str, y: str) -> None:
 
 
 def _list(side: Axes, points: pd.DataFrame, objectives: dict[str, str]) -> None:
-    """Legend and the points of the front, in the space right of the panels."""
+    """Draw the legend and list the points of the front, right of the panels."""
     side.set_axis_off()
     handles = style.family_handles(list(points["family"]))
     handles.append(Line2D([], [], label="front of the panel", **FRONT_LOOK))

@@ -1,4 +1,4 @@
-"""What another order of the input costs every decomposition."""
+"""Draw what permuting the input costs each decomposition."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ _WORDS = {"own": "own order", "modes": "modes in another order", "pixels": "pixe
 
 
 def permutation(runs: pd.DataFrame) -> Figure:
-    """The metric in each order of the input (left), and what another order costs (right).
+    """Draw the metric for each order of the input (left) and the cost of permuting it (right).
 
-    A row per decomposition; bars left are 95% t intervals over seeds, right 95% bootstrap
-    intervals of the differences paired by seed. Hollow: no difference is shown.
+    There is a row per decomposition. Bars on the left are 95% t intervals over seeds, on the right
+    95% bootstrap intervals of differences paired by seed. Hollow marks show no difference.
 
-    Raises ValueError where nothing was run in two orders.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no layer was run on its input in two orders.
     """
     metric, points = metric_of(runs), means(runs)
     if points.empty:

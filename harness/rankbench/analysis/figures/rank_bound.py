@@ -1,4 +1,4 @@
-"""The error of block terms against their Tucker-rank, within and beyond BT's bound."""
+"""Draw the error of block terms against their Tucker-rank, within and beyond BT's bound."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from rankbench.analysis.summaries.rows import left_out
 
 
 def rank_bound(runs: pd.DataFrame) -> Figure:
-    """RMSE of W against R of block terms, a line per core order, a panel per target.
+    """Draw the RMSE of W against R of block terms, a line per core order and a panel per target.
 
-    Marks are filled up to R = min(I_k, J_k) and hollow beyond (BT Eq. 10); bars are 95% t
-    intervals over seeds.
+    Marks are filled up to R = min(I_k, J_k) and hollow beyond (BT Eq. 10). Bars are 95% t intervals
+    over seeds.
 
-    Raises ValueError where no finished run recovered a W with block terms.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run recovered a W with block terms of N = 1.
     """
     points = by_rank(runs)
     if points.empty:
@@ -43,7 +47,7 @@ def rank_bound(runs: pd.DataFrame) -> Figure:
 
 
 def has_bound(runs: pd.DataFrame) -> bool:
-    """Whether block terms recovered a W with R both within the bound and beyond."""
+    """Return whether block terms recovered a W with R both within the bound and beyond it."""
     points = by_rank(runs)
     if points.empty:
         return False

@@ -1,4 +1,4 @@
-"""Recovered weights as pictures: each point (BT Fig. 9), the best at one noise (TR Fig. 5)."""
+"""Draw recovered weights as pictures: all points (BT Fig. 9), or the best ones (TR Fig. 5)."""
 
 from __future__ import annotations
 
@@ -35,13 +35,18 @@ Matrix = npt.NDArray[np.float64]
 
 
 def recovered(runs: pd.DataFrame, weights: pd.DataFrame) -> Figure:
-    """The target W and each point's recovered W, with d, ranks, parameters and RMSE under it.
+    """Draw the target W and each point's recovered W, with d, ranks, parameters and RMSE below.
 
-    A point shows its seed of median RMSE. Points come in order of parameters; of more than 24
-    the best of each decomposition and an even choice of the others are drawn. Of several noise
-    variances the one nearest to 0.05 is drawn.
+    A point shows its seed of median RMSE. Points are in order of parameters; with more than 24, the
+    best of each decomposition and an even choice of the others are drawn. Of several noise
+    variances, only the one nearest to 0.05 is drawn.
 
-    Raises ValueError where no finished run kept its weights, or the runs cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+        weights: Rows of the `weights` table.
+
+    Raises:
+        ValueError: If no finished run kept its weights, or the runs are not comparable.
     """
     finished = _with_weights(runs, weights, "recovered")
     chosen = at_noise(finished)
@@ -53,11 +58,17 @@ def recovered(runs: pd.DataFrame, weights: pd.DataFrame) -> Figure:
 
 
 def noise_picture(runs: pd.DataFrame, weights: pd.DataFrame) -> Figure:
-    """The target W and the best recovered W of each decomposition at a noise variance near 0.05.
+    """Draw the target W and the best recovered W of each decomposition (TR Fig. 5).
 
-    The best point has the least mean RMSE; it shows its seed of median RMSE (TR Fig. 5).
+    The best point has the lowest mean RMSE; it shows its seed of median RMSE. Of several noise
+    variances, only the one nearest to 0.05 is drawn.
 
-    Raises ValueError where no finished run kept its weights, or the runs cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+        weights: Rows of the `weights` table.
+
+    Raises:
+        ValueError: If no finished run kept its weights, or the runs are not comparable.
     """
     finished = _with_weights(runs, weights, "noise_picture")
     chosen = at_noise(finished)
@@ -69,9 +80,18 @@ def noise_picture(runs: pd.DataFrame, weights: pd.DataFrame) -> Figure:
 
 
 def matrix(weights: pd.DataFrame, run_id: str, name: str) -> Matrix:
-    """The matrix a run kept under `name`, (out_features, in_features).
+    """Return a matrix that a run kept.
 
-    Raises ValueError where the run kept none.
+    Args:
+        weights: Rows of the `weights` table.
+        run_id: The id of the run.
+        name: "target" or "recovered".
+
+    Returns:
+        The matrix, (out_features, in_features).
+
+    Raises:
+        ValueError: If the run kept no matrix of that name.
     """
     rows = weights[(weights["run_id"] == run_id) & (weights["name"] == name)]
     if rows.empty:
@@ -93,14 +113,14 @@ def _with_weights(runs: pd.DataFrame, weights: pd.DataFrame, figure: str) -> pd.
 
 
 def _median_runs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of every point the run of median RMSE, the lower one of two."""
+    """Return the run of median RMSE of each point; of two middle runs, the lower one."""
     ordered = rows.sort_values(["rmse", "seed"], kind="stable")
     groups = ordered.groupby("point_id", sort=False)["rmse"]
     return ordered[groups.cumcount() == (groups.transform("size") - 1) // 2]
 
 
 def _choice(points: pd.DataFrame, best: set[str]) -> pd.DataFrame:
-    """At most PANELS of `points` in their order: those in `best`, the others evenly."""
+    """Choose at most PANELS of `points`: those in `best`, and an even choice of the others."""
     is_best = points["point_id"].isin(best)
     others = list(points.loc[~is_best, "point_id"])
     kept = best | set(evenly(others, PANELS - int(is_best.sum())))
@@ -134,7 +154,7 @@ def _pictures(
 
 
 def _scale(target: Matrix) -> tuple[float, float]:
-    """One colour scale for all pictures: the range of the target."""
+    """Return the range of the target, the colour scale of all pictures."""
     low, high = float(target.min()), float(target.max())
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
@@ -151,7 +171,7 @@ def _picture(ax: Axes, values: Matrix, under: str, scale: tuple[float, float]) -
 
 
 def _under(row: Row) -> str:
-    """What a picture is: 'BT d=2', 'R=4 N=2', 'P=528  RMSE 0.012' on lines of their own."""
+    """Return the text below a picture, on separate lines: decomposition, ranks, size and RMSE."""
     ranks = labels.ranks(row)
     order = (
         f"d={integer(row, 'core_order')} " if ranks and row["decomposition"] != "low_rank" else ""

@@ -1,4 +1,4 @@
-"""A metric and the parameters against each hyperparameter: d, R, N, TT-rank, TR-rank."""
+"""Draw a metric and the parameters against each hyperparameter: d, R, N, TT-rank, TR-rank."""
 
 from __future__ import annotations
 
@@ -24,18 +24,23 @@ from rankbench.analysis.summaries.rows import (
 )
 from rankbench.analysis.summaries.sweeps import KNOBS, lines_of, means_of
 
-NAMED = 7  # so many lines of a panel are told apart; more are drawn pale behind their mean
+# A panel names up to this many lines; more are drawn pale behind their mean.
+NAMED = 7
 
 
 def sensitivity(runs: pd.DataFrame) -> Figure:
-    """A metric (top) and the parameters (bottom) against each hyperparameter that varies.
+    """Draw a metric (top) and the parameters (bottom) against each hyperparameter that varies.
 
-    A line joins points that differ in this hyperparameter alone (a core order has other modes
-    too); bars are 95% t intervals over runs. Of more than seven lines in a panel all are pale and
-    the mean over the lines that have every value is bold, in its interval over seeds. Of several
-    noise variances the one nearest to 0.05 is drawn.
+    A line joins points that differ in that hyperparameter alone, except that modes change with the
+    core order. Bars are 95% t intervals over runs. If a panel has more than seven lines, all are
+    pale, and a bold line shows the mean over the lines that have every value, with its interval
+    over seeds. Of several noise variances, only the one nearest to 0.05 is drawn.
 
-    Raises ValueError where no hyperparameter varies, or the runs cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no hyperparameter varies, or the runs are not comparable.
     """
     metric = learned_metric(runs)
     finished = done(runs, "sensitivity", "point_id", "num_params", metric.column)
@@ -65,7 +70,7 @@ def sensitivity(runs: pd.DataFrame) -> Figure:
 
 
 def _panel(top: Axes, bottom: Axes, lines: pd.DataFrame) -> bool:
-    """Metric and parameters of every line of one hyperparameter; whether they are pale."""
+    """Draw metric and parameters of a hyperparameter's lines; return whether they are pale."""
     families = {row["line"]: row["family"] for row in records(lines.drop_duplicates("line"))}
     pale = len(families) > NAMED
     looks = style.line_styles(families)
@@ -91,7 +96,7 @@ def _panel(top: Axes, bottom: Axes, lines: pd.DataFrame) -> bool:
 
 
 def _ticks(ax: Axes, lines: pd.DataFrame, *, doubling: bool) -> None:
-    """A tick at every value there is; ranks that span a factor of 4 on a scale of doublings."""
+    """Put a tick at every value, on a log2 scale if ranks span a factor of 4 or more."""
     ticks = sorted(set(lines["x"]))
     if doubling and max(ticks) >= 4 * min(ticks):
         ax.set_xscale("log", base=2)
@@ -113,7 +118,7 @@ def _line(
 
 
 def _mean(top: Axes, bottom: Axes, lines: pd.DataFrame, family: str) -> None:
-    """The mean over the lines of a family that have every value of x, so that like meets like."""
+    """Draw the mean over the lines of a family that have every x, so that it is comparable."""
     points = means_of(lines)
     look = style.mark(family) | {"lw": 2.2, "zorder": 4}
     top.plot(points["x"], points["mean"], **look)
@@ -136,13 +141,13 @@ def _scales(top: Axes, bottom: Axes, panels: list[pd.DataFrame], metric: Metric)
 
 
 def _leave(top: Axes, panels: dict[str, pd.DataFrame]) -> bool:
-    """Whether a bar leaves its panel."""
+    """Return whether any bar extends beyond its panel."""
     points, (low, high) = pd.concat(list(panels.values())), top.get_ylim()
     return bool(((points["low"] < low) | (points["high"] > high)).any())
 
 
 def _range(means: pd.Series[float]) -> tuple[float, float]:
-    """Where shares are drawn: an interval over two runs may be wider than all of 0 to 1."""
+    """Return limits for accuracies from their means: intervals over two runs may be very wide."""
     room = max(0.1, 0.5 * (means.max() - means.min()))
     return max(0.0, means.min() - room), min(1.0, means.max() + room)
 

@@ -1,4 +1,4 @@
-"""One model on every split: how much of an accuracy is knowing the scene."""
+"""Compare each model on every split: how much of an accuracy comes from recognising the scene."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ MODELS = 14
 
 
 def splits(runs: pd.DataFrame) -> Figure:
-    """Top accuracy of every model, a mark per condition, and the published values.
+    """Draw the top accuracy of every model, with a mark per condition and the published values.
 
-    Thick bars are 95% t intervals over runs, thin ones Wilson's over the test clips. On the right
-    what is lost from the first condition to the last that a model has.
+    Thick bars are 95% t intervals over runs, thin bars Wilson intervals over the test clips. The
+    number on the right is the change from the first condition to the last, if a model has both.
 
-    Raises ValueError where no finished run classifies.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     kept = classified(runs, "splits")
     table = by_model(kept)
@@ -55,7 +59,7 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def _row(ax: Axes, y: int, rows: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
-    """The marks of one model; the rows come in the order of conditions."""
+    """Draw the marks of one model, whose rows are in the order of conditions."""
     ax.axhline(y + 0.5, color="#e3e3e3", lw=0.6, zorder=0)
     step = 0.6 / max(1, len(looks) - 1)
     order = list(looks)

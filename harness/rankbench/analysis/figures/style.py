@@ -1,4 +1,4 @@
-"""The look of every figure: names, colours, sizes."""
+"""Define the look that all figures share: colours, markers, sizes and layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from rankbench.analysis.figures.media import FONT, fitted, tallest
 from rankbench.analysis.names import LEAST_SQUARES, NAMES
 
-# Okabe and Ito's palette, told apart by readers with any kind of colour blindness.
+# The palette of Okabe and Ito, which readers with any kind of colour blindness can distinguish.
 COLOURS: dict[str, str] = {
     "dense": "#000000",
     LEAST_SQUARES: "#7a7a7a",
@@ -31,7 +31,7 @@ COLOURS: dict[str, str] = {
     "tensor_train": "#0072b2",
     "tensor_ring": "#009e73",
 }
-# A star or a cross of the same size looks smaller than a disc.
+# Factors of marker size: a star or a cross looks smaller than a disc of the same size.
 _SCALE = {"*": 1.6, "P": 1.15, "X": 1.15, "^": 1.1, "v": 1.1, "D": 0.9, "s": 0.95}
 MARKERS: dict[str, str] = {
     "dense": "s",
@@ -44,9 +44,9 @@ MARKERS: dict[str, str] = {
     "tensor_ring": "*",
 }
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
-PICTURE = "cividis"  # matrices: perceptually even, also in grey
+PICTURE = "cividis"  # For matrices: perceptually uniform, also in greyscale.
 
-# Splits, easy to hard, by shape and colour; more than these share looks.
+# Colours and markers of splits, from easy to hard. Further splits reuse them.
 SPLIT_LOOKS: tuple[tuple[str, str], ...] = (
     ("#0072b2", "o"),
     ("#d55e00", "s"),
@@ -57,11 +57,11 @@ SPLIT_LOOKS: tuple[tuple[str, str], ...] = (
 )
 PUBLISHED: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 1.1}
 
-SMALL = "small"  # 7.5 points where the letters are of 9
+SMALL = "small"  # 7.5 points if the font has 9.
 PNG_DPI = 150
-_LEGEND_LINES = 3  # above the axes, that figures have room for
+_LEGEND_LINES = 3  # Figures have room for this many lines above the axes.
 
-_SIZES: Any = {  # points on the screen; matplotlib types the keys one by one
+_SIZES: Any = {  # In points on a screen. Matplotlib types each key separately, hence Any.
     "font.size": FONT,
     "figure.titlesize": FONT + 1,
     "axes.titlesize": FONT + 1,
@@ -81,21 +81,23 @@ _LOOKS: Any = {
     "grid.color": "#e3e3e3",
     "legend.frameon": False,
     "figure.facecolor": "white",
-    "pdf.fonttype": 42,  # text stays text
+    "pdf.fonttype": 42,  # Embed fonts, so that text can be selected.
 }
 
 
 class Fitted(Figure):
-    """A figure fitted to its medium, its letters `scale` times as large as on the screen."""
+    """A figure fitted to its medium; `scale` is the size of its font relative to the screen's."""
 
     scale = 1.0
 
 
 @contextmanager
 def house(figure: Figure | None = None) -> Iterator[None]:
-    """Matplotlib's settings as this house has them, for the time of a `with`.
+    """Return a context with Rankbench's Matplotlib settings.
 
-    To write `figure` is to make ticks, so it has to happen at its scale.
+    Args:
+        figure: A figure to write in this context. Its scale applies, because writing a figure
+            creates ticks.
     """
     with mpl.rc_context(_LOOKS):
         _rescale(getattr(figure, "scale", 1.0))
@@ -103,9 +105,13 @@ def house(figure: Figure | None = None) -> Iterator[None]:
 
 
 def new(width: float, height: float) -> Figure:
-    """An empty figure, on a screen of `width` by `height` inches; pyplot never learns of it.
+    """Create an empty figure, fitted to the current medium and unknown to pyplot.
 
-    What is drawn on it within the same `house` is at its scale.
+    Call it within `house`: what is drawn there afterwards uses the scale of the figure.
+
+    Args:
+        width: The width on a screen in inches.
+        height: The height on a screen in inches.
     """
     width, height, scale = fitted(width, height)
     pad = 0.06 * scale
@@ -121,14 +127,19 @@ def _rescale(scale: float) -> None:
 
 
 def points(size: float) -> float:
-    """`size` in points on the screen, at the scale of the figure being drawn."""
+    """Convert a size in points on a screen to the scale of the figure being drawn."""
     return size * float(mpl.rcParams["font.size"]) / FONT
 
 
 def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
-    """A legend above the axes, in as many of `columns` columns as the figure has room for.
+    """Draw a legend above the axes.
 
-    The figure grows by what it takes of lines more than figures have room for, as its page allows.
+    The figure grows, as far as its medium allows, if the legend needs more than three lines.
+
+    Args:
+        figure: The figure.
+        handles: The legend entries.
+        columns: The largest number of columns; fewer are used if the figure is too narrow.
     """
     for number in range(min(columns, len(handles)), 0, -1):
         legend = figure.legend(handles=handles, loc="outside upper center", ncols=number)
@@ -140,64 +151,71 @@ def legend_above(figure: Figure, handles: Sequence[Line2D], columns: int) -> Non
 
 
 def name_axes(ax: Axes, *, x: str, y: str, title: str = "") -> None:
-    """Label both axes of `ax`."""
+    """Set the labels of both axes and the title."""
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.set_title(title)
 
 
 def caption(figure: Figure, sentences: Sequence[str]) -> None:
-    """Write `sentences` small under `figure`; nothing where there are none."""
+    """Write `sentences` in small type below `figure`, leaving out empty ones."""
     text = "; ".join(sentence for sentence in sentences if sentence)
     if text:
-        # 7.5 points of this typeface are about 17 characters an inch.
+        # At 7.5 points this typeface has about 17 characters per inch.
         text = textwrap.fill(text, int(16 * figure.get_figwidth() / points(1.0)))
         figure.supxlabel(text, fontsize=SMALL, color="#555555")
 
 
 def listing(side: Axes, top: float, lines: Sequence[str]) -> None:
-    """Write `lines` one below the other in columns, from `top` of the axes `side` down."""
+    """Write `lines` in a monospaced font, from `top` of the axes `side` downwards."""
     look: dict[str, Any] = {"family": "monospace", "fontsize": points(7), "linespacing": 1.4}
     side.text(0.0, top, "\n".join(lines), va="top", **look)
 
 
 def sentence(text: str) -> str:
-    """`text` with a capital first letter."""
+    """Capitalise the first letter of `text`."""
     return text[:1].upper() + text[1:]
 
 
 def caption_of(figure: Figure) -> str:
-    """The caption of `figure`, empty where it has none."""
+    """Return the caption of `figure`, or "" if it has none."""
     return figure.get_supxlabel()
 
 
 def shade(colour: str, step: int, steps: int) -> tuple[float, float, float]:
-    """`colour` mixed with white: pale for the first of `steps`, itself for the last."""
+    """Mix `colour` with white: pale for the first of `steps`, unchanged for the last."""
     pale = 0.0 if steps < 2 else 0.5 * (1 - step / (steps - 1))
     red, green, blue = to_rgb(colour)
     return (red + (1 - red) * pale, green + (1 - green) * pale, blue + (1 - blue) * pale)
 
 
 def mark(family: str, size: float = 5.0) -> dict[str, Any]:
-    """Marker and colour of a family, all families of about the same weight."""
+    """Return marker and colour of a family, scaled so that all families look equally large."""
     shape = MARKERS[family]
     scaled = size * _SCALE.get(shape, 1.0)
     return {"marker": shape, "color": COLOURS[family], "markersize": points(scaled)}
 
 
 def family_handles(families: Sequence[str]) -> list[Line2D]:
-    """Legend entries of `families`: marker and colour of each, in the order of NAMES."""
+    """Return legend entries of `families` in the order of NAMES."""
     return [Line2D([], [], linestyle="", label=NAMES[f], **mark(f)) for f in NAMES if f in families]
 
 
 def line_look(colour: str, step: int, steps: int) -> dict[str, Any]:
-    """How line `step` of `steps` that share `colour` looks: darker and less broken upwards."""
+    """Return the look of line `step` of `steps` lines of one colour.
+
+    Later lines are darker and less broken.
+    """
     dashes = DASHES[(steps - 1 - step) % len(DASHES)]
     return {"color": shade(colour, step, steps), "linestyle": dashes}
 
 
 def line_styles(families: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes per label, given each label's family, whose colour its lines share."""
+    """Return colour and dashes for each label.
+
+    Args:
+        families: The family of each label. The lines of a family share its colour.
+    """
     styles: dict[str, dict[str, Any]] = {}
     for family in dict.fromkeys(families.values()):
         own = [label for label, other in families.items() if other == family]
@@ -207,13 +225,19 @@ def line_styles(families: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def spans_decades(values: Iterable[float], factor: float = 10.0) -> bool:
-    """Whether positive `values` differ by more than `factor`, so that a log scale serves."""
+    """Return whether `values` are positive and span more than `factor`, which suits a log scale."""
     known = [float(v) for v in values if v == v]
     return bool(known) and min(known) > 0 and max(known) / min(known) > factor
 
 
 def log_axis(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a log `axis` that shows `low` to `high`: 1, 2, 5 and plain where it is short."""
+    """Set readable ticks on a log axis; a short one gets plain numbers at 1, 2 and 5.
+
+    Args:
+        axis: The axis.
+        low: The smallest value on it.
+        high: The largest value on it.
+    """
     axis.set_minor_formatter(NullFormatter())
     if high / low < 200:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 15 else (1, 2, 3, 5)))

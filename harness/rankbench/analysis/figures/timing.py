@@ -1,4 +1,4 @@
-"""Time of forward, backward and a whole training step, from the raw samples."""
+"""Draw the time of forward, backward and a whole training step from raw samples."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from rankbench.analysis.summaries.rows import done, evenly, left_out, records, s
 
 PHASES = ("forward", "backward", "step")
 SETTINGS = 24
-SPREAD = 0.25  # of the dots of a point, up and down
+SPREAD = 0.25  # How far the dots of a point spread up and down.
 
 
 def timing(runs: pd.DataFrame, samples: pd.DataFrame) -> Figure:
-    """Every sample of forward, backward and step in ms, with median and quartiles per point.
+    """Draw every sample of forward, backward and step in ms, with median and quartiles per point.
 
-    Points come in order of parameters; of more than 24 an even choice over parameters is drawn.
+    Points are in order of parameters; with more than 24, an even choice of them is drawn.
 
-    Raises ValueError where no finished run has samples.
+    Args:
+        runs: Rows of the `runs` table.
+        samples: Rows of the `samples` table.
+
+    Raises:
+        ValueError: If no finished run has samples.
     """
     finished = done(runs, "timing", "point_id", "num_params")
     if samples.empty:
@@ -47,7 +52,7 @@ def timing(runs: pd.DataFrame, samples: pd.DataFrame) -> Figure:
 
 
 def _named(finished: pd.DataFrame) -> pd.DataFrame:
-    """run_id, label, family and parameters of every run; a label per point and device."""
+    """Return run_id, label, family and parameters of every run; labels name point and device."""
     names = labels.points(finished)
     named = finished[["run_id", "family", "num_params"]].copy()
     named["label"] = [
@@ -88,7 +93,7 @@ def _panel(ax: Axes, timed: pd.DataFrame, order: list[str], phase: str) -> None:
 
 
 def _spread(ax: Axes) -> None:
-    """Move dots apart at random, as seaborn's jitter does, but the same way each time."""
+    """Move dots apart at random as seaborn's jitter does, but reproducibly."""
     generator = np.random.default_rng(0)
     for dots in ax.collections:
         x, y = np.asarray(dots.get_offsets()).T

@@ -1,4 +1,4 @@
-"""What a figure shows, as a frame: every mark, bar and cell, with its panel and its series."""
+"""Extract the data that a figure shows: every mark, bar and cell with its panel and series."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ Drawn = dict[str, Any]
 
 
 def data_of(figure: Figure) -> pd.DataFrame:
-    """A row for each thing that is drawn at data's coordinates, in the order of drawing.
+    """Return the data that a figure shows, one row per drawn item, in drawing order.
 
-    `panel` counts axes from 1; `kind`: line, marks, interval (x and y of its ends), bar (its far
-    end), band (its outline) or cell (row and column of a picture, `value` of it); `series`: its own
-    label, else that of the only legend entry of its colour, else empty.
+    Only items in data coordinates are included.
+
+    Args:
+        figure: The figure.
+
+    Returns:
+        A frame with the columns of COLUMNS. `panel` numbers the axes from 1. `kind` is line, marks,
+        interval (x and y of its ends), bar (its far end), band (its outline) or cell (row and
+        column of a picture, with the additional column `value`). `series` is the label of the item,
+        else that of the only legend entry in its colour, else empty.
     """
     rows: list[Drawn] = []
     legend = _legend(figure)
@@ -41,7 +48,7 @@ def data_of(figure: Figure) -> pd.DataFrame:
 
 
 def _legend(figure: Figure) -> dict[str, str]:
-    """The label of each colour that one entry of the figure's legends has."""
+    """Return the label of each colour that belongs to exactly one legend entry."""
     legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes)]
     found: dict[str, set[str]] = {}
     for legend in (one for one in legends if one is not None):
@@ -72,7 +79,7 @@ def _things(ax: Axes) -> Iterator[Drawn]:
         at = line.get_transform().contains_branch_seperately(ax.transData)
         if id(line) not in inside and any(at):
             drawn = _line(line, "line", _said(line.get_label()))
-            # A line across the whole panel has no place of its own along it.
+            # A line across the whole panel has no coordinate in that direction.
             yield from (
                 {**one, **{name: None for name, own in zip("xy", at, strict=True) if not own}}
                 for one in drawn
@@ -127,7 +134,7 @@ def _cells(values: Any) -> Iterator[Drawn]:
 
 
 def _hex(colour: Any) -> str:
-    """One colour as hexadecimal digits; of several the first, of none nothing."""
+    """Return a colour as hexadecimal digits: the first of several, "" if there is none."""
     several = np.asarray(colour, dtype=object)
     if isinstance(colour, str) or several.ndim == 1:
         return to_hex(colour)

@@ -1,4 +1,4 @@
-"""What parameters buy: a metric against their number, with the Pareto front."""
+"""Draw a metric against the number of parameters, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rankbench.analysis.summaries.rows import (
 from rankbench.analysis.tables import points as tables
 
 FRONT_ROWS = 14
-FEW = 12  # so many points are all drawn as large as those of the front
+FEW = 12  # Up to this many points are all as large as those of the front.
 FRONT_LOOK: dict[str, Any] = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (4, 2))}
 
 _EDGED: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.4}
@@ -36,13 +36,17 @@ _HOLLOW: dict[str, Any] = {"markerfacecolor": "none"}
 
 
 def trade_off(runs: pd.DataFrame) -> Figure:
-    """Metric against parameters, a mark per point, the Pareto front drawn and listed.
+    """Draw the metric against parameters, a mark per point, and draw and list the Pareto front.
 
-    The metric is the first of LEARNED that was measured; bars are 95% t intervals over seeds. Of
-    several noise variances the one nearest to 0.05 is drawn. Points that break a constraint of
-    the newest run are hollow and lead nothing.
+    The metric is the first of LEARNED that was measured. Bars are 95% t intervals over seeds. Of
+    several noise variances, only the one nearest to 0.05 is drawn. Points that violate a constraint
+    of the newest run are hollow and never on the front.
 
-    Raises ValueError where no finished run has a metric, or the runs cannot be compared.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Raises:
+        ValueError: If no finished run has a metric, or the runs are not comparable.
     """
     metric = learned_metric(runs)
     finished = done(runs, "trade_off", "point_id", "num_params", metric.column)
@@ -65,9 +69,10 @@ def trade_off(runs: pd.DataFrame) -> Figure:
 
 
 def learned_metric(runs: pd.DataFrame) -> Metric:
-    """The metric of a study that learns: RMSE, else top accuracy, else the bound in nats.
+    """Return the metric of a study of learning: RMSE, else top accuracy, else the bound in nats.
 
-    Raises ValueError where no finished run has one.
+    Raises:
+        ValueError: If no finished run has any of them.
     """
     finished = done(runs, "trade_off")
     for column in LEARNED:
@@ -77,7 +82,7 @@ def learned_metric(runs: pd.DataFrame) -> Metric:
 
 
 def _beyond(points: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """How many points break the constraints that runs were measured under."""
+    """Describe how many points violate the constraints of the newest run."""
     bounds = ", ".join(map(str, asked.constraints(runs)))
     return f"hollow: {(~points['feasible']).sum()} points beyond {bounds}" if bounds else ""
 
@@ -103,7 +108,7 @@ def _scatter(ax: Axes, points: pd.DataFrame, front: pd.DataFrame) -> None:
 
 
 def _number(ax: Axes, front: pd.DataFrame, listed: list[int], metric: Metric) -> None:
-    """Number the listed points of the front on its empty side, where there is room."""
+    """Number the listed points of the front on its empty side, if there is room."""
     below, rows, away = metric.less_is_better, records(front), style.points(5)
     to_axes = ax.transData + ax.transAxes.inverted()
     taken: list[tuple[float, float]] = []
@@ -141,7 +146,7 @@ def _scales(ax: Axes, points: pd.DataFrame, metric: Metric) -> None:
 def _front_list(
     side: Axes, points: pd.DataFrame, front: pd.DataFrame, listed: list[int], metric: Metric
 ) -> None:
-    """Legend and the numbered points of the front, in the space right of the axes."""
+    """Draw the legend and list the numbered points of the front, right of the axes."""
     side.set_axis_off()
     handles = style.family_handles(list(points["family"]))
     handles.append(Line2D([], [], label="Pareto front", **FRONT_LOOK))

@@ -1,1 +1,1 @@
-"""Rows of results summarised as frames."""
+"""Summarise rows of results as data frames, for tables and figures."""

@@ -1,4 +1,4 @@
-"""Accuracies of models by condition, beside the published ones, with their intervals."""
+"""Summarise accuracies by model and condition, with intervals and the published values."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ TOP = "top_accuracy"
 
 
 def classified(runs: pd.DataFrame, figure: str, metric: str = TOP) -> pd.DataFrame:
-    """The finished runs that classify, with `family`, `model` and `condition`.
+    """Select the finished runs that classify clips and name their models and conditions.
 
-    Raises ValueError, naming `figure`, where there are none.
+    Args:
+        runs: Rows of the `runs` table.
+        figure: The name of the caller, for error messages.
+        metric: The column that must have a value.
+
+    Returns:
+        The selected rows with the columns `family`, `model` and `condition`.
+
+    Raises:
+        ValueError: If there are none.
     """
     finished = done(runs, figure, "point_id", "num_params", metric)
     kept = finished[finished["task"].isin(TASKS)]
@@ -29,13 +38,20 @@ def classified(runs: pd.DataFrame, figure: str, metric: str = TOP) -> pd.DataFra
 
 
 def by_model(runs: pd.DataFrame, metric: str = TOP) -> pd.DataFrame:
-    """One row per model and condition: `metric` over seeds and folds, with two intervals.
+    """Summarise a metric over seeds and folds, one row per model and condition.
 
-    `low`, `high`: 95% t interval of the mean over runs, NaN for a single one; it says how far
-    seeds move the mean, not which clips were drawn. `clips_low`, `clips_high`: 95% Wilson
-    interval of the mean over the test clips; NaN where their number is not known.
+    Args:
+        runs: Rows of the `runs` table.
+        metric: The column to summarise.
 
-    Raises ValueError where no finished run classifies.
+    Returns:
+        A frame with two intervals. `low` and `high` are the 95% t interval of the mean over runs,
+        which measures the variation between seeds; NaN for a single run. `clips_low` and
+        `clips_high` are the 95% Wilson interval of the mean over the test clips, which measures the
+        effect of sampling clips; NaN if the number of clips is unknown.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     kept = classified(runs, "accuracy", metric)
     rows = [
@@ -74,7 +90,7 @@ def _model_row(group: list[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 
 def test_clips(group: list[dict[str, Any]]) -> int:
-    """How many different clips a model was tested on: those of every fold, once."""
+    """Count the distinct clips that a model was tested on: each fold's test set once."""
     folds = {_fold(row): row["test_size"] for row in group if not pd.isna(row["test_size"])}
     return int(sum(folds.values()))
 

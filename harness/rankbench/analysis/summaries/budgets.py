@@ -1,4 +1,4 @@
-"""Decompositions at equal parameters: which is best, and which are shown to be worse."""
+"""Rank decompositions at equal numbers of parameters and test which are worse than the best."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from rankbench.analysis.summaries.rows import (
 )
 
 BUDGETS = (500, 1000, 3000, 10000)
-NEAR = 1.25  # a point within this factor of a budget is of it
+NEAR = 1.25  # A point belongs to a budget if its size is within this factor of it.
 FEW_FAMILIES, FEW_BUDGETS, FEW_SEEDS = 3, 2, 2
 BEST = "best"
 
 
 def metric_of(runs: pd.DataFrame) -> Metric:
-    """RMSE of W, else top accuracy: what a study that learns is judged by.
+    """Return the metric that judges a study of learning: the first of LEARNED that was measured.
 
-    Raises ValueError where no finished run has one.
+    Raises:
+        ValueError: If no finished run has any of them.
     """
     finished = done(runs, "budget")
     for column in LEARNED:
@@ -40,7 +41,14 @@ def metric_of(runs: pd.DataFrame) -> Metric:
 
 
 def conditions(finished: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The runs by what makes their errors incomparable, named by it; one part has no name."""
+    """Split runs into groups whose errors are comparable.
+
+    Args:
+        finished: Finished runs.
+
+    Returns:
+        Runs by the name of their condition. The name is empty if there is only one group.
+    """
     apart = varying(finished, CONDITIONS)
     if not apart:
         return {"": finished}
@@ -50,11 +58,18 @@ def conditions(finished: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def at_budgets(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of points near a budget, with its size in `budget` and their condition in `part`.
+    """Select the runs of points whose size is near a budget.
 
-    Of a decomposition the point nearest to a budget counts. Left out are conditions with fewer
-    than three decompositions at two budgets, points of one seed, and other noises than the one
-    nearest to a variance of 0.05. Empty where nothing is left.
+    For each decomposition, only the point nearest to a budget is kept. Of several noise variances,
+    only the one nearest to 0.05 is kept. Points with a single seed are dropped, then
+    budgets with fewer than three decompositions, then conditions with fewer than two budgets.
+
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        The selected rows with the columns `budget` (number of parameters) and `part` (the
+        condition); empty if nothing qualifies.
     """
     finished = done(runs, "budget", "point_id", "num_params", metric_of(runs).column)
     kept = []
@@ -80,11 +95,17 @@ def _nearest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row a condition, budget and decomposition, best first, each compared with the best.
+    """Rank the decompositions at each budget and compare each with the best.
 
-    `part`, `budget`, `family`, `label`, `num_params`, `mean`, `low`, `high` (a 95% t interval),
-    and of it less the best: `seeds`, `difference`, `difference_low`, `difference_high`, `effect`,
-    `p`, `p_holm` (over the tests of a condition), `verdict`. Empty where no budgets are met.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        One row per condition, budget and decomposition, best first, with `part`, `budget`,
+        `family`, `label`, `num_params`, `mean` and its 95% t interval `low`, `high`. The comparison
+        with the best is in `seeds`, `difference`, `difference_low`, `difference_high`, `effect`,
+        `p`, `p_holm` (corrected over the tests of a condition) and `verdict`. Empty if `at_budgets`
+        is.
     """
     metric = metric_of(runs)
     kept = at_budgets(runs)
@@ -119,7 +140,7 @@ def _ranked(rows: pd.DataFrame, metric: Metric, names: dict[str, str]) -> pd.Dat
 
 
 def has_budgets(runs: pd.DataFrame) -> bool:
-    """Whether decompositions can be compared at equal parameters."""
+    """Return whether decompositions can be compared at two or more budgets."""
     try:
         kept = at_budgets(runs)
     except ValueError:

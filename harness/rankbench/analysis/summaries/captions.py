@@ -1,4 +1,4 @@
-"""How well models caption images: scores over seeds, and what differs from the dense LSTM."""
+"""Summarise captioning scores over seeds, and compare each model with the dense LSTM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rankbench.analysis.summaries.models import model_order
 from rankbench.analysis.summaries.rows import done, records, several
 
 TASK = "caption"
-# Column -> its name in print; of the perplexity alone less is better.
+# Column -> printed name. Perplexity is the only score to be minimised.
 SCORES: dict[str, str] = {
     "perplexity": "perplexity",
     "bleu_1": "BLEU-1",
@@ -27,9 +27,17 @@ SCORES: dict[str, str] = {
 
 
 def captioned(runs: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """The finished runs that caption, with `family` and `model`, a label of their point.
+    """Select the finished runs that caption images and name their models.
 
-    Raises ValueError, naming `figure`, where there are none, and for runs of several data.
+    Args:
+        runs: Rows of the `runs` table.
+        figure: The name of the caller, for error messages.
+
+    Returns:
+        The selected rows with the columns `family` and `model` (a label of the point).
+
+    Raises:
+        ValueError: If there are none, or if they use different data sets.
     """
     finished = done(runs, figure, "point_id", "num_params", *SCORES)
     kept = finished[finished["task"] == TASK]
@@ -42,9 +50,13 @@ def captioned(runs: pd.DataFrame, figure: str) -> pd.DataFrame:
 
 
 def scores(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per model and score: its mean over seeds, with a 95% t interval.
+    """Return the mean of each score over seeds, with its 95% t interval.
 
-    Raises ValueError where no finished run captions.
+    Returns:
+        One row per model and score.
+
+    Raises:
+        ValueError: If no finished run captions images.
     """
     kept = captioned(runs, "captions")
     rows = [
@@ -70,10 +82,12 @@ def _summary(group: list[dict[str, Any]], column: str) -> dict[str, Any]:
 
 
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per score and compressed model: model less dense LSTM, paired by seed.
+    """Compare each compressed model with the dense LSTM, paired by seed.
 
-    `mean`, `low`, `high`: of the differences, 95% t interval; `p`: two-sided of a paired t test,
-    `p_holm`: corrected for all tests of this table. Empty where nothing is paired.
+    Returns:
+        One row per score and compressed model: the `mean` of model minus dense LSTM over seeds, its
+        95% t interval `low`, `high`, the two-sided `p` of a paired t test, and `p_holm`, corrected
+        over all tests in the frame. Empty if no seeds can be paired.
     """
     kept = captioned(runs, "captions")
     dense = kept[kept["family"] == "dense"].drop_duplicates("seed").set_index("seed")

@@ -1,4 +1,4 @@
-"""Which published numbers a run stands beside, and what about it is not as published."""
+"""Match runs with published results, and list how their data differ from the published protocol."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from rankbench.analysis.published import (
 from rankbench.analysis.summaries.models import configuration
 from rankbench.analysis.summaries.rows import Row, entries, integer, text
 
-# The data of a run whose file does not name them; 21 classes of HMDB51 are J-HMDB.
+# Identifies the data by the number of classes if the file does not name them. J-HMDB has 21 classes
+# of HMDB51.
 DATA_OF_CLASSES = {11: "ucf11", 21: "jhmdb", 51: "hmdb51"}
 _FAMILIES = ("ucf11", "hmdb")
-# A map of features has other modes where the features are of another network.
+# Models on features are matched by decomposition alone: their modes depend on the network that
+# extracted the features.
 _FEATURE_MODELS = {"dense": "CNN+LSTM", "tensor_ring": "CNN+TR-LSTM"}
 
 
 def published_data(row: Row) -> str:
-    """The key of PROTOCOLS whose data are nearest to a run's, empty for none."""
+    """Return the key in PROTOCOLS of the data nearest to those of a run, or ""."""
     classes = configuration(row).get("task", {}).get("classes")
     names = (text(row, "dataset").lower(), DATA_OF_CLASSES.get(classes, ""))
     data = next((known for name in names for known in _FAMILIES if known in name), "")
@@ -31,7 +33,7 @@ def published_data(row: Row) -> str:
 
 
 def published_model(row: Row) -> str:
-    """The model of a paper that a run repeats, empty for none."""
+    """Return the name of the published model that a run repeats, or ""."""
     if published_data(row).endswith("-features"):
         return _FEATURE_MODELS.get(text(row, "decomposition"), "")
     here = (text(row, "decomposition"), entries(row, "in_modes"), integer(row, "num_params"))
@@ -40,24 +42,32 @@ def published_model(row: Row) -> str:
 
 
 def published_results(row: Row, metric: str = "top_accuracy") -> tuple[PublishedResult, ...]:
-    """What papers report of the model of a run on the data nearest to its, in order of value."""
+    """Return the published results for the model and data of a run.
+
+    Args:
+        row: A row of the `runs` table.
+        metric: The metric of the published results.
+
+    Returns:
+        The results in order of value; empty if the run matches no published model.
+    """
     here = (published_data(row), published_model(row), metric)
     found = [r for r in PUBLISHED_RESULTS if (r.task, r.model, r.metric) == here]
     return tuple(sorted(found, key=lambda result: (result.value, result.source)))
 
 
 def published_levels(row: Row) -> tuple[float, ...]:
-    """The top accuracies that papers report of the model of a run, in order, each once."""
+    """Return the distinct published top accuracies of a run's model, in ascending order."""
     return tuple(sorted({result.value for result in published_results(row)}))
 
 
 def published_layer(model: str) -> Published | None:
-    """The map of a published model, None where its paper does not state it."""
+    """Return the input map of a published model, or None if its paper does not give one."""
     return next((p for p in PUBLISHED if p.model == model), None)
 
 
 def differences(row: Row) -> list[str]:
-    """What of a run's data is not as published: '5 frames, not 6'."""
+    """List how a run's data differ from the published protocol, for example '5 frames, not 6'."""
     protocol = PROTOCOLS.get(published_data(row))
     if protocol is None:
         return []

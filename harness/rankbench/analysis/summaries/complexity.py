@@ -1,4 +1,8 @@
-"""The papers' orders of time and memory against counts, sizes, times and peaks of a sweep."""
+"""Compare measured costs of a sweep with the papers' orders of time and memory.
+
+The costs are FLOPs, processor times, tensor sizes and peak memory. Each is fitted with a power
+law in the variable that was swept, and its exponent is compared with that of the printed claim.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +24,13 @@ from rankbench.analysis.summaries.rows import Row, done, entries, integer, recor
 TASK = "validate"
 DIRECTIONS = ("forward", "backward")
 VARIABLES = ("I", "J", "R", "N", "d", "batch")
-METHODS: dict[str, str] = {  # by decomposition: whose claim it is
+METHODS: dict[str, str] = {  # decomposition -> the method whose claims apply
     "dense": "RNN",
     "tensor_train": "TT-RNN",
     "block_term": "BT-RNN",
     "tensor_ring": "TR-RNN",
-    "cp": "BT-RNN",  # of R = 1
-    "tucker": "BT-RNN",  # of N = 1
+    "cp": "BT-RNN",  # with R = 1
+    "tucker": "BT-RNN",  # with N = 1
 }
 _SYMBOLS = ("I", "J", "I_max", "J_max", "R", "N", "d", "n", "m")
 _RANKS = ("tucker_rank", "tt_rank", "tr_rank")
@@ -40,12 +44,16 @@ _GRAMMAR = (
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is fitted: the claim it is held against, its column of each direction, its unit."""
+    """A measured cost and the claim that it is compared with."""
 
     name: str
+    """The name in print."""
     claim: str
+    """The claim to compare with: "time" or "memory"."""
     columns: dict[str, str]
+    """Direction ("forward", "backward") -> column that holds the cost."""
     unit: str
+    """The unit in print."""
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -71,7 +79,14 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 def claim_of(decomposition: str, direction: str) -> PublishedComplexity:
-    """What the papers print for a decomposition's pass; CP and Tucker are block terms."""
+    """Return the published claim for a decomposition and a direction.
+
+    CP and Tucker are special cases of block terms and share their claim.
+
+    Args:
+        decomposition: A key of METHODS.
+        direction: "forward" or "backward".
+    """
     method = METHODS[decomposition]
     (found,) = (c for c in PUBLISHED_COMPLEXITY if (c.method, c.direction) == (method, direction))
     return found
@@ -87,9 +102,13 @@ def _compiled(text: str) -> Any:
 
 
 def claimed(text: str, row: Row) -> float:
-    """A claim's expression, such as "N d I R^d J_max", at the sizes and ranks of a row.
+    """Evaluate the expression of a claim at the sizes and ranks of a run.
 
-    Gates are fused into J and its first mode; where a decomposition has no R or N it is 1.
+    The gates are part of J and of its first mode. R and N are 1 for a decomposition without them.
+
+    Args:
+        text: The expression as printed, for example "N d I R^d J_max".
+        row: A row of the `runs` table.
     """
     inputs, outputs = entries(row, "in_modes"), entries(row, "out_modes")
     ranks = [integer(row, name) for name in _RANKS]
@@ -108,11 +127,19 @@ def claimed(text: str, row: Row) -> float:
 
 
 def swept(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """The points of every sweep, one row each, with medians of processor time in ms.
+    """Return the points of every sweep, with their median processor times.
 
-    A point that was counted and timed in several runs keeps those timed.
+    If a point has several runs, one with times is preferred to one with counts only.
 
-    Raises ValueError where no finished run is of a sweep.
+    Args:
+        runs: Rows of the `runs` table.
+        samples: Rows of the `samples` table.
+
+    Returns:
+        One row per point, with the columns `forward_cpu_ms` and `backward_cpu_ms`.
+
+    Raises:
+        ValueError: If no finished run belongs to a sweep.
     """
     found = done(runs, "exponents", "sweep", "swept", "forward_flops", "rows")
     for phase in DIRECTIONS:
@@ -125,12 +152,19 @@ def swept(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def rounded(exponent: float) -> str:
-    """Two decimals, and no minus before a zero."""
+    """Format an exponent to two decimals, never as "-0.00"."""
     return f"{round(exponent, 2) + 0.0:.2f}"
 
 
 def with_claims(points: pd.DataFrame, direction: str, kind: str) -> pd.Series[float]:
-    """The claimed `kind`, time or memory, of each point; time is claimed for a row of a batch."""
+    """Evaluate the claim for each point.
+
+    Args:
+        points: Points of one decomposition or several, as `swept` returns them.
+        direction: "forward" or "backward".
+        kind: "time" or "memory". Claims of time hold for one row of a batch and are multiplied by
+            the number of rows.
+    """
     values = [
         claimed(getattr(claim_of(row["decomposition"], direction), kind), row)
         * (int(row["rows"]) if kind == "time" else 1)
@@ -142,15 +176,26 @@ def with_claims(points: pd.DataFrame, direction: str, kind: str) -> pd.Series[fl
 def exponents(
     runs: pd.DataFrame, samples: pd.DataFrame, quantities: Sequence[str] = tuple(QUANTITIES)
 ) -> pd.DataFrame:
-    """A row per decomposition, direction, plan, variable and one of `quantities` that was swept.
+    """Fit the exponent of each quantity in each swept variable and compare it with the claim.
 
-    `exponent`, `low`, `high` of the quantity and `claimed` of the claim are fitted on the same
-    points, from `start` on, where measured / claimed is one power law, whose exponent
-    `difference` (`difference_low`, `difference_high`) decides the `verdict`. `claim` is printed,
-    `points` the number fitted, `intercept` the logarithm of the quantity's factor. The claims of
-    memory are of one row, so none is of the batch.
+    The quantity and the claim are fitted on the same points: those from `start` on, where
+    measured / claimed follows a single power law. The exponent of that ratio, `difference`,
+    determines the `verdict`. Claims of memory hold for a single row, so they are not compared in
+    sweeps of the batch size.
 
-    Raises ValueError where no finished run is of a sweep.
+    Args:
+        runs: Rows of the `runs` table.
+        samples: Rows of the `samples` table.
+        quantities: Keys of QUANTITIES.
+
+    Returns:
+        One row per decomposition, direction, plan, variable and quantity: `exponent` of the
+        quantity with `low` and `high`, `claimed` of the claim, `difference` with `difference_low`
+        and `difference_high`, `verdict`, the printed `claim`, the number of fitted `points`, and
+        `intercept`, the logarithm of the quantity's factor.
+
+    Raises:
+        ValueError: If no finished run belongs to a sweep.
     """
     points = swept(runs, samples)
     asked = {name: QUANTITIES[name] for name in quantities}
@@ -190,7 +235,7 @@ def _rows(
 
 
 def _compared(x: np.ndarray, measured: np.ndarray, claim: np.ndarray) -> dict[str, Any]:
-    """Measured points against a claim's values, as columns of `exponents`."""
+    """Fit measured values and those of a claim, and return the columns of `exponents`."""
     ratio = measured / claim
     start = asymptotic_start(x, ratio)
     tail = x[start:]

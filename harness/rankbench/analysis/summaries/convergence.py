@@ -1,4 +1,4 @@
-"""How many epochs a model takes to an accuracy (BT Sec. 4.2: 16 against 230 to 0.60)."""
+"""Count the epochs that a model takes to an accuracy (BT Sec. 4.2: 16 against 230 to 0.60)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ PUBLISHED_LEVEL = 60
 
 
 def column_of(level: int) -> str:
-    """The column with the first epoch at an accuracy of `level` percent or more."""
+    """Return the column that holds the first epoch with an accuracy of at least `level` percent."""
     return f"epochs_to_{level}"
 
 
 def with_epochs_to(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with the first epoch at each of LEVELS, taken from their curves where missing.
+    """Add the first epoch at each accuracy in LEVELS, read from the curves where it is missing.
 
-    A level that was not reached is null.
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
+
+    Returns:
+        A copy of `runs`. A level that a run did not reach is null.
     """
     curve = epochs.dropna(subset=["accuracy"])
     filled = runs.copy()
@@ -37,13 +42,21 @@ def with_epochs_to(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def convergence(runs: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """One row per model, condition and level: epochs to it, over the runs that reached it.
+    """Summarise the epochs to each accuracy in LEVELS, by model and condition.
 
-    `reached` of `runs` did; `mean`, `low`, `high` are their mean and its 95% t interval, NaN
-    where none or one did. `epochs` were trained at most. `times_lstm` is the fewest mean epochs
-    of a dense LSTM on the same condition over this mean, NaN where it never got there.
+    Args:
+        runs: Rows of the `runs` table.
+        epochs: Rows of the `epochs` table.
 
-    Raises ValueError where no finished run classifies.
+    Returns:
+        One row per model, condition and level. `reached` of `runs` reached the level; `mean`, `low`
+        and `high` are their mean epoch and its 95% t interval. The mean is NaN if no run reached
+        the level, the interval if fewer than two did. `epochs` is the largest number of epochs
+        trained. `times_lstm` is the mean of the fastest dense LSTM under the same condition divided
+        by this mean, NaN if either is missing.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     kept = with_epochs_to(classified(runs, "convergence"), epochs)
     models, places = model_order(kept), condition_order(kept["condition"])

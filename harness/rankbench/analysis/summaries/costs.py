@@ -1,4 +1,4 @@
-"""What an epoch of a model takes, beside the dense model it replaces."""
+"""Measure the time per epoch of a model, relative to the dense model that it replaces."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import pandas as pd
 
 
 def with_time(table: pd.DataFrame, kept: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `by_model(kept)` with `epoch_s`, the median over runs of the seconds an epoch.
+    """Add the time per epoch to the rows of `by_model`.
 
-    `times_dense`: epoch_s over that of the fastest dense model on the same condition. Evaluation
-    is part of an epoch. Both are NaN where no curve tells the time.
+    Args:
+        table: The frame that `by_model(kept)` returns.
+        kept: The runs, as `classified` returns them.
+        epochs: Rows of the `epochs` table.
+
+    Returns:
+        `table` with `epoch_s`, the median over runs of the seconds per epoch, evaluation included,
+        and `times_dense`, that time divided by the time of the fastest dense model under the same
+        condition. Both are NaN if no time was recorded.
     """
     curve = epochs.dropna(subset=["seconds"]).sort_values("epoch")
     ends = curve.groupby("run_id").tail(1).set_index("run_id")

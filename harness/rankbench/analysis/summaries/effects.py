@@ -1,6 +1,6 @@
-"""Main effects and interactions of the hyperparameters of a decomposition, by analysis of variance.
+"""Analyse the variance that hyperparameters of a decomposition and their interactions explain.
 
-Source: sums of squares of type II (Langsrud 2003), by statsmodels.
+Sums of squares are of type II (Langsrud 2003), computed by statsmodels.
 """
 
 from __future__ import annotations
@@ -28,18 +28,24 @@ BETWEEN = " x "
 
 
 def outcomes(runs: pd.DataFrame) -> list[str]:
-    """The columns that hyperparameters may decide: the metric, parameters, a time if measured."""
+    """List the columns to explain: the metric, the number of parameters, and a time if measured."""
     times = [c for c in TIMES if c in runs and runs[c].notna().any()]
     return [metric_of(runs).column, "num_params", *times[:1]]
 
 
 def grids(runs: pd.DataFrame) -> list[pd.DataFrame]:
-    """The runs of each condition and decomposition with several hyperparameters, as full grids.
+    """Extract a full grid of hyperparameters from each condition and decomposition.
 
-    A hyperparameter's value without runs at every value of the others is left out, the one with
-    fewest first. A grid with no more runs than main effects and pairs can fit leaves nothing to
-    test them by, and is left out. New columns: `part`, the condition, and one a hyperparameter by
-    its letter.
+    A value that was not run at every combination of the others is dropped, beginning with the value
+    that has the fewest runs. A grid is skipped if it has no more runs than the model of main
+    effects and pairs has parameters, because nothing would be left to test them against.
+
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        One frame per grid, with the new columns `part` (the condition) and one per hyperparameter,
+        named by its letter.
     """
     metric = metric_of(runs).column
     finished = at_noise(done(runs, "effects", "point_id", "num_params", metric))
@@ -56,18 +62,18 @@ def grids(runs: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _fitted(values: Sequence[pd.Series[int]]) -> int:
-    """Parameters of a model of main effects and pairs: its mean is one of them."""
+    """Count the parameters of a model of main effects and pairs, including its mean."""
     steps = [one.nunique() - 1 for one in values]
     return 1 + sum(steps) + sum(a * b for a, b in itertools.combinations(steps, 2))
 
 
 def varied(rows: pd.DataFrame) -> list[str]:
-    """The hyperparameters, keys of KNOBS, that all of `rows` have and that differ among them."""
+    """List the keys of KNOBS that have a value in all `rows`, and more than one among them."""
     return [c for c in KNOBS if rows[c].notna().all() and several(rows[c])]
 
 
 def letters_of(grid: pd.DataFrame) -> list[str]:
-    """The hyperparameters of a grid, by letter."""
+    """List the letters of the hyperparameters of a grid."""
     letters = dict.fromkeys(knob.letter for knob in KNOBS.values())
     return [letter for letter in letters if letter in grid.columns]
 
@@ -88,12 +94,18 @@ def _full(rows: pd.DataFrame, knobs: list[str]) -> pd.DataFrame:
 
 
 def effects(runs: pd.DataFrame) -> pd.DataFrame:
-    """Shares of the variance over a grid that each hyperparameter and each pair explains.
+    """Compute the share of variance that each hyperparameter and each pair of them explains.
 
-    Columns: part, family, outcome (a column of runs), term (d, R, d x R), share, p_holm (F test,
-    corrected over the terms of an outcome; NaN where an outcome is the same for all seeds).
-    Errors, parameters and times are taken in logarithms. What is left, seeds and interactions of
-    three, is the term `rest`. Empty without a grid of two hyperparameters.
+    Errors, parameters and times are analysed as logarithms. The term `rest` holds what remains:
+    seeds and interactions of three or more.
+
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        A frame with the columns part, family, outcome (a column of runs), term (d, R, d x R),
+        share, and p_holm (of an F test, corrected over the terms of an outcome; NaN if the outcome
+        does not vary between seeds). Empty if there is no grid of two hyperparameters.
     """
     rows = []
     for grid in grids(runs):
@@ -128,7 +140,7 @@ def _term(term: str) -> str:
 
 
 def has_effects(runs: pd.DataFrame) -> bool:
-    """Whether a decomposition has a full grid of two hyperparameters."""
+    """Return whether any decomposition has a full grid of two hyperparameters."""
     try:
         return bool(grids(runs))
     except ValueError:

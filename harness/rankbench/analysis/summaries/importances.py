@@ -1,6 +1,7 @@
-"""How much each hyperparameter decides which points are best: PED-ANOVA, branch by branch.
+"""Estimate how much each hyperparameter determines which points are best, per decomposition.
 
-Source: Watanabe, Bansal and Hutter, IJCAI 2023, by Optuna.
+Method: PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), as implemented in Optuna. The search
+space is conditional, so each decomposition is a branch with the hyperparameters that it has.
 """
 
 from __future__ import annotations
@@ -16,20 +17,23 @@ from rankbench.analysis.summaries.effects import outcomes, varied
 from rankbench.analysis.summaries.rows import at_noise, done, records
 from rankbench.analysis.summaries.sweeps import KNOBS
 
-with warnings.catch_warnings():  # of Optuna's progress bars, in a notebook without widgets
+with warnings.catch_warnings():  # Optuna's progress bars warn in a notebook without widgets.
     warnings.simplefilter("ignore")
     import optuna
     from optuna.distributions import BaseDistribution, IntDistribution
     from optuna.importance import PedAnovaImportanceEvaluator
 
-TOP = 0.25  # the share of points that count as good
+TOP = 0.25  # The share of points that count as good.
 FEW_POINTS = 8
 DRAWS = 200
 COLUMNS = ["part", "family", "outcome", "term", "share", "low", "high", "points", "seeds"]
 
 
 def branches(runs: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    """Condition, decomposition and runs of each that has points enough for importances."""
+    """Return the condition, decomposition and runs of each branch with enough points to analyse.
+
+    A branch needs eight points and two hyperparameters that vary.
+    """
     metric = metric_of(runs).column
     finished = at_noise(done(runs, "importances", "point_id", "num_params", metric))
     return [
@@ -41,13 +45,19 @@ def branches(runs: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
 
 
 def importances(runs: pd.DataFrame) -> pd.DataFrame:
-    """The share of importance of each hyperparameter for an outcome, by decomposition.
+    """Compute the importance of each hyperparameter for each outcome, by decomposition.
 
-    Columns: part (the condition), family, outcome (a column of runs), term (its letter), share,
-    low and high (a 95% bootstrap over seeds; NaN for one), points, seeds. The space is
-    conditional, a branch a decomposition: in each, the hyperparameters that exist there and vary.
-    Good is the best quarter of points; less is better but for an accuracy. Empty where no
-    decomposition has eight points that differ in two hyperparameters.
+    The best quarter of points counts as good. Accuracies are to be maximised, all other outcomes to
+    be minimised.
+
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        A frame with the columns part (the condition), family, outcome (a column of runs), term (the
+        letter of a hyperparameter), share, low and high (95% bootstrap interval over seeds; NaN if
+        there is only one), points and seeds. Empty if no decomposition has eight points that differ
+        in two hyperparameters.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rows = [
@@ -68,7 +78,7 @@ def _branch(rows: pd.DataFrame, knobs: list[str], outcome: str) -> list[dict[str
     shares = _evaluate(points, means.to_numpy(float), upwards=upwards)
     values, generator = table.to_numpy(float), np.random.default_rng(0)
     varies = values.shape[1] > 1 and bool((np.ptp(values, axis=1) > 0).any())
-    known: dict[tuple[int, ...], list[float]] = {}  # of few seeds many draws are the same
+    known: dict[tuple[int, ...], list[float]] = {}  # With few seeds, many draws repeat.
     drawn = []
     for _ in range(DRAWS if varies else 0):
         seeds = tuple(sorted(generator.integers(values.shape[1], size=values.shape[1]).tolist()))
@@ -86,7 +96,7 @@ def _branch(rows: pd.DataFrame, knobs: list[str], outcome: str) -> list[dict[str
 
 
 def _evaluate(points: pd.DataFrame, values: np.ndarray, *, upwards: bool) -> list[float]:
-    """The shares of the columns of `points`, all 0 where none matters."""
+    """Return the shares of the columns of `points`; all are 0 if none matters."""
     study = optuna.create_study(direction="maximize" if upwards else "minimize")
     space: dict[str, BaseDistribution] = {
         str(c): IntDistribution(int(points[c].min()), int(points[c].max()), log=True)
@@ -102,7 +112,7 @@ def _evaluate(points: pd.DataFrame, values: np.ndarray, *, upwards: bool) -> lis
 
 
 def has_importances(runs: pd.DataFrame) -> bool:
-    """Whether a decomposition has enough points that differ in two hyperparameters."""
+    """Return whether any decomposition has enough points to analyse."""
     try:
         return bool(branches(runs))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a setting is called in a legend, and numbers as a reader takes them in."""
+"""Name points for legends, and format numbers for readers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rankbench.analysis.names import SHORT
 from rankbench.analysis.summaries.rows import Row, entries, family, integer, records, text, varying
 from rankbench.common.text import ratio
 
-# Beyond decomposition and ranks: column -> how its value is written behind a name.
+# Facts beyond decomposition and ranks: column -> format of its value in a label.
 _FACTS: dict[str, str] = {
     "core_order": "d={}",
     "cell": "{}",
@@ -29,7 +29,7 @@ _FACTS: dict[str, str] = {
     "dtype": "{}",
     "plan": "{} plan",
 }
-# What a label is made of: taking apart whole rows of thousands of points takes seconds.
+# The columns that labels need: converting whole rows of thousands of points takes seconds.
 _READ = (
     *("point_id", "config", "decomposition", "ranks", "rank"),
     *("cp_rank", "tucker_rank", "tt_rank", "tr_rank", *_FACTS),
@@ -37,7 +37,7 @@ _READ = (
 
 
 def ranks(row: Row) -> str:
-    """The ranks of a run as papers write them: R=4 N=2; a range where they differ."""
+    """Format the ranks of a run as papers write them: R=4 N=2. Unequal ranks become a range."""
     kind = text(row, "decomposition")
     if kind == "low_rank":
         return f"R={integer(row, 'rank')}"
@@ -46,7 +46,7 @@ def ranks(row: Row) -> str:
     if kind == "tucker":
         return f"R={_span(entries(row, 'ranks'), integer(row, 'tucker_rank'))}"
     if kind == "block_term":
-        own = entries(row, "ranks")[:-1]  # the last one is N
+        own = entries(row, "ranks")[:-1]  # The last rank is N.
         return f"R={_span(own, integer(row, 'tucker_rank'))} N={integer(row, 'cp_rank')}"
     if kind == "tensor_train":
         return f"R={_span(entries(row, 'ranks')[1:-1], integer(row, 'tt_rank'))}"
@@ -62,7 +62,14 @@ def _span(values: tuple[int, ...], largest: int | None) -> str:
 
 
 def setting(row: Row, names: Mapping[str, str] = SHORT) -> str:
-    """Decomposition and ranks: 'BT R=4 N=2'; a dense map in a cell is the cell: 'LSTM'."""
+    """Format decomposition and ranks: 'BT R=4 N=2'.
+
+    A dense map in a cell is named by the cell: 'LSTM'.
+
+    Args:
+        row: A row of the `runs` table.
+        names: Decomposition -> its name.
+    """
     kind = family(row)
     if kind == "dense" and text(row, "cell"):
         return text(row, "cell").upper()
@@ -70,7 +77,7 @@ def setting(row: Row, names: Mapping[str, str] = SHORT) -> str:
 
 
 def count(number: float) -> str:
-    """A number of parameters: 3392 as it is, 59.0M where it is long."""
+    """Format a number of parameters: small ones in full (3392), large ones shortened (59.0M)."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
         if number >= size:
             return f"{number / (1e3 if letter == 'k' else size):.1f}{letter}"
@@ -78,21 +85,21 @@ def count(number: float) -> str:
 
 
 def size(row: Row) -> str:
-    """'CR 17388x', or '59.0M parameters' where nothing is compressed."""
+    """Format the compression ratio, 'CR 17388x', or the size of a dense map, '59.0M parameters'."""
     if text(row, "decomposition") == "dense":
         return f"{count(row['num_params'])} parameters"
     return f"CR {ratio(row['compression_ratio'])}"
 
 
 def value(number: float) -> str:
-    """A metric to three digits that count: 0.853, 0.00571, 1.20e-05."""
+    """Format a metric to three significant digits: 0.853, 0.00571, 1.20e-05."""
     if number == 0 or not math.isfinite(number):
         return f"{number:g}"
     return f"{number:#.3g}".rstrip(".") if abs(number) < 1e3 else f"{number:.0f}"
 
 
 def plus_minus(mean: float, half: float) -> str:
-    """A mean and the half width of its interval, to the same decimals: 0.853 ± 0.012."""
+    """Format a mean and the half width of its interval to the same decimals: 0.853 ± 0.012."""
     shown = value(mean)
     if "e" in shown or "." not in shown:
         return f"{shown} ± {half:.2g}"
@@ -103,10 +110,17 @@ def plus_minus(mean: float, half: float) -> str:
 
 
 def points(runs: pd.DataFrame, names: Mapping[str, str] = SHORT) -> dict[str, str]:
-    """A label per point_id, no two alike.
+    """Give each point a unique label.
 
-    Points that share decomposition and ranks also show what differs between them: the facts in
-    the columns, else the settings of their `config`, else the start of their point_id.
+    Points that share decomposition and ranks also show what distinguishes them: the facts in the
+    columns, then the settings in their `config`, then the start of their point_id.
+
+    Args:
+        runs: Rows of the `runs` table.
+        names: Decomposition -> its name.
+
+    Returns:
+        Labels by point_id.
     """
     known = [column for column in _READ if column in runs.columns]
     firsts = runs.drop_duplicates("point_id")[known]
@@ -145,7 +159,7 @@ def _settings(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _flat(config: str) -> dict[str, Any]:
-    """The leaves of a JSON object under dotted names."""
+    """Flatten a JSON object: the leaves under dotted names."""
     flat: dict[str, Any] = {}
     todo = [("", json.loads(config or "{}"))]
     while todo:

@@ -1,4 +1,4 @@
-"""Where a notebook finds results, and what to say where there are none."""
+"""Find the results folder from a notebook, and say how to make missing results."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from pathlib import Path
 from rankbench.store.location import is_remote
 from rankbench.store.query import studies
 
-# What a study needs beyond its name.
+# Study -> the overrides that it cannot run without.
 NEEDS = {"ucf11": "task.frames=PATH"}
 
 
 def results_root(start: Path | None = None) -> Path | str:
-    """The folder or URL in RANKBENCH_RESULTS, else the nearest `results` at or above `start`."""
+    """Return the results folder or URL.
+
+    Args:
+        start: The folder where the search begins; None means the working directory.
+
+    Returns:
+        $RANKBENCH_RESULTS if set, otherwise the nearest `results` folder in `start` or its parents.
+    """
     named = os.environ.get("RANKBENCH_RESULTS")
     if named:
         return named if is_remote(named) else Path(named)
@@ -23,13 +30,22 @@ def results_root(start: Path | None = None) -> Path | str:
 
 
 def reference_root(start: Path | None = None) -> Path | str:
-    """The folder or URL in RANKBENCH_RESULTS, else the committed results at or above `start`."""
+    """Return the folder of the committed reference results, or $RANKBENCH_RESULTS if it is set.
+
+    Args:
+        start: The folder where the search begins; None means the working directory.
+    """
     root = results_root(start)
     return root if os.environ.get("RANKBENCH_RESULTS") else Path(root) / "reference"
 
 
 def measured(study: str, root: Path | str) -> bool:
-    """Whether `study` has results in `root`; where not, print the command that makes them."""
+    """Return whether a study has results. If it has none, print the command that makes them.
+
+    Args:
+        study: The name of the study.
+        root: The results folder or URL.
+    """
     if study in studies(root):
         return True
     command = f"rankbench run {study} {NEEDS.get(study, '')}".strip()

@@ -1,4 +1,4 @@
-"""Runs by model and by data: what an accuracy is of, and what it may be compared with."""
+"""Group runs by model and by condition, so that only comparable accuracies are compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rankbench.analysis.summaries.rows import Row, entries, integer, records, te
 from rankbench.training.settings import Training
 
 TASKS = ("action", "features")
-# What a test accuracy is of; the first is always in the name of a condition.
+# The columns that a test accuracy depends on. The first is always part of a condition's name.
 CONDITION: dict[str, str] = {
     "split": "{}",
     "dataset": "{}",
@@ -29,18 +29,21 @@ WORDS = {
     "sampling": {"even": "evenly spread", "random": "drawn at random"},
     "ordered": {"True": "in order of time", "False": "in no known order"},
 }
-# A row from before a setting existed was trained with its default.
+# Rows that were stored before a setting existed were trained with its default.
 _TRAINING = dataclasses.asdict(Training())
-# Columns that labels would tell points apart by, and that belong to the data or the machine.
+# Columns of the data or the machine, which must not distinguish the labels of models.
 _NOT_OF_A_MODEL = ("split", "target", "noise", "samples", "rows", "plan")
 
 
 def modelled(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the columns `model`, a label that is the same on all data, and `condition`.
+    """Add the columns `model` and `condition` to the rows.
 
-    A model is a layer in a cell with its training; a condition is the split, and what else of
-    CONDITION varies. Seeds and folds tell no models apart; epochs do where one condition has
-    several.
+    A model is a layer in a cell with its training settings; its label is the same on all data. A
+    condition is the split and whatever else of CONDITION varies. Models are not distinguished by
+    seed or fold, and by number of epochs only if a condition has several.
+
+    Args:
+        runs: Rows of the `runs` table.
     """
     named = runs.assign(condition=conditions(runs))
     settings = [_settings(row) for row in records(runs)]
@@ -61,7 +64,7 @@ def _as_keys(settings: Sequence[dict[str, Any]], runs: pd.DataFrame) -> pd.Serie
 
 
 def _settings(row: Row) -> dict[str, Any]:
-    """What makes the model of a run: its layer, its cell, how it is trained and on what scale."""
+    """Return what defines the model of a run: layer, cell, training and scale of the input."""
     modes = [entries(row, "in_modes"), entries(row, "out_modes")]
     ranks = [entries(row, "ranks"), labels.ranks(row)]
     layer = [text(row, "decomposition"), *modes, *ranks, integer(row, "core_order")]
@@ -69,7 +72,7 @@ def _settings(row: Row) -> dict[str, Any]:
 
 
 def beside_layer(row: Row) -> dict[str, Any]:
-    """What makes the model of a run beside its layer: cell, training, scale of the input."""
+    """Return what defines the model of a run apart from its layer: cell, training, input scale."""
     config = configuration(row)
     return {
         "hidden": [text(row, "cell"), integer(row, "hidden_size")],
@@ -79,24 +82,24 @@ def beside_layer(row: Row) -> dict[str, Any]:
 
 
 def configuration(row: Row) -> dict[str, Any]:
-    """The point of a run: task, layer, cell, training; empty where it is not recorded."""
+    """Return the point of a run (task, layer, cell, training); empty if it was not recorded."""
     return dict(json.loads(text(row, "config") or "{}"))
 
 
 def conditions(runs: pd.DataFrame) -> list[str]:
-    """The condition of every run: its split, and what else of CONDITION varies."""
+    """Return the condition of each run: its split and whatever else of CONDITION varies."""
     columns = ["split", *varying(runs, [c for c in CONDITION if c != "split"])]
     return [condition_of(row, columns) or "all" for row in records(runs)]
 
 
 def in_common(runs: pd.DataFrame) -> str:
-    """What of CONDITION all runs share beside their split, for a caption."""
+    """Describe for a caption what of CONDITION all runs share, apart from the split."""
     columns = [c for c in CONDITION if c != "split" and not varying(runs, [c])]
     return condition_of(records(runs)[0], columns)
 
 
 def condition_of(row: Row, columns: Iterable[str]) -> str:
-    """The values of `columns` in words: 'clip, 6 frames, in order of time'."""
+    """Describe the values of `columns`, for example 'clip, 6 frames, in order of time'."""
     values = {column: text(row, column) for column in columns}
     known = {column: value for column, value in values.items() if value}
     words = {c: WORDS.get(c, {}).get(value, value) for c, value in known.items()}
@@ -104,7 +107,7 @@ def condition_of(row: Row, columns: Iterable[str]) -> str:
 
 
 def condition_order(names: Iterable[str]) -> list[str]:
-    """Conditions as readers expect them: clip, group, supergroup, official, then the others."""
+    """Sort conditions by split: clip, group, supergroup, official, then the others."""
     return sorted(set(names), key=lambda name: (_place(name.partition(",")[0]), name))
 
 
@@ -113,7 +116,7 @@ def _place(split: str) -> int:
 
 
 def model_order(rows: pd.DataFrame) -> list[str]:
-    """The models of `rows` in the order of families and parameters, the dense ones first."""
+    """List the models of `rows` by family and parameters, dense ones first."""
     firsts = rows.drop_duplicates("model")
     place = firsts["family"].map(list(NAMES).index)
     ordered = firsts.assign(place=place).sort_values(["place", "num_params", "model"])

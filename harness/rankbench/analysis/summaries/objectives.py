@@ -1,4 +1,4 @@
-"""What the newest runs of a study were asked to be: their objectives, and constraints on them."""
+"""Read the objectives and constraints that the newest runs of a study were searched with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from rankbench.study.bounds import Bound
 
 
 def objectives(runs: pd.DataFrame) -> tuple[dict[str, str], tuple[Bound, ...]]:
-    """Objectives, column -> direction, and constraints of the newest run that has several.
+    """Return the objectives and constraints of the newest run that has several objectives.
 
-    Raises ValueError where no run has.
+    Returns:
+        Column -> direction ("minimize" or "maximize"), and the constraints.
+
+    Raises:
+        ValueError: If no run has several objectives.
     """
     for found in _searches(runs):
         if len(found["objectives"]) > 1:
@@ -22,12 +26,12 @@ def objectives(runs: pd.DataFrame) -> tuple[dict[str, str], tuple[Bound, ...]]:
 
 
 def constraints(runs: pd.DataFrame) -> tuple[Bound, ...]:
-    """The constraints that the newest run was measured under; none where it had none."""
+    """Return the constraints of the newest run; empty if it has none."""
     return next((_bounds(found) for found in _searches(runs)), ())
 
 
 def feasible(values: pd.DataFrame, bounds: tuple[Bound, ...]) -> pd.Series[bool]:
-    """Whether each row of `values` keeps to every bound; one that is not known does not."""
+    """Return whether each row of `values` satisfies every bound. A missing value does not."""
     kept = pd.Series(True, index=values.index)
     for bound in bounds:
         kept &= values[bound.column].astype(float).map(bound.violation) <= 0
@@ -35,7 +39,7 @@ def feasible(values: pd.DataFrame, bounds: tuple[Bound, ...]) -> pd.Series[bool]
 
 
 def _searches(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """What runs were searched by, the newest first."""
+    """Return the distinct search settings of the runs, newest first."""
     if "search" not in runs.columns:
         return []
     known = runs.dropna(subset=["search"])

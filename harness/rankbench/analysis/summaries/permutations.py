@@ -1,4 +1,4 @@
-"""What another order of the input costs each decomposition, paired by seed."""
+"""Measure what permuting the input costs each decomposition, paired by seed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from rankbench.analysis.stats.intervals import mean_interval
 from rankbench.analysis.summaries.budgets import metric_of
 from rankbench.analysis.summaries.rows import done, records, several, text
 
-OWN = "own"  # the order of an input that is not permuted
+OWN = "own"  # The original order, without permutation.
 ORDERS = (OWN, "modes", "pixels")
-BLOCKS = "block_term"  # what BT claims to be robust
+BLOCKS = "block_term"  # BT claims that block terms are robust to permutation.
 
 
 def ordered(runs: pd.DataFrame) -> pd.DataFrame:
-    """The finished runs of settings of a layer that were run in their own order and another.
+    """Select the finished runs of layers that were run on their input in its own and another order.
 
-    New columns: `order`, one of ORDERS, and `setting`, the same for all orders of a layer.
-    Empty where there is none.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        The selected rows with the columns `order` (one of ORDERS) and `setting`, which is the same
+        for all orders of a layer; empty if there are none.
     """
     finished = done(runs, "permutation", "num_params", metric_of(runs).column)
     orders = [text(row, "permute") or OWN for row in records(finished)]
@@ -38,7 +42,7 @@ def _with_others(orders: pd.Series[str]) -> bool:
 
 
 def _setting(config: str) -> str:
-    """A point's settings without its permutation."""
+    """Return a point's settings without its permutation."""
     parts = json.loads(config or "{}")
     for name in ("permute", "permute_seed"):
         parts.get("task", {}).pop(name, None)
@@ -46,7 +50,7 @@ def _setting(config: str) -> str:
 
 
 def has_orders(runs: pd.DataFrame) -> bool:
-    """Whether any layer was run on an input in another order."""
+    """Return whether any layer was run on its input in two orders."""
     try:
         return not ordered(runs).empty
     except ValueError:
@@ -54,9 +58,11 @@ def has_orders(runs: pd.DataFrame) -> bool:
 
 
 def means(runs: pd.DataFrame) -> pd.DataFrame:
-    """`family`, `order`, `num_params`, `permutations`, `mean`, `low`, `high` of each order.
+    """Return the mean of the metric for each layer and order.
 
-    The mean is over permutations of a kind and seeds, its 95% t interval over seeds.
+    Returns:
+        A frame with the columns `family`, `order`, `num_params`, `permutations` (their number),
+        `mean` (over permutations and seeds) and its 95% t interval over seeds, `low`, `high`.
     """
     metric = metric_of(runs)
     rows = []
@@ -69,9 +75,11 @@ def means(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(runs: pd.DataFrame) -> pd.DataFrame:
-    """For each layer and kind of permutation: the metric permuted less that in its own order.
+    """Compare the metric on permuted input with that on the original order, paired by seed.
 
-    Columns: family, order, num_params, own, permuted, and those of `contrasts.compare`.
+    Returns:
+        One row per layer and kind of permutation: family, order, num_params, own, permuted, and the
+        columns of `stats.contrasts.compare` for permuted minus own.
     """
     metric = metric_of(runs)
     pairs = []
@@ -91,10 +99,12 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_blocks(runs: pd.DataFrame) -> pd.DataFrame:
-    """What a permutation costs block terms less what it costs every other decomposition.
+    """Compare what a permutation costs block terms with what it costs each other decomposition.
 
-    Columns: other, order, cost (of block terms), other_cost, and those of `contrasts.compare`:
-    better where block terms lose less. Empty without block terms.
+    Returns:
+        One row per other decomposition and kind of permutation: other, order, cost (of block
+        terms), other_cost, and the columns of `stats.contrasts.compare`. The verdict "better" means
+        that block terms lose less. Empty if there are no block terms.
     """
     metric = metric_of(runs)
     lost = {}

@@ -1,4 +1,4 @@
-"""What block terms gain from a Tucker-rank beyond min(I_k, J_k), and from their core order."""
+"""Test BT's advice on the Tucker-rank, at most min(I_k, J_k), and on the core order, 2 to 5."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from rankbench.analysis.summaries.rows import done, entries, records
 
 BUDGETS = (100, 250, 500, 1000, 1500)
 _CHOSEN = ("core_order", "tucker_rank", "bound", "num_params", "mean")
-SUGGESTED = range(2, 6)  # BT Sec. 3.3: core orders
+SUGGESTED = range(2, 6)  # The core orders that BT Sec. 3.3 suggests.
 
 
 def bound_of(in_modes: tuple[int, ...], out_modes: tuple[int, ...]) -> int:
-    """The largest min(I_k, J_k): an R beyond it exceeds the bound of BT Eq. 10 in every mode."""
+    """Return the largest min(I_k, J_k). A larger R exceeds the bound of BT Eq. 10 in every mode.
+
+    Args:
+        in_modes: I_1 to I_d.
+        out_modes: J_1 to J_d.
+    """
     return max(min(i, j) for i, j in zip(in_modes, out_modes, strict=True))
 
 
 def by_rank(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row per target, core order and R of block terms with N = 1 that recovered a W.
+    """Summarise the RMSE of block terms with N = 1 by target, core order and Tucker-rank R.
 
-    `mean`, `low`, `high` of the RMSE over seeds, `errors` by seed, `bound` and `num_params`.
-    Empty where there is none.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        One row per target, core order and R: `mean`, `low` and `high` of the RMSE over seeds (95% t
+        interval), `errors` by seed, `bound` and `num_params`. Empty if no run qualifies.
     """
     columns = ("rmse", "tucker_rank", "cp_rank", "target", "in_modes", "out_modes")
     try:
@@ -53,9 +62,14 @@ def by_rank(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def beyond_bound(points: pd.DataFrame) -> pd.DataFrame:
-    """Per target and core order: the error at the largest R within the bound and the next beyond.
+    """Compare the error at the largest R within the bound with that at the next R beyond it.
 
-    `gain` is how much lower the error beyond is, paired by seed, with its 95% t interval.
+    Args:
+        points: The frame that `by_rank` returns.
+
+    Returns:
+        One row per target and core order. `gain` is the reduction of the error beyond the bound,
+        paired by seed, with its 95% t interval.
     """
     rows = []
     for (target, d), group in points.groupby(["target", "core_order"]):
@@ -86,9 +100,14 @@ def _gain(at: dict[str, Any], beyond: dict[str, Any]) -> dict[str, Any]:
 
 
 def best_orders(points: pd.DataFrame) -> pd.DataFrame:
-    """Per target and budget of parameters: the core order with the lowest mean error, and the next.
+    """Find the core orders with the lowest and second lowest mean error within each budget.
 
-    `suggested`: whether the best one is in 2 to 5.
+    Args:
+        points: The frame that `by_rank` returns.
+
+    Returns:
+        One row per target and budget of parameters. `suggested` says whether the best core order is
+        in SUGGESTED.
     """
     rows = []
     for target, group in points.groupby("target"):
@@ -114,10 +133,14 @@ def best_orders(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def fewest_parameters(runs: pd.DataFrame) -> pd.DataFrame:
-    """Per size and R of block terms with N = 1: the core order with fewest parameters (BT Fig. 5).
+    """Find the core order with the fewest parameters for block terms with N = 1 (BT Fig. 5).
 
-    `suggested`: whether it is in 2 to 5; `within` is the fewest there. Empty where no R was
-    counted at more than two core orders.
+    Args:
+        runs: Rows of the `runs` table.
+
+    Returns:
+        One row per size and R that was counted at three core orders or more. `suggested` says
+        whether the core order is in SUGGESTED; `within` is the fewest parameters of those.
     """
     try:
         found = done(runs, "fewest", "num_params", "tucker_rank", "core_order", "cp_rank")
@@ -147,5 +170,5 @@ def fewest_parameters(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _least(counts: pd.Series[int]) -> int:
-    """The label of the least count."""
+    """Return the label of the smallest count."""
     return int(counts.index[int(counts.to_numpy().argmin())])

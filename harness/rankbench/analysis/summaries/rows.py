@@ -1,4 +1,4 @@
-"""Rows of results, picked for a table or a figure."""
+"""Select and describe rows of results for tables and figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rankbench.analysis.names import LEAST_SQUARES, NAMES
 
 Row = Mapping[str, Any]
 
-# What makes the errors of two runs incomparable, whatever their layers are.
+# Errors of runs that differ in one of these columns are not comparable, whatever their layers.
 CONDITIONS = (
     *("task", "target", "samples", "split", "in_features", "out_features"),
     *("dataset", "time_steps", "sampling", "ordered", "binarise", "permute"),
@@ -20,11 +20,19 @@ CONDITIONS = (
 
 
 def done(runs: pd.DataFrame, figure: str, *columns: str) -> pd.DataFrame:
-    """The rows with status done and a value in every one of `columns`, families named.
+    """Select the finished runs with a value in every one of `columns`.
 
-    The new column `family` is the decomposition, or least_squares for that learner.
+    Args:
+        runs: Rows of the `runs` table.
+        figure: The name of the caller, for error messages.
+        *columns: The columns that must have a value.
 
-    Raises ValueError, naming `figure` and what is missing, where no row is left.
+    Returns:
+        The selected rows with the column `family`: the decomposition, or least_squares for that
+        learner.
+
+    Raises:
+        ValueError: If a column is missing or no row is left.
     """
     absent = [c for c in ("status", "decomposition", *columns) if c not in runs.columns]
     if absent:
@@ -49,17 +57,18 @@ def _shortage(runs: pd.DataFrame, finished: pd.DataFrame, columns: Sequence[str]
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame, each a dict by column."""
-    # to_dict("records") gives the same and takes most of a figure's time, column by column.
+    """Convert a frame to a list of dicts, one per row, keyed by column."""
+    # This equals to_dict("records"), which would take most of the time of drawing a figure.
     names = [str(name) for name in frame.columns]
     columns = [values.tolist() for _, values in frame.items()]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def family(row: Row) -> str:
-    """The decomposition of a run, or least_squares where the weights were solved for.
+    """Return the decomposition of a run, or least_squares if its weights were solved for.
 
-    Raises ValueError for a decomposition that has no name in NAMES.
+    Raises:
+        ValueError: If the decomposition is not in NAMES.
     """
     if text(row, "learner") == LEAST_SQUARES:
         return LEAST_SQUARES
@@ -70,43 +79,51 @@ def family(row: Row) -> str:
 
 
 def text(row: Row, column: str) -> str:
-    """A text entry of a row, empty where it is null or the column is not there."""
+    """Return an entry of a row as text; "" if it is null or the column is missing."""
     value = row.get(column)
     return "" if value is None or value is pd.NA or value != value else str(value)
 
 
 def integer(row: Row, column: str) -> int | None:
-    """An integer entry of a row, None where it is null or the column is not there."""
+    """Return an entry of a row as an integer; None if it is null or the column is missing."""
     value = row.get(column)
     return None if value is None or pd.isna(value) else int(value)
 
 
 def entries(row: Row, column: str) -> tuple[int, ...]:
-    """A list entry of a row, empty where it is null or the column is not there."""
+    """Return a list entry of a row as integers; empty if it is null or the column is missing."""
     value = row.get(column)
     return tuple(int(v) for v in value) if isinstance(value, list | tuple | np.ndarray) else ()
 
 
 def varying(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` with more than one value in `runs`; null is a value."""
+    """Return those of `columns` that have more than one value in `runs`; null counts as a value."""
     here = [c for c in columns if c in runs.columns]
     return [c for c in here if several(runs[c])]
 
 
 def several(values: Iterable[Any]) -> bool:
-    """Whether there is more than one value; nulls count as one."""
+    """Return whether there is more than one distinct value; all nulls count as one."""
     return len({None if pd.api.types.is_scalar(v) and pd.isna(v) else v for v in values}) > 1
 
 
 def evenly(items: Sequence[Any], count: int) -> list[Any]:
-    """`count` of `items` with even steps between them, first and last included."""
+    """Choose `count` evenly spaced items, including the first and the last.
+
+    If there are no more than `count` items, all are returned.
+    """
     if len(items) <= count:
         return list(items)
     return [items[round(i)] for i in np.linspace(0, len(items) - 1, count)]
 
 
 def left_out(drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """'n of m runs: the others ...' where `drawn` leaves rows of `runs` out, else nothing."""
+    """Describe how many runs a figure leaves out and why, or return "" if it shows all.
+
+    Args:
+        drawn: The rows that the figure shows.
+        runs: All rows.
+    """
     if len(drawn) == len(runs):
         return ""
     statuses = runs["status"].value_counts()
@@ -119,14 +136,25 @@ def left_out(drawn: pd.DataFrame, runs: pd.DataFrame) -> str:
 
 
 def one_condition(rows: pd.DataFrame, figure: str) -> None:
-    """Raise ValueError where `rows` mix conditions under which errors cannot be compared."""
+    """Check that the errors of all rows are comparable.
+
+    Args:
+        rows: Rows of the `runs` table.
+        figure: The name of the caller, for error messages.
+
+    Raises:
+        ValueError: If a column of CONDITIONS has several values.
+    """
     for column in varying(rows, CONDITIONS):
         values = ", ".join(sorted(str(v) for v in rows[column].unique()))
         raise ValueError(f"{figure}: runs of one {column} can be compared, got: {values}")
 
 
 def at_noise(rows: pd.DataFrame, variance: float = 0.05) -> pd.DataFrame:
-    """The rows at the noise variance nearest to `variance`; all where noise is not recorded."""
+    """Select the rows at the noise variance nearest to `variance`.
+
+    All rows are returned if no noise is recorded.
+    """
     if "noise" not in rows.columns or rows["noise"].isna().all():
         return rows
     levels = sorted(float(v) for v in rows["noise"].dropna().unique())
@@ -135,7 +163,7 @@ def at_noise(rows: pd.DataFrame, variance: float = 0.05) -> pd.DataFrame:
 
 
 def condition(rows: pd.DataFrame) -> str:
-    """What the rows have in common, for a title: task's target, split, noise, size."""
+    """Describe for a title what the rows have in common: target, split, noise and samples."""
     facts = {
         "target": "target {}",
         "split": "{} split",
@@ -149,7 +177,7 @@ def condition(rows: pd.DataFrame) -> str:
 
 
 def seed_note(points: pd.DataFrame) -> str:
-    """What marks and intervals stand for, given the column `seeds` of a summary."""
+    """Describe what marks and intervals mean, given a summary with the column `seeds`."""
     least, most = int(points["seeds"].min()), int(points["seeds"].max())
     if most == 1:
         return "one seed"

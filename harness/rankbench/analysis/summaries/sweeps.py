@@ -1,4 +1,4 @@
-"""Lines of points that differ in one hyperparameter alone: d, R, N, TT-rank or TR-rank."""
+"""Find series of points that differ in a single hyperparameter: d, R, N, TT-rank or TR-rank."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from rankbench.common.intervals import wilson
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A hyperparameter: its name on an axis, its letter, the decompositions that have it."""
+    """A hyperparameter of decompositions."""
 
     name: str
+    """The label of its axis."""
     letter: str
+    """The letter that papers use for it."""
     decompositions: tuple[str, ...]
+    """The decompositions that have it."""
 
 
 _TENSORS = ("cp", "tucker", "block_term", "tensor_train", "tensor_ring")
@@ -35,23 +38,32 @@ KNOBS: dict[str, Hyperparameter] = {
     "tr_rank": Hyperparameter("largest TR-rank", "R", ("tensor_ring",)),
     "rank": Hyperparameter("rank R", "R", ("low_rank",)),
 }
-_READ = ("family", "num_params", "seed", "test_size", *KNOBS)  # of the runs of a point
+_READ = ("family", "num_params", "seed", "test_size", *KNOBS)  # The columns that `_point` reads.
 
 
 def lines_of(rows: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
-    """The points of every line over `column`, a key of KNOBS.
+    """Return the points of every line along a hyperparameter.
 
-    Columns: `line` (what the others are set to), `family`, `x`, `mean`, `low`, `high` of `metric`
-    over `runs` runs, `by_seed` its mean of each seed, `num_params`, and the other hyperparameters.
-    Of a single run with a known number of test clips an accuracy has Wilson's interval.
-    Modes follow from a core order: its points are means over the modes there are. Empty where no
-    two points of a decomposition differ in `column` alone.
+    The points of a line differ in `column` alone. Modes depend on the core order, so a point of a
+    line over core orders is a mean over the modes that were run.
+
+    Args:
+        rows: Finished runs with the column `family`.
+        column: A key of KNOBS.
+        metric: The column to average.
+
+    Returns:
+        A frame with the columns `line` (the values of the other hyperparameters), `family`, `x`,
+        `mean`, `low`, `high`, `runs`, `by_seed` (the mean of each seed), `num_params`, and the
+        other hyperparameters. The interval is a 95% t interval over runs; an accuracy of a single
+        run with a known number of test clips has a Wilson interval. Empty if no two points of a
+        decomposition differ in `column` alone.
     """
     owners = rows[rows["decomposition"].isin(KNOBS[column].decompositions) & rows[column].notna()]
     if owners.empty:
         return pd.DataFrame()
     keys = pd.Series([_others(row, column) for row in records(owners)], index=owners.index)
-    # Taken apart once: of a whole row a group each is a hundred times slower.
+    # Group only the needed columns: grouping whole rows is a hundred times slower.
     known = [name for name in (*_READ, metric) if name in owners.columns]
     groups = owners[known].assign(key=keys).groupby(["key", column], sort=True)
     table = pd.DataFrame([_point(group, column, metric) for _, group in groups])
@@ -60,9 +72,14 @@ def lines_of(rows: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
 
 
 def means_of(lines: pd.DataFrame) -> pd.DataFrame:
-    """`x`, `mean`, `low`, `high`, `num_params`: means over those lines that have every x.
+    """Average over the lines that have a point at every x.
 
-    The interval is that of the mean over lines, a value a seed that all of them have.
+    Args:
+        lines: The frame that `lines_of` returns, or part of it.
+
+    Returns:
+        A frame with the columns `x`, `mean`, `low`, `high` and `num_params`. The interval is that
+        of the mean over lines, with one value for each seed that all lines have.
     """
     counts = lines.groupby("line")["x"].nunique()
     complete = lines[lines["line"].isin(counts[counts == lines["x"].nunique()].index)]
@@ -77,7 +94,7 @@ def means_of(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _others(row: Row, column: str) -> str:
-    """What is the same along a line: everything but `column` and what follows from it."""
+    """Return what is constant along a line: everything but `column` and what depends on it."""
     own = [integer(row, name) for name in KNOBS if name != column]
     modes = [entries(row, name) for name in ("in_modes", "out_modes")]
     layer = [row["family"], own, _pattern(row), [] if column == "core_order" else modes]
@@ -85,7 +102,7 @@ def _others(row: Row, column: str) -> str:
 
 
 def _pattern(row: Row) -> list[float] | None:
-    """Ranks that differ, as shares of the largest; None where all are the same."""
+    """Return unequal ranks as shares of the largest; None if all are equal."""
     ranks = entries(row, "ranks")
     return [round(r / max(ranks), 3) for r in ranks] if "–" in labels.ranks(row) else None
 
@@ -109,7 +126,7 @@ def _point(group: pd.DataFrame, column: str, metric: str) -> dict[str, Any]:
 
 
 def _names(points: pd.DataFrame, column: str) -> dict[str, str]:
-    """A name per key, no two alike: its decomposition and the other hyperparameters that vary."""
+    """Give each key a unique name: its decomposition and the other hyperparameters that vary."""
     firsts = points.drop_duplicates("key")
     mixed = several(firsts["family"])
     names: dict[str, str] = {}

@@ -1,1 +1,1 @@
-"""Tables of a study beside the published numbers."""
+"""Tables of a study's results, beside the numbers that the papers publish."""

@@ -1,4 +1,4 @@
-"""Accuracies by model and split, beside the published ones (BT Table 2, TR Tables 1 to 3)."""
+"""Compare accuracies by model and split with the published ones (BT Table 2, TR Tables 1 to 3)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ COUNTS = "clips, runs, epochs"
 
 
 def accuracy_sheet(runs: pd.DataFrame) -> Sheet:
-    """Top accuracies by model and condition, beside what the papers publish (see `by_model`).
+    """Tabulate top accuracies by model and condition, beside the published ones.
 
-    Published models that were not measured have a row too.
+    Published models that no run repeats get a row as well.
 
-    Raises ValueError where no finished run classifies.
+    Args:
+        runs: Rows of the `runs` table, all on the same data.
+
+    Returns:
+        A sheet whose `numbers` are the rows of `summaries.accuracy.by_model`.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     numbers = by_model(runs)
     if SELECTED in runs.columns and runs[SELECTED].notna().any():
@@ -44,7 +51,7 @@ def accuracy_sheet(runs: pd.DataFrame) -> Sheet:
 
 
 def _with_selected(numbers: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `by_model` for the test accuracy of the epoch that validation chose."""
+    """Add the columns of `by_model` for the test accuracy at the best validation epoch."""
     columns = ["mean", "low", "high", "clips_low", "clips_high"]
     found = by_model(runs, SELECTED)[["model", "condition", *columns]]
     names = {column: f"selected_{column}" for column in columns}
@@ -52,7 +59,7 @@ def _with_selected(numbers: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unmeasured(task: str, measured: set[str]) -> pd.DataFrame:
-    """Rows of the published models of `task` that no run repeats."""
+    """Return a row for each published model of `task` that no run repeats."""
     rows: dict[str, dict[str, str]] = {}
     for result in PUBLISHED_RESULTS:
         if (result.task, result.metric) != (task, TOP) or result.model in measured:
@@ -86,7 +93,7 @@ def _accuracy_row(group: list[dict[str, Any]], places: list[str]) -> dict[str, s
 
 
 def _by_paper(model: str, published: str) -> dict[str, str]:
-    """The published accuracies of a model by the paper that ran it or quotes it first."""
+    """Group a model's published accuracies by the paper that measured or first quoted them."""
     found: dict[str, list[str]] = {"BT": [], "TR": []}
     for part in filter(None, published.split("; ")):
         value, _, source = part.partition(" ")
@@ -96,7 +103,15 @@ def _by_paper(model: str, published: str) -> dict[str, str]:
 
 
 def between(cell: dict[str, Any], prefix: str = "") -> str:
-    """'0.794 [0.746–0.834]': t interval over runs; of one run, Wilson's over its clips."""
+    """Format a mean with its interval: '0.794 [0.746–0.834]'.
+
+    The interval is the t interval over runs. A single run has none, so it gets the Wilson interval
+    over its test clips.
+
+    Args:
+        cell: A row of `by_model`.
+        prefix: Prefix of the columns to read, such as "selected_".
+    """
     mean, low, high = (cell[f"{prefix}{end}"] for end in ("mean", "low", "high"))
     if pd.isna(mean):
         return NOTHING
@@ -124,7 +139,7 @@ def _accuracy_notes(numbers: pd.DataFrame) -> list[str]:
 
 
 def _data_notes(numbers: pd.DataFrame, places: list[str], common: str, task: str) -> list[str]:
-    """What the runs have in common, and what of it is not as published."""
+    """Describe the data that all runs share, and where they differ from the published protocol."""
     found = [f"all: {common}"] if common else []
     for place in places:
         notes = numbers.loc[numbers["condition"] == place, "note"].unique()

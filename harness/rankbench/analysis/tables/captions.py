@@ -1,4 +1,4 @@
-"""Tables of captioning: scores by model, and what compressing changes."""
+"""Tables of captioning: scores by model, and what compression changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from rankbench.common.text import ratio
 
 
 def caption_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
-    """Both tables of the runs that caption, none where there are none."""
+    """Return the captioning tables: `captions` and, where seeds can be paired, `captions_paired`.
+
+    Args:
+        frames: The tables of a study by name; only `runs` is read.
+
+    Returns:
+        Sheets by name; empty if no finished run captions images.
+    """
     runs = frames["runs"]
     done = runs[(runs["status"] == "done").fillna(False)]
     if not (done["task"] == "caption").any() or done["cider"].isna().all():
@@ -26,7 +33,7 @@ def caption_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
 
 
 def score_sheet(runs: pd.DataFrame) -> Sheet:
-    """Every score of every model, 95% t intervals over seeds."""
+    """Tabulate every score of every model, with 95% t intervals over seeds."""
     numbers = scores(runs)
     groups = numbers.groupby("model", sort=False)
     shown = pd.DataFrame([_score_row(records(group)) for _, group in groups])
@@ -63,7 +70,7 @@ def _with_interval(cell: dict[str, Any]) -> str:
 
 
 def difference_sheet(runs: pd.DataFrame) -> Sheet:
-    """What each model adds to the dense LSTM's scores, seed by seed."""
+    """Tabulate each model's scores minus those of the dense LSTM, paired by seed."""
     numbers = differences(runs)
     shown = pd.DataFrame(
         {
@@ -80,7 +87,7 @@ def difference_sheet(runs: pd.DataFrame) -> Sheet:
 
 
 def in_words(row: dict[str, Any]) -> str:
-    """What a difference and its p come to."""
+    """Say whether a difference is shown to be better or worse, at a Holm-corrected p of 0.05."""
     if row["p_holm"] != row["p_holm"]:
         return "one seed tests nothing"
     if row["p_holm"] > 0.05:

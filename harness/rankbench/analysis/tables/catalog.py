@@ -1,4 +1,4 @@
-"""Every table of a study: of accuracies, of exponents, of bounds."""
+"""Collect every table that a study's results allow."""
 
 from __future__ import annotations
 
@@ -27,9 +27,16 @@ Frames = dict[str, pd.DataFrame]
 
 
 def sheets(frames: Frames) -> dict[str, Sheet]:
-    """Every table the rows of a study allow, by name.
+    """Return every table that the results of a study allow.
 
-    Raises ValueError where they allow none.
+    Args:
+        frames: The tables of a study by name, as loaded from Parquet.
+
+    Returns:
+        Sheets by name. If a study uses several data sets, their name is added to that of a table.
+
+    Raises:
+        ValueError: If the results allow no table.
     """
     found = complexity_sheets(frames) | bound_sheets(frames) | caption_sheets(frames)
     found |= contrast_sheets(frames) | effect_sheets(frames) | draw_sheets(frames)
@@ -41,9 +48,15 @@ def sheets(frames: Frames) -> dict[str, Sheet]:
 
 
 def sheet_named(name: str, study: str, root: Path | str = "results") -> pd.DataFrame:
-    """The table `name` of `study` as people read it.
+    """Load a study and return one of its tables as formatted text.
 
-    Raises ValueError for a study without results, and for a table it does not have.
+    Args:
+        name: The name of the table.
+        study: The name of the study.
+        root: The results folder or URL.
+
+    Raises:
+        ValueError: If the study has no results or no such table.
     """
     found = sheets({table: load(study, table, root) for table in TABLES})
     one_of("table", name, found)

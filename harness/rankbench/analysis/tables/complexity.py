@@ -1,4 +1,4 @@
-"""Tables of fitted exponents beside those the papers claim."""
+"""Tables of fitted complexity exponents, beside the exponents that the papers claim."""
 
 from __future__ import annotations
 
@@ -36,7 +36,14 @@ _SIZES = (
 
 
 def complexity_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
-    """The tables of a study with sweeps: `orders`, `time`, `memory`; none for other studies."""
+    """Return the tables of a complexity sweep: `orders`, `exponents_time` and `exponents_memory`.
+
+    Args:
+        frames: The tables of a study by name; `runs` and `samples` are read.
+
+    Returns:
+        Sheets by name; empty if the study has no finished sweep.
+    """
     runs = frames["runs"]
     here = runs[(runs["task"] == TASK).fillna(False) & (runs["status"] == "done").fillna(False)]
     if here.empty:
@@ -50,7 +57,12 @@ def complexity_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
 
 
 def exponents_sheet(found: pd.DataFrame, claim: str) -> Sheet:
-    """Every method, direction and variable: claimed exponents of `claim`, and those found."""
+    """Tabulate claimed and fitted exponents for every method, direction and variable.
+
+    Args:
+        found: The frame that `summaries.complexity.exponents` returns.
+        claim: Which claim to compare with, "time" or "memory".
+    """
     quantities = [name for name, q in QUANTITIES.items() if q.claim == claim]
     numbers = found[found["quantity"].isin(quantities)].reset_index(drop=True)
     keys = ["decomposition", "direction", "sweep"]
@@ -88,7 +100,13 @@ def _cell(rows: pd.DataFrame) -> str:
 
 
 def orders_sheet(found: pd.DataFrame) -> Sheet:
-    """FLOPs of the papers' order: a line per method and direction, a column per variable."""
+    """Tabulate the FLOPs exponents of the papers' contraction orders.
+
+    The table has a row per method and direction, and a column per variable.
+
+    Args:
+        found: The frame that `summaries.complexity.exponents` returns.
+    """
     numbers = found[(found["quantity"] == "flops") & (found["plan"] == "paper")]
     lines = []
     for kind in METHODS:

@@ -1,4 +1,4 @@
-"""Tables of paired comparisons: decompositions at equal parameters, orders of the input."""
+"""Tables of paired comparisons: decompositions at equal parameters, and permuted inputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from rankbench.analysis.summaries.permutations import against_blocks, costs, has
 from rankbench.analysis.summaries.rows import Row, records
 from rankbench.analysis.tables.sheet import NOTHING, Sheet
 
-_EXACT = 1e-4  # a p below it is printed as that
+_EXACT = 1e-4  # Smaller p values are printed as "<0.0001".
 
 
 def contrast_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
-    """`budget`, `permutation` and `permutation_bt`, those that a study allows."""
+    """Return those of `budget`, `permutation` and `permutation_bt` that a study allows.
+
+    Args:
+        frames: The tables of a study by name; only `runs` is read.
+
+    Returns:
+        Sheets by name; empty if no finished run has any of the metrics in LEARNED.
+    """
     runs = frames["runs"]
     try:
         metric = metric_of(runs)

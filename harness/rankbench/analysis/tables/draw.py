@@ -1,4 +1,4 @@
-"""The table of drawing: the bound in nats by model, and what compressing the encoder changes."""
+"""The table of DRAW models: their negative ELBO, and what compressing the encoder changes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rankbench.analysis.tables.sheet import NOTHING, Sheet, or_nothing
 from rankbench.common.text import ratio
 
 METRIC = "nelbo_nats"
-_APART = "_difference"  # columns of a comparison that a summary has too
+_APART = "_difference"  # Suffix of comparison columns that a summary also has.
 
 
 def draw_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
-    """The table of the runs that draw, none where there are none or they cannot be compared."""
+    """Return the table `nats`, or nothing if no finished runs draw or they are not comparable."""
     try:
         return {"nats": nats_sheet(frames["runs"])}
     except ValueError:
@@ -24,9 +24,10 @@ def draw_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
 
 
 def nats_sheet(runs: pd.DataFrame) -> Sheet:
-    """The negative ELBO of every model, and what it adds to the dense encoder's, seed by seed.
+    """Tabulate each model's negative ELBO and, paired by seed, its difference from the dense one.
 
-    Raises ValueError where no finished run draws, or runs cannot be compared.
+    Raises:
+        ValueError: If no finished run draws, or the runs are not comparable.
     """
     numbers = nats_of(runs)
     return Sheet(
@@ -38,12 +39,18 @@ def nats_sheet(runs: pd.DataFrame) -> Sheet:
 
 
 def nats_of(runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `tables.summary`, each with how it compares to the dense encoder.
+    """Summarise each point and compare it with the dense encoder.
 
-    Columns of `contrasts.compare`, those that a summary has too ending in _difference; NaN where
-    no seed is shared, and for the dense encoder itself, which is first.
+    Args:
+        runs: Rows of the `runs` table.
 
-    Raises ValueError where no finished run draws, or runs cannot be compared.
+    Returns:
+        The rows of `tables.points.summary`, dense encoder first, with the columns of
+        `stats.contrasts.compare`. Comparison columns that a summary also has end in "_difference".
+        The comparison is NaN for the dense encoder and for points that share no seed with it.
+
+    Raises:
+        ValueError: If no finished run draws, or the runs are not comparable.
     """
     kept = done(runs, "nats", "point_id", "num_params", METRIC)
     one_condition(kept, "nats")

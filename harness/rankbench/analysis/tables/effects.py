@@ -1,4 +1,4 @@
-"""Tables of what each hyperparameter decides: shares of variance, importances."""
+"""Tables of the influence of each hyperparameter: shares of variance, and importances."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankbench.analysis.summaries.importances import TOP, has_importances, impor
 from rankbench.analysis.summaries.rows import Row, records
 from rankbench.analysis.tables.sheet import NOTHING, Sheet
 
-_EXACT = 1e-4  # a p below it is printed as that
+_EXACT = 1e-4  # Smaller p values are printed as "<0.0001".
 _EFFECTS = (
     "shares of the variance over a full grid (type II), errors, parameters and times in "
     f"logarithms; shown: Holm's p of an F test over the terms of an outcome is below {LEVEL}; "
@@ -27,7 +27,11 @@ _IMPORTANCES = (
 
 
 def effect_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
-    """`effects` and `importance`, those that a study allows."""
+    """Return those of `effects` and `importance` that a study allows.
+
+    Args:
+        frames: The tables of a study by name; only `runs` is read.
+    """
     runs = frames["runs"]
     found = {}
     if has_effects(runs):

@@ -1,4 +1,4 @@
-"""Tables a reader decides by: every point over its seeds, and the best points."""
+"""Summarise each point over its seeds, and select the best points."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ _POINT_COLUMNS = (
 
 
 def metric_of(runs: pd.DataFrame) -> Metric:
-    """The first of METRICS that any finished run has.
+    """Return the first metric of METRICS that any finished run has.
 
-    Raises ValueError where no run has one.
+    Raises:
+        ValueError: If no finished run has any of them.
     """
     finished = done(runs, "table")
     for metric in METRICS.values():
@@ -47,19 +48,26 @@ def metric_of(runs: pd.DataFrame) -> Metric:
 
 
 def summary(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
-    """One row per point: its label, size, and mean, sd and 95% t interval over seeds.
+    """Summarise a metric over the seeds of each point.
 
-    `metric` is a key of METRICS; None takes the first that was measured. Rows come in order of
-    parameters. With one seed `sd`, `low` and `high` are NaN. `feasible`: whether the means of a
-    point keep to the constraints that the newest run was measured under.
+    Args:
+        runs: Rows of the `runs` table.
+        metric: A key of METRICS. None selects the first one that was measured.
 
-    Raises ValueError for an unknown metric, and where no finished run has it.
+    Returns:
+        One row per point in order of parameters: its label and size, and the mean, standard
+        deviation `sd` and 95% t interval (`low`, `high`) over seeds. These three are NaN for a
+        single seed. `feasible` says whether the point's means satisfy the constraints of the newest
+        run.
+
+    Raises:
+        ValueError: If the metric is unknown or no finished run has it.
     """
     chosen = _metric(runs, metric)
     finished = done(runs, "summary", "point_id", "num_params", chosen.column)
     names = labels.points(finished)
     rows = []
-    # Taken apart once: of a whole row a group each is a hundred times slower.
+    # Group only the needed column: grouping whole rows is a hundred times slower.
     known = [column for column in _POINT_COLUMNS if column in finished.columns]
     values = finished[chosen.column].astype(float).groupby(finished["point_id"])
     keeps = _keeps(finished, asked.constraints(runs))
@@ -73,16 +81,21 @@ def summary(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
 
 
 def _keeps(finished: pd.DataFrame, bounds: tuple[Bound, ...]) -> dict[Hashable, bool]:
-    """Whether each point keeps to `bounds`, by the means over its seeds."""
+    """Return whether the means of each point satisfy `bounds`."""
     columns = [bound.column for bound in bounds]
     means = finished.groupby("point_id")[columns].mean()
     return asked.feasible(means, bounds).to_dict()
 
 
 def best(runs: pd.DataFrame, metric: str | None = None, count: int = 10) -> pd.DataFrame:
-    """The `count` best points of `summary`, best first; fewer parameters break a tie.
+    """Return the `count` best points of `summary`, best first.
 
-    Points that break a constraint come after all that keep them.
+    Points that violate a constraint follow all feasible ones. Fewer parameters break a tie.
+
+    Args:
+        runs: Rows of the `runs` table.
+        metric: A key of METRICS. None selects the first one that was measured.
+        count: The maximum number of points.
     """
     frame = summary(runs, metric)
     upwards = _metric(runs, metric).less_is_better
@@ -93,7 +106,7 @@ def best(runs: pd.DataFrame, metric: str | None = None, count: int = 10) -> pd.D
 
 
 def best_of_each(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
-    """The best point of each family, in the order of NAMES."""
+    """Return the best point of each family, in the order of NAMES."""
     frame = best(runs, metric, count=len(runs))
     firsts = frame.drop_duplicates("family")
     order = list(NAMES)
@@ -103,7 +116,15 @@ def best_of_each(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
 
 
 def pareto(frame: pd.DataFrame, *, less_is_better: bool) -> pd.DataFrame:
-    """The feasible rows of a summary that no other one beats with as few parameters or fewer."""
+    """Return the Pareto front of a summary: metric against number of parameters.
+
+    Args:
+        frame: The frame that `summary` returns.
+        less_is_better: Whether the metric is to be minimised.
+
+    Returns:
+        The feasible rows that no other row dominates.
+    """
     best_first = frame[frame["feasible"]].sort_values(
         ["num_params", "mean"], ascending=[True, less_is_better]
     )

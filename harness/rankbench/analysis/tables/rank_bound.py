@@ -1,4 +1,4 @@
-"""Tables of BT's advice: Tucker-rank within min(I_k, J_k), core order in 2 to 5."""
+"""Tables that test BT's advice: Tucker-rank up to min(I_k, J_k), core order from 2 to 5."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ YES_NO = {True: "yes", False: "no"}
 
 
 def bound_sheets(frames: dict[str, pd.DataFrame]) -> dict[str, Sheet]:
-    """`rank_bound`, `best_order` and `fewest_parameters`, those that a study allows."""
+    """Return those of `rank_bound`, `best_order` and `fewest_parameters` that a study allows.
+
+    Args:
+        frames: The tables of a study by name; only `runs` is read, without its sweeps.
+    """
     runs = frames["runs"]
     runs = runs[~(runs["task"] == TASK).fillna(False)]
     points = by_rank(runs)

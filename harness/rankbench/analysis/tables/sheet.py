@@ -1,4 +1,4 @@
-"""A table as numbers and as people read it."""
+"""Define a table that has both numbers and formatted text."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ NOTHING = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """A table: `numbers` one value a cell, `shown` as text for people, `notes` below it."""
+    """A table as numbers and as formatted text."""
 
     title: str
+    """The heading."""
     numbers: pd.DataFrame
+    """The data behind the table, one value per cell, for CSV files."""
     shown: pd.DataFrame
+    """The formatted table, as printed on a terminal or in Markdown."""
     notes: tuple[str, ...]
+    """Sentences to print below the table."""
 
 
 def or_nothing(value: Any, how: str | Callable[[float], str]) -> str:
-    """`value` in a format or by a function, a dash where there is none."""
+    """Format a value, or return a dash if it is missing.
+
+    Args:
+        value: A number or text; None and NaN count as missing.
+        how: A format string such as "{:.2f}", or a function that takes a float.
+    """
     if value is None or pd.isna(value):
         return NOTHING
     return how.format(value) if isinstance(how, str) else how(float(value))

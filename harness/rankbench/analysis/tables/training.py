@@ -1,4 +1,4 @@
-"""Epochs to an accuracy and the time of an epoch, by model and split."""
+"""Tables of training cost: epochs to reach an accuracy, and seconds per epoch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from rankbench.common.text import ratio
 
 
 def convergence_sheet(runs: pd.DataFrame, epochs: pd.DataFrame) -> Sheet:
-    """Epochs to 0.60, 0.70, 0.80 and 0.90 by model and condition (see `convergence`).
+    """Tabulate the epochs to reach 0.60, 0.70, 0.80 and 0.90 by model and condition.
 
-    Raises ValueError where no finished run classifies.
+    Args:
+        runs: Rows of the `runs` table, all on the same data.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     numbers = convergence(runs, epochs)
     groups = numbers.groupby(["model", "condition"], sort=False)
@@ -64,9 +69,14 @@ def _published_epochs() -> str:
 
 
 def time_sheet(runs: pd.DataFrame, epochs: pd.DataFrame) -> Sheet:
-    """Seconds an epoch by model and condition, beside the dense model's (see `with_time`).
+    """Tabulate the seconds per epoch by model and condition, beside those of the dense model.
 
-    Raises ValueError where no finished run classifies.
+    Args:
+        runs: Rows of the `runs` table, all on the same data.
+        epochs: Rows of the `epochs` table.
+
+    Raises:
+        ValueError: If no finished run classifies clips.
     """
     kept = classified(runs, "time")
     numbers = with_time(by_model(kept), kept, epochs)

@@ -1,4 +1,4 @@
-"""Tables on a screen and in files."""
+"""Print tables on a terminal and write them to files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ from rankbench.common.checks import one_of
 from rankbench.common.table import TerminalTable
 from rankbench.store.query import load
 
-_WHOLE = 24  # characters: what is no longer, such as a number and its interval, is not wrapped
+# Columns of at most this many characters, such as a number and its interval, do not wrap.
+_WHOLE = 24
 SUFFIXES = (".md", ".csv")
 
 
 def tables_of(
     study: str, only: str | None = None, root: Path | str = "results"
 ) -> dict[str, Sheet]:
-    """Every table of a study, or the one named `only`.
+    """Load a study and return its tables.
 
-    Raises ValueError for a study without results, without tables, and for an unknown name.
+    Args:
+        study: The name of the study.
+        only: The name of the single table to return; None returns all.
+        root: The results folder or URL.
+
+    Returns:
+        Sheets by name.
+
+    Raises:
+        ValueError: If the study has no results or allows no table, or if `only` is unknown.
     """
     found = sheets({table: load(study, table, root) for table in ("runs", "epochs", "samples")})
     if only is None:
@@ -51,14 +61,20 @@ def _screen(sheet: Sheet) -> TerminalTable:
 
 
 def _stacked(cell: str) -> str:
-    """The parts of a cell one under the other: a screen is narrower than a file."""
+    """Put the parts of a cell on lines of their own, because a terminal is narrower than a file."""
     return cell.replace("; ", "\n").replace(" [", "\n[")
 
 
 def write(found: dict[str, Sheet], path: Path) -> None:
-    """Write tables to `path`: .md as people read them, .csv the numbers of a single one.
+    """Write tables to a file.
 
-    Raises ValueError for another suffix, and for several tables in one .csv.
+    Args:
+        found: Sheets by name.
+        path: The file. A .md file takes any number of formatted tables, a .csv file the numbers of
+            one.
+
+    Raises:
+        ValueError: If the suffix is another one, or if several tables should go into one .csv.
     """
     one_of("--out", path.suffix, SUFFIXES)
     if path.suffix == ".csv" and len(found) > 1:
@@ -71,7 +87,7 @@ def write(found: dict[str, Sheet], path: Path) -> None:
 
 
 def markdown(sheet: Sheet) -> str:
-    """A table in Markdown, its title in bold above and its notes below."""
+    """Format a table as Markdown, with its title in bold above and its notes below."""
     lines = [f"**{sheet.title}**", "", _line(list(sheet.shown.columns))]
     lines.append("|" + "---|" * len(sheet.shown.columns))
     lines += [_line(list(row)) for row in sheet.shown.itertuples(index=False)]

@@ -65,9 +65,7 @@ class StudyRun:
     def _queue(self) -> TrialQueue:
         if not self.study.storage:
             return TrialQueue(self.study, self.folder)
-        from rankbench.engine.shared_queue import (
-            SharedQueue,
-        )  # Imported late, because it imports SQLAlchemy.
+        from rankbench.engine.shared_queue import SharedQueue  # Imports SQLAlchemy, which is slow.
 
         return SharedQueue(self.study, self.folder)
 
@@ -93,7 +91,7 @@ class StudyRun:
 
     @property
     def folder(self) -> Path:
-        """Local folder of the study. It holds the journal and, without an object store, the tables."""
+        """Local folder of the study, with its journal and, unless they are remote, its tables."""
         return self.store.folder
 
     def missing(self) -> str | None:

@@ -174,8 +174,14 @@ class SharedQueue(TrialQueue):
     def with_retry(self, call: Callable[[], T]) -> T:
         """Call a function, and retry it for up to a minute while the server is unreachable.
 
+        Args:
+            call: Called without arguments; may use the storage.
+
+        Returns:
+            What the function returns.
+
         Raises:
-            OSError: The server is still unreachable after a minute, or `stop` was set.
+            OSError: The server is unreachable, and the minute is over or `stop` is set.
         """
         start, wait = time.monotonic(), _FIRST_WAIT_S
         while True:

@@ -49,7 +49,7 @@ from rankbench.tasks.base import Context, Point
 from rankbench.tasks.facts import point_facts
 from rankbench.training.checkpoint import Checkpoint
 
-MOST_REJECTED = 500  # Consecutive rejected draws that do not count as trials.
+MOST_REJECTED = 500  # Number of consecutive rejected draws that do not count as trials.
 
 
 class ProgressListener(Protocol):
@@ -130,7 +130,7 @@ class Worker:
                     return
                 self._run_trial(trial)
         except BaseException as failure:
-            # An exception here, for example a full disk, would stop every other worker, too.
+            # The other workers would fail likewise, for example because the disk is full.
             self.state.failure = failure
             self.state.stop.set()
 

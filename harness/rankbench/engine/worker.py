@@ -53,7 +53,12 @@ MOST_REJECTED = 500  # Number of consecutive rejected draws that do not count as
 
 
 class ProgressListener(Protocol):
-    """Receives progress events, called from worker threads."""
+    """Receives progress events, called from worker threads.
+
+    `on_run_started` is called for each seed before its run, `on_row` for each row that a run sends,
+    `on_run_finished` when the row of a run has been stored, and `on_runs_skipped` with the number
+    of runs that are not measured because their point was pruned.
+    """
 
     def on_run_started(self, worker: int, point: Point, seed: int) -> None: ...
     def on_row(self, worker: int, table: str, row: Row) -> None: ...

@@ -37,7 +37,7 @@ def bounds(execution: StudyRun) -> Iterator[str]:
 
 
 def earlier(execution: StudyRun) -> Iterator[str]:
-    """Yield a line if there are stored runs that the study no longer includes."""
+    """Yield a line if runs are stored that the study no longer includes."""
     note = earlier_note(len(execution.rows), len(execution.own_rows()))
     if note is not None:
         yield note

@@ -135,7 +135,7 @@ def reason(error: str | None) -> str:
 
 
 def earlier_note(stored: int, own: int) -> str | None:
-    """Return a line if there are stored runs that the study no longer includes, else None."""
+    """Return a line if runs are stored that the study no longer includes, else None."""
     if stored <= own:
         return None
     return (

@@ -1,1 +1,1 @@
-"""The command line, one file per command, and what a person sees while it runs."""
+"""Command-line interface: one file per command."""

@@ -1,4 +1,4 @@
-"""`rankbench bench`: time our layers and every installed peer."""
+"""`rankbench bench`: compare the speed of Rankbench's layers with other installed libraries."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Row = dict[str, Any]
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Measure the contests asked for, store the rows, and print the tables."""
+    """Time the selected maps in all libraries, store the rows, and print the tables."""
     import torch
 
     from rankbench.bench.session import INSTALL, contenders, contests, measure
     from rankbench.cli.show.steps import StepProgress
     from rankbench.store.store import Store
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C: stop, then report.
     console = Screen(stderr=arguments.json)
     chosen = contests(
         arguments.maps, arguments.dtype, arguments.batch, arguments.threads, arguments.device

@@ -1,4 +1,4 @@
-"""`rankbench claims`: the papers' claims judged by the results."""
+"""`rankbench claims`: check the papers' claims against the stored results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankbench.common.terminal import Screen
 
 
 def claims(arguments: argparse.Namespace) -> int:
-    """Print every claim, what was measured here, and the verdict."""
+    """Print every claim of the papers with the measured value and the verdict."""
     from rankbench.analysis.claims.evaluate import claims as judge
     from rankbench.analysis.claims.writers import draw, facts, write
     from rankbench.cli.show.json import print_json

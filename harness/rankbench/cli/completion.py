@@ -1,4 +1,4 @@
-"""`rankbench completion`: completion of commands, options and study names in a shell."""
+"""`rankbench completion`: shell completion of commands, options and study names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def completion(arguments: argparse.Namespace) -> int:
-    """Print the script that a shell reads."""
+    """Print the completion script for a shell."""
     from argcomplete.shell_integration import shellcode
 
     print(shellcode(["rankbench"], shell=arguments.shell))

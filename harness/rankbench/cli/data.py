@@ -1,4 +1,4 @@
-"""`rankbench data`: store data sets, and list them."""
+"""`rankbench data`: store and list data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rankbench doctor`: what is wrong with stored results, and mending it."""
+"""`rankbench doctor`: find and repair problems in stored results."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkup:
-    """What the doctor found in a study.
-
-    Findings that are `mended` were mended just now, those `left` were not; `refused` says why a
-    study could not be mended at all. Of a study that is `running`, what a worker may just be
-    writing is not judged.
-    """
+    """The findings of the doctor in one study."""
 
     folder: Path
+    """Folder of the study."""
     left: Sequence[Finding] = ()
+    """Findings that remain."""
     mended: Sequence[Finding] = ()
+    """Findings that have been repaired."""
     running: bool = False
+    """Whether the study is being run, so that files being written are not checked."""
     refused: str | None = None
+    """Reason for which the study could not be repaired; None if there is none."""
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Check every study below a folder or URL, and mend it where asked."""
+    """Check all studies in a folder or at a URL, and repair them with `--mend`."""
     from rankbench.common.address import check_address
     from rankbench.store.location import redact_url
 

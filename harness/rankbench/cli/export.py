@@ -1,4 +1,4 @@
-"""`rankbench export`: results as CSV or Parquet, or studies for Optuna's own tools."""
+"""`rankbench export`: export results as CSV or Parquet, or studies as Optuna trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rankbench.common.exit_codes import DONE
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write a table of the named studies, or their trials; what has a = is an override."""
+    """Export a table of some studies, or their trials. Arguments with "=" are overrides."""
     from rankbench.store.export import export_table
 
     names = [item for item in arguments.studies if "=" not in item]

@@ -1,4 +1,4 @@
-"""`rankbench figures`: draw what the rows of a study allow."""
+"""`rankbench figures`: draw the figures of a study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rankbench.common.exit_codes import DONE, FAILED
 
 
 def figures(arguments: argparse.Namespace) -> int:
-    """Draw every figure of a study, as PNG, PDF and CSV, or those of every study."""
+    """Draw all figures of one study, or with `--all` of every study, as PNG, PDF and CSV."""
     if (arguments.study is None) != arguments.all:
         raise ValueError("figures needs either a STUDY or --all")
     if arguments.all:

@@ -43,16 +43,16 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Parse the command line and run the command.
 
     Args:
-        argv: The command line; that of the process where None.
+        argv: Command-line arguments without the program's name; None uses those of the process.
 
     Returns:
-        0 where all is done, 1 where something failed, 2 for wrong usage.
+        The exit code: 0 for success, 1 if something failed, 2 for wrong usage.
     """
     parser = build_parser()
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+    if "_ARGCOMPLETE" in os.environ:  # A shell requests completions.
         import argcomplete
 
         argcomplete.autocomplete(parser)
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> CommandParser:
-    """The parser of every command, which the documentation is generated from as well."""
+    """Build the parser of all commands; the documentation is generated from it, too."""
     groups = {
         title: {command.name: command.help for command in commands}
         for title, commands in GROUPS.items()

@@ -1,4 +1,4 @@
-"""`rankbench plan`: what `run` would measure, and how long it would take."""
+"""`rankbench plan`: show what `run` would measure and how long it would take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_POINTS = 60
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    """Show what `run` would measure, and for how long."""
+    """Show the runs that `run` would measure, and the estimated time."""
     if arguments.study is None:
         return list_studies()
     from rankbench.cli.show.json import print_json
@@ -69,7 +69,7 @@ def _seconds_left(execution: StudyRun, seconds: Mapping[str, float]) -> float:
 
 
 def _facts(execution: StudyRun, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """The plan as docs/reference/json.md describes it."""
+    """Return the plan in the form that docs/reference/json.md describes."""
     from rankbench.cli.show.facts import plan_points, study_facts
 
     study, grid = execution.study, execution.grid

@@ -1,4 +1,4 @@
-"""`rankbench plans`: is the planner's choice among the fastest?"""
+"""`rankbench plans`: check whether the planner's choice is among the fastest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankbench.common.terminal import Screen
 
 
 def plans(arguments: argparse.Namespace) -> int:
-    """Time the planner's choice and its rivals over all shapes; print and store."""
+    """Time the planner's choice and the alternatives for all shapes; store and print the result."""
     import torch
 
     from rankbench.bench.plan_report import missed, summary, table
@@ -25,7 +25,7 @@ def plans(arguments: argparse.Namespace) -> int:
     from rankbench.layers.kernels.target import Target
     from rankbench.store.store import Store
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C: stop, then report.
     console = Screen()
     positive_int("--threads", arguments.threads)
     one_of("--dtype", arguments.dtype, DTYPES)

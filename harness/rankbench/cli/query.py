@@ -1,4 +1,4 @@
-"""`rankbench query`: SQL over the results of every study."""
+"""`rankbench query`: run SQL on the results of all studies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def query(arguments: argparse.Namespace) -> int:
-    """Answer SQL on the screen, or in a file."""
+    """Run an SQL query and print the result, or write it to a file."""
     from rankbench.store.query import query as answer
 
     _check(arguments)
@@ -49,7 +49,7 @@ def _write(table: pa.Table, arguments: argparse.Namespace) -> None:
 
 
 def screen_table(table: pa.Table) -> TerminalTable:
-    """An Arrow table as a terminal shows it; columns go by position, names may repeat."""
+    """Convert an Arrow table for the terminal; column names may occur more than once."""
     import pyarrow as pa
 
     from rankbench.common.table import TerminalTable

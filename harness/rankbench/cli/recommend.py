@@ -1,4 +1,4 @@
-"""`rankbench recommend`: which layers to choose for a map."""
+"""`rankbench recommend`: suggest layers for a linear map."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rankbench.common.terminal import Screen
 
 
 def recommend(arguments: argparse.Namespace) -> int:
-    """Print a shortlist of layers, by what was measured and what they cost."""
+    """Print a shortlist of layers with their measured results and their costs."""
     from rankbench.analysis.recommend.question import question_of
     from rankbench.analysis.recommend.shortlist import recommend as shortlist
     from rankbench.analysis.recommend.study_file import study_of

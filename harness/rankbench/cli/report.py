@@ -1,4 +1,4 @@
-"""`rankbench report`: one HTML page of studies and claims."""
+"""`rankbench report`: write studies and claims to one HTML page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rankbench.common.exit_codes import DONE
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write the page, and print where it is and its size."""
+    """Write the page, and print its path and size."""
     from rankbench.analysis.report.build import report as build
 
     out: Path = arguments.out

@@ -1,4 +1,4 @@
-"""`rankbench run`: measure what a study has not measured yet."""
+"""`rankbench run`: measure the runs that a study has not measured yet."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure everything of a study that has no finished row."""
+    """Measure all runs of a study that have no finished row; list the studies if none is given."""
     if arguments.study is None:
         return list_studies()
     return measure(arguments, fill=True)
 
 
 def list_studies() -> int:
-    """Print the studies there are and what each costs, where a command was given none."""
+    """Print all studies with their costs, for a command without a study."""
     from rankbench.cli.show.studies import studies_table
 
     console = Screen()
@@ -33,13 +33,21 @@ def list_studies() -> int:
 
 
 def measure(arguments: argparse.Namespace, *, fill: bool) -> int:
-    """Measure with workers of this process; `fill` adds the study's runs to the queue first."""
+    """Measure a study with workers of this process or of a cluster.
+
+    Args:
+        arguments: Parsed command line.
+        fill: Whether to add the runs of the study to the queue first.
+
+    Returns:
+        The exit code.
+    """
     from rankbench.cli.show.study_notes import announcement
     from rankbench.cli.show.study_progress import StudyProgress
     from rankbench.engine.runner import StudyRun
     from rankbench.study.estimate import estimate
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C: stop, then report.
     console, execution = Screen(), StudyRun(read_study(arguments))
     if not fill:
         execution.check_shared()
@@ -66,7 +74,7 @@ def measure(arguments: argparse.Namespace, *, fill: bool) -> int:
 
 
 def _place(execution: StudyRun, arguments: argparse.Namespace) -> None:
-    """Fill the storage here, and have workers elsewhere measure."""
+    """Add the runs to the shared storage, then have workers on a cluster measure them."""
     from rankbench.engine.clusters import ray, slurm
 
     cluster = {"ray": ray, "slurm": slurm}[execution.study.engine]
@@ -99,7 +107,7 @@ def _conclude(console: Screen, execution: StudyRun) -> int:
         console.print(f"stopped; `rankbench run {study.name}` goes on where it stopped")
         return FAILED
     missing = len({point.run_id(seed) for point, seed in execution.pending()} - set(execution.rows))
-    if missing:  # in a shared storage: whoever had them died, again and again
+    if missing:  # In a shared storage, their workers have died repeatedly.
         console.print(f"{missing} runs have no row: see `rankbench status {study.name}`")
         return FAILED
     return DONE if all(row["status"] in ("done", PRUNED) for row in rows) else FAILED

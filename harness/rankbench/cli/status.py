@@ -1,4 +1,4 @@
-"""`rankbench status`: how far a study is, and what is being measured now."""
+"""`rankbench status`: show the progress of a study and its runs in progress."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from rankbench.study.in_progress import RunInProgress
 
 _WATCH_S = 5.0
-# Of a million rows `status` reads the columns that it shows: how far, why not, and the front.
+# `status` reads only the columns that it shows, because a study may have a million rows.
 _STATUS = ("run_id", "point_id", "seed", "status", "error", "params")
 _LABEL = ("decomposition", "learner", "core_order", "rank", "tucker_rank", "cp_rank", "tt_rank")
 _FRONT = (*_LABEL, "tr_rank", "compression_ratio")
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show how far a study is; with `--dashboard`, serve it to a browser."""
+    """Show the progress of a study; with `--dashboard`, serve it with optuna-dashboard."""
     if arguments.study is None:
         return list_studies()
     from rankbench.cli.show.facts import status_facts
@@ -58,7 +58,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _watch(study: Study, columns: Sequence[str] | None) -> None:
-    """Show the status anew every few seconds, until nothing is left to measure or Ctrl-C."""
+    """Refresh the status every few seconds, until all runs are measured or Ctrl-C."""
     from rich.console import Group
     from rich.live import Live
 

@@ -1,4 +1,4 @@
-"""`rankbench tables`: a study beside the published numbers."""
+"""`rankbench tables`: compare the results of a study with published numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rankbench validate`: the papers' orders of time and memory, measured."""
+"""`rankbench validate`: measure the orders of time and memory that the papers give."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rankbench.validate.measurement import SweepMeasurement
 
 STUDY = "validate"
-_COUNT_S = 0.2  # seconds that counting takes, roughly
+_COUNT_S = 0.2  # Rough time in seconds to count the FLOPs of one sweep.
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Count and time every sweep, store the rows, print the exponents beside those claimed."""
+    """Measure all sweeps, store the rows, and print measured and claimed exponents."""
     import torch
 
     from rankbench.analysis.tables.writers import show, tables_of
@@ -33,7 +33,7 @@ def validate(arguments: argparse.Namespace) -> int:
     from rankbench.validate.rows import rows
     from rankbench.validate.sweeps import METHODS, sweeps
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C: stop, then report.
     console = Screen()
     if arguments.only is not None:
         one_of("--only", arguments.only, METHODS)
@@ -63,7 +63,7 @@ def validate(arguments: argparse.Namespace) -> int:
 
 
 def _report_counts(found: Sequence[SweepMeasurement], console: Screen) -> bool:
-    """Print at how many points torch counts the planned FLOPs; whether it does not at any."""
+    """Print how often torch counts the planned FLOPs; return whether any count differs."""
     wrong = [one for one in found if not one.agrees]
     console.print(
         f"FLOPs, both directions: torch counts what the plan says at "

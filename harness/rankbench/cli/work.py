@@ -10,7 +10,7 @@ from rankbench.cli.run import list_studies, measure
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Measure what waits in a shared queue, until nothing is left."""
+    """Measure runs from a shared queue until none is left; list the studies if none is given."""
     return list_studies() if arguments.study is None else measure(arguments, fill=False)
 
 

@@ -1,4 +1,4 @@
-"""End the processes that multiprocessing started once their parent is gone."""
+"""Exit processes that multiprocessing started when their parent has ended."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Exit this process as soon as its parent has ended, however it ended.
+    """Exit this process as soon as its parent has ended, for whatever reason.
 
-    A worker of a process pool otherwise waits for work forever when its parent is killed, and a
-    worker that hangs in a library never learns of it. Call it first in a process that
+    Otherwise, a worker of a process pool whose parent is killed waits for work forever, and a
+    worker that hangs in a library does not notice. Call this function first in a process that
     multiprocessing started, or pass it to a pool as `initializer`.
     """
     threading.Thread(target=_wait_for_parent, name="wait for parent", daemon=True).start()

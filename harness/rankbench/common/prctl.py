@@ -1,4 +1,4 @@
-"""What Linux does to a process whose parent ends: signal it, or give it to another ancestor."""
+"""Linux process attributes: signal a process when its parent ends, and adopt orphans."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def end_with_parent(parent: int, number: int) -> None:
-    """Send this process signal `number` when its parent, the process `parent`, ends.
+    """Have the kernel send this process a signal when its parent ends.
 
-    Exits at once if the parent has ended already.
+    If the parent has already ended, the process exits at once.
 
-    Raises OSError where the kernel refuses.
+    Args:
+        parent: Process id of the parent.
+        number: Number of the signal.
+
+    Raises:
+        OSError: The kernel refuses.
     """
     _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
@@ -23,12 +28,13 @@ def end_with_parent(parent: int, number: int) -> None:
 def adopt_orphans() -> None:
     """Make this process the parent of every descendant whose own parent ends.
 
-    Raises OSError where the kernel refuses.
+    Raises:
+        OSError: The kernel refuses.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _prctl(option: int, value: int) -> None:
-    """Set an attribute of this process; only Linux has these."""
+    """Set an attribute of this process; available on Linux only."""
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl {option} failed")

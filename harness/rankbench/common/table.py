@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: numbers stay whole, columns are left out or rows become records."""
+"""Tables that fit the terminal without cutting or wrapping a number."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
-_LEAST = 12  # characters that a column of text keeps, so that its words stay readable
+_LEAST = 12  # Least width of a text column in characters, so that words stay readable.
 _WIDE = 100_000
 
 
 class TerminalTable(Table):
-    """Table that never cuts or wraps a number, however narrow the terminal.
+    """A table that never cuts or wraps a number, however narrow the terminal.
 
-    A column that is right-aligned or `no_wrap` keeps its full width; other columns are wrapped.
-    Where that is still too wide, the columns named in `drop` are left out one by one and named
-    in a note below. Where even that does not help, every row becomes a short list of
-    "column  value" lines. The title is a line of its own, so that a narrow table does not fold it.
+    A column that is right-aligned or `no_wrap` keeps its full width; other columns are wrapped. If
+    the table is still too wide, the columns in `drop` are left out one by one, and a note below
+    names them. If that is not enough, each row becomes a short list of "column  value" lines. The
+    title is printed as a separate line, so that a narrow table does not fold it.
 
     Args:
         headers: Titles of the columns, or Rich columns.
         title: Line above the table.
-        drop: Titles of the columns that may be left out, the first to go first.
+        drop: Titles of the columns that may be left out, in the order in which they are dropped.
         options: Further options of `rich.table.Table`.
     """
 
@@ -68,7 +68,7 @@ class TerminalTable(Table):
     def _widths(
         self, columns: Sequence[Column], console: Console, options: ConsoleOptions
     ) -> list[int] | None:
-        """The width of each column in the space there is, None where they do not fit."""
+        """Return the width of each column, or None if the columns do not fit."""
         _, right, _, left = self.padding
         room = options.max_width - (right + left) * len(columns)
         room += 0 if self.pad_edge else right + left
@@ -104,7 +104,10 @@ class TerminalTable(Table):
         return shown
 
     def _records(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Rows as lists of titles and values, side by side where the widest number leaves room."""
+        """Render each row as a list of titles and values.
+
+        Values are beside their titles if the widest number fits there, otherwise below them.
+        """
         titles = [_title(column).replace("\n", ", ") for column in self.columns]
         title_width = 2 + max(map(len, titles))
         words = [
@@ -131,7 +134,7 @@ class TerminalTable(Table):
 
 
 def _range(column: Column, console: Console, options: ConsoleOptions) -> tuple[int, int]:
-    """The least and the greatest width that is of use to a column."""
+    """Return the smallest and the largest useful width of a column."""
     wide = options.update(max_width=_WIDE)
     cells = [column.header, *column.cells]
     widest = max(Measurement.get(console, wide, cell).maximum for cell in cells)
@@ -145,5 +148,5 @@ def _title(column: Column) -> str:
 
 
 def _cells(columns: Sequence[Column]) -> Iterator[tuple[Any, ...]]:
-    """The cells of each row."""
+    """Iterate over the rows of cells."""
     return zip(*(list(column.cells) for column in columns), strict=True)

@@ -1,7 +1,8 @@
-"""Optuna's storage on PostgreSQL, with what many workers need and Optuna's calls are slow at.
+"""Optuna storage on PostgreSQL, extended with what many concurrent workers need.
 
-Statements here are on Optuna's own tables (the schema of its releases 3 to 5): a trial is claimed
-in one, 2 000 are added in one transaction. Every clock is the server's, in UTC.
+Optuna's own calls are too slow for many workers. The SQL statements in this file therefore work
+directly on Optuna's tables (the schema of releases 3 to 5): one statement claims a trial, and one
+transaction adds 2 000 trials. All timestamps come from the server's clock, in UTC.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from rankbench.common.address import redact_password
 
-REPEATED = "repeated"  # user attribute of a trial whose point was begun before
-DEATHS = "deaths"  # user attribute: how many workers died at it
-_SETUP_LOCK = 7246  # any number: whoever makes the tables holds it
+REPEATED = "repeated"  # User attribute: the trial's point has been started before.
+DEATHS = "deaths"  # User attribute: the number of workers that died while running the point.
+_SETUP_LOCK = 7246  # Advisory lock held while creating the tables; the number is arbitrary.
 
-TABLES_THERE = "SELECT to_regclass('trial_heartbeats')"  # null before Optuna made its tables
+TABLES_THERE = "SELECT to_regclass('trial_heartbeats')"  # NULL until Optuna has created its tables.
 _INDEX = """CREATE INDEX IF NOT EXISTS rankbench_open_trials ON trials (study_id, state, trial_id)
 WHERE state IN ('WAITING', 'RUNNING')"""
 _CLAIM = """WITH taken AS (
@@ -82,19 +83,32 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A trial there is: `point_id` is None where none is drawn yet, `deaths` of its workers."""
+    """A stored trial."""
 
     trial_id: int
+    """Optuna's id of the trial."""
     state: TrialState
+    """State of the trial."""
     point_id: str | None
+    """Id of its point; None if no parameters have been drawn yet."""
     deaths: int
+    """Number of workers that died while running the point."""
 
 
 class Postgres:
-    """One Optuna study in a PostgreSQL database, which any number of processes may hold open.
+    """An Optuna study in a PostgreSQL database, which many processes can have open at once.
 
-    `optuna` is its Optuna storage. Raises OSError where the server cannot be reached, ValueError
-    where the driver is missing.
+    The attribute `optuna` is the study's Optuna storage.
+
+    Args:
+        address: URL of the database.
+        name: Name of the Optuna study, which is created if it does not exist.
+        directions: "minimize" or "maximize" for each objective.
+        threads: Number of threads of this process that use the database.
+
+    Raises:
+        OSError: The server cannot be reached.
+        ValueError: The database driver is not installed.
     """
 
     def __init__(self, address: str, name: str, directions: Sequence[str], threads: int) -> None:
@@ -114,7 +128,7 @@ class Postgres:
 
     def _set_up(self, address: str, threads: int, directions: Sequence[str]) -> None:
         rdb = optuna.storages.RDBStorage(
-            # Optuna fills in str.format fields.
+            # Optuna applies str.format to the URL, so braces are escaped.
             _url(address)
             .render_as_string(hide_password=False)
             .replace("{", "{{")
@@ -132,30 +146,41 @@ class Postgres:
         self.study_id = self.optuna.get_study_id_from_name(study.study_name)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._engine.dispose()
 
     def claim(self) -> int | None:
-        """Make the first waiting trial that nobody else is taking a running one; its id."""
+        """Claim the oldest waiting trial that no other worker is claiming, and mark it as running.
+
+        Returns:
+            The id of the trial, or None if no trial is waiting.
+        """
         with self._engine.begin() as connection:
             found = connection.execute(text(_CLAIM), {"study": self.study_id}).scalar()
         return None if found is None else int(found)
 
     def is_open(self) -> bool:
-        """Whether a trial waits or runs."""
+        """Return whether any trial is waiting or running."""
         with self._engine.begin() as connection:
             return bool(connection.execute(text(_OPEN), {"study": self.study_id}).scalar())
 
     def beat(self, trial_ids: Sequence[int]) -> None:
-        """Say that the worker of each trial lives."""
+        """Update the heartbeats of these trials."""
         with self._engine.begin() as connection:
             connection.execute(text(_BEAT), {"ids": list(trial_ids)})
 
     def reap(self, grace_s: float, most_deaths: int) -> int:
-        """Fail the trials that had no heartbeat for `grace_s` seconds, and let them wait again.
+        """Fail running trials without a recent heartbeat, and enqueue copies of them.
 
-        One that outlived `most_deaths` workers does not: it may be what kills them. Returns how
-        many were failed.
+        A trial on which `most_deaths` workers have died is not enqueued again, because the trial
+        itself may kill them.
+
+        Args:
+            grace_s: Seconds without a heartbeat after which a trial is failed.
+            most_deaths: Number of deaths from which on a trial is not enqueued again.
+
+        Returns:
+            The number of trials that were failed.
         """
         stale = {"study": self.study_id, "grace": grace_s}
         with self._engine.begin() as connection:
@@ -171,20 +196,20 @@ class Postgres:
         return len(failed)
 
     def release(self, trial_ids: Sequence[int]) -> None:
-        """Let running trials wait again: their worker stops."""
+        """Set running trials of a worker that is stopping back to waiting."""
         with self._engine.begin() as connection:
             connection.execute(text(_RELEASE), {"ids": list(trial_ids), "key": REPEATED})
 
     @contextmanager
     def locked(self) -> Iterator[Connection]:
-        """A transaction in which nobody else adds trials."""
+        """Open a transaction during which no other process can add trials."""
         with self._engine.begin() as connection:
             lock = "SELECT study_id FROM studies WHERE study_id = :study FOR NO KEY UPDATE"
             connection.execute(text(lock), {"study": self.study_id})
             yield connection
 
     def trials(self, connection: Connection) -> list[Stored]:
-        """Every trial, from the oldest."""
+        """Return all trials, oldest first."""
         rows = connection.execute(text(_TRIALS), {"study": self.study_id})
         return [
             Stored(
@@ -194,7 +219,10 @@ class Postgres:
         ]
 
     def add(self, connection: Connection, trials: Sequence[FrozenTrial]) -> None:
-        """Add trials with all they hold, in one statement for each table. The study is locked."""
+        """Add trials with all their data, using one statement per table.
+
+        The caller must hold the study's lock (`locked`).
+        """
         ids = self._add(connection, [trial.state.name for trial in trials])
         for table, columns in _PARTS.items():
             rows = [
@@ -206,7 +234,15 @@ class Postgres:
                 _insert(connection, table, ("trial_id int", *columns), rows)
 
     def repeat(self, connection: Connection, trials: Sequence[Stored], *, died: bool) -> None:
-        """Let copies of trials wait: what they hold, without their results. The study is locked."""
+        """Enqueue copies of trials, with their parameters but without their results.
+
+        The caller must hold the study's lock (`locked`).
+
+        Args:
+            connection: Connection of the transaction that holds the lock.
+            trials: Trials to copy.
+            died: Whether to count one more dead worker in each copy.
+        """
         if not trials:
             return
         ids = self._add(connection, ["WAITING"] * len(trials))
@@ -226,7 +262,7 @@ class Postgres:
         _insert(connection, table, ("trial_id int", *_PARTS[table]), notes)
 
     def _add(self, connection: Connection, states: Sequence[str]) -> list[int]:
-        """The ids of new trials, numbered on from the last."""
+        """Create trials with consecutive numbers after the last one, and return their ids."""
         given = {
             "study": self.study_id,
             "numbers": list(range(len(states))),
@@ -237,14 +273,22 @@ class Postgres:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error says that the server cannot be reached just now."""
+    """Return whether an error means that the server is currently unreachable."""
     if isinstance(error, optuna.exceptions.StorageInternalError):
         error = error.__cause__ or error
     return isinstance(error, OperationalError | InterfaceError)
 
 
 def engine(address: str, threads: int) -> sqlalchemy.Engine:
-    """Connections to a server. Raises ValueError where the driver is missing."""
+    """Create an SQLAlchemy engine for a server.
+
+    Args:
+        address: URL of the database.
+        threads: Number of threads that may need a connection at the same time.
+
+    Raises:
+        ValueError: The database driver is not installed.
+    """
     try:
         return sqlalchemy.create_engine(_url(address), **_options(threads))
     except ModuleNotFoundError as error:
@@ -259,7 +303,7 @@ def _url(address: str) -> sqlalchemy.URL:
 
 
 def _options(threads: int) -> dict[str, Any]:
-    """One connection is kept, more live while threads of this process need them."""
+    """Keep one connection open, and open more only while threads need them."""
     return {
         "pool_size": 1,
         "max_overflow": threads + 1,
@@ -270,12 +314,15 @@ def _options(threads: int) -> dict[str, Any]:
 def _insert(
     connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """`columns`: name and type of each, in the order of a row's values."""
+    """Insert rows into a table.
+
+    `columns` gives the name and type of each column, in the order of a row's values.
+    """
     names = [column.split()[0] for column in columns]
     arrays = []
     for name, column in zip(names, columns, strict=True):
         kind = column.split()[1]
-        # An enumeration comes as text.
+        # Values of an enumeration are sent as text, then cast.
         sent = kind if kind in ("int", "text", "float8") else "text"
         arrays.append(f"CAST(CAST(:{name} AS {sent}[]) AS {kind}[])")
     insert = f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({', '.join(arrays)})"
@@ -286,7 +333,8 @@ def _insert(
 def _rows(table: str, trial: FrozenTrial) -> list[tuple[Any, ...]]:
     match table:
         case "trial_params":
-            # A choice's internal value is an int, a number's a float; an array has one type.
+            # The internal value is an int for a choice and a float for a number, but the elements
+            # of an array must have one type.
             return [
                 (name, float(found.to_internal_repr(trial.params[name])), _written(found))
                 for name, found in trial.distributions.items()
@@ -303,7 +351,7 @@ def _rows(table: str, trial: FrozenTrial) -> list[tuple[Any, ...]]:
 
 @functools.lru_cache(maxsize=256)
 def _written(found: BaseDistribution) -> str:
-    """A distribution as Optuna writes it; those of a large grid take long, and are few."""
+    """Serialise a distribution; cached, because grids reuse a few large distributions."""
     return distribution_to_json(found)
 
 

@@ -1,7 +1,7 @@
-"""The trial queue of a study: what is measured already, what waits, in an Optuna journal.
+"""The trial queue of a study: an Optuna journal of finished and waiting trials.
 
-Parquet is the truth. The journal is written anew from it whenever a study is run, so that a lost
-or torn journal, a killed worker's trial and a grown space are all the ordinary case.
+Parquet is the source of truth. The journal is rebuilt from it whenever a study is run, so that a
+lost or torn journal, a killed worker and an enlarged search space need no special handling.
 """
 
 from __future__ import annotations
@@ -38,24 +38,30 @@ from rankbench.tasks.base import Point
 Row = dict[str, Any]
 T = TypeVar("T")
 JOURNAL = "optuna.journal"
-POPULATION = 50  # points of a generation, as Optuna has it
+POPULATION = 50  # Points of a generation; Optuna's default.
 
 
 @dataclass
 class Grid:
-    """An enumerated space: points and their Optuna parameters by id; what was left out and why."""
+    """An enumerated search space."""
 
     distributions: dict[str, BaseDistribution]
+    """Optuna distribution of each parameter."""
     points: dict[str, Point] = field(default_factory=dict)
+    """Valid points by id."""
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Optuna parameters of each point, by id."""
     skipped: Counter[str] = field(default_factory=Counter)
+    """Number of points that are invalid or exceed a limit, by reason."""
     duplicates: int = 0
+    """Number of settings that give a point already in `points`."""
 
 
 def enumerate_grid(study: Study) -> Grid:
-    """Every valid point of the grid once; those invalid or beyond a limit counted by reason.
+    """Enumerate the valid points of a grid, each once, and count the others by reason.
 
-    Raises ValueError when the space holds no valid point.
+    Raises:
+        ValueError: The space contains no valid point.
     """
     grid = Grid(study.space.wide())
     for settings in study.space.grid():
@@ -80,15 +86,12 @@ def enumerate_grid(study: Study) -> Grid:
 
 
 def unfinished_seeds(study: Study, point: Point, rows: Mapping[str, Row]) -> list[int]:
-    """Seeds of a point without a finished run among `rows` (by run_id).
-
-    A point that was pruned has none, unless the study has no pruner any more.
-    """
+    """Return the seeds of a point that still have to be run, given all rows by run_id."""
     return open_seeds(study, point_rows(study, point, rows))
 
 
 def open_seeds(study: Study, runs: Sequence[Row]) -> list[int]:
-    """Seeds that are to be run, given the rows of a point's other ones."""
+    """Return the seeds of a point that still have to be run, given its stored rows."""
     if is_pruned(study, runs):
         return []
     ended = {row["seed"] for row in runs if row["status"] in final_statuses(study)}
@@ -96,29 +99,29 @@ def open_seeds(study: Study, runs: Sequence[Row]) -> list[int]:
 
 
 def count_settled_runs(study: Study, rows: Iterable[Row]) -> int:
-    """How many runs of the points in `rows` are not to come: ended, or spared by a pruner."""
+    """Count the runs of the points in `rows` that have ended or that pruning skips."""
     return sum(len(study.seeds) - len(open_seeds(study, runs)) for runs in by_point(rows))
 
 
 def final_statuses(study: Study) -> tuple[str, ...]:
-    """The statuses of runs that are not measured again."""
+    """Return the statuses of runs that are not measured again."""
     pruning = study.search.pruner != "none"
     return FINISHED if pruning else tuple(status for status in FINISHED if status != PRUNED)
 
 
 def point_rows(study: Study, point: Point, rows: Mapping[str, Row]) -> list[Row]:
-    """The rows of a point's seeds that there are, in the order of the seeds."""
+    """Return the stored rows of a point, in the order of the study's seeds."""
     ids = [point.run_id(seed) for seed in study.seeds]
     return [rows[run_id] for run_id in ids if run_id in rows]
 
 
 def is_pruned(study: Study, runs: Iterable[Row]) -> bool:
-    """Whether the study's pruner gave a point up; its other seeds are then not run."""
+    """Return whether the pruner stopped a point, so that its other seeds are not run."""
     return PRUNED in final_statuses(study) and any(row["status"] == PRUNED for row in runs)
 
 
 def trial_result(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[float] | None]:
-    """What Optuna is told of a point whose runs have ended."""
+    """Return the state and the objective values to report to Optuna for an ended point."""
     if is_pruned(study, runs):
         return TrialState.PRUNED, None
     values = objective_values(study, runs)
@@ -126,7 +129,7 @@ def trial_result(study: Study, runs: Sequence[Row]) -> tuple[TrialState, list[fl
 
 
 def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
-    """Means over seeds of the objective columns; None unless every run is done and has them."""
+    """Average the objectives over seeds; None unless all runs are done and all means finite."""
     if any(row["status"] != "done" for row in rows):
         return None
     columns: list[list[Any]] = [
@@ -137,7 +140,7 @@ def objective_values(study: Study, rows: Sequence[Row]) -> list[float] | None:
 
 
 class InMemoryJournal(BaseJournalBackend):
-    """A journal in memory."""
+    """An Optuna journal in memory."""
 
     def __init__(self) -> None:
         self.logs: list[dict[str, Any]] = []
@@ -150,7 +153,7 @@ class InMemoryJournal(BaseJournalBackend):
 
 
 class TrialQueue:
-    """Optuna's storage of one study: built once, then claimed from by any worker."""
+    """The Optuna storage of one study, from which the workers claim trials."""
 
     def __init__(self, study: Study, folder: Path) -> None:
         self.study = study
@@ -162,10 +165,14 @@ class TrialQueue:
     def build(
         self, grid: Grid | None, rows: Mapping[str, Row], curves: Mapping[str, Curve]
     ) -> None:
-        """Write the journal anew: what `rows` know is told, what is missing waits.
+        """Rebuild the journal from Parquet: finished points become finished trials, others wait.
 
-        `curves`: run_id -> validation curve, where a pruner needs them.
-        The caller must hold the study's lock: nobody else may have the journal open.
+        The caller must hold the study's lock: no other process may have the journal open.
+
+        Args:
+            grid: The enumerated points; None for a sampled search.
+            rows: Stored row of each run_id.
+            curves: Validation curve of each run_id; needed only with a pruner.
         """
         self._curves, self._told = curves, 0
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -179,8 +186,7 @@ class TrialQueue:
         self._storage = self._journal()
 
     def _fill(self, grid: Grid | None, rows: Mapping[str, Row]) -> int:
-        """The trials of all that the grid or `rows` know, in memory; how many there are."""
-        # In memory first: there a pruner goes through old curves a hundred times faster.
+        # In memory, a pruner reads old curves a hundred times faster than from a journal.
         self._create = self._new_study(InMemoryStorage())
         if grid is not None:
             self._fill_from_grid(grid, rows)
@@ -188,7 +194,7 @@ class TrialQueue:
         return self._fill_from_rows(rows)
 
     def _journal(self) -> JournalStorage:
-        """A journal on disk of the trials in memory, written and synced at once, not one by one."""
+        """Write all trials to a journal on disk at once, which is faster than one by one."""
         logs = InMemoryJournal()
         self._new_study(JournalStorage(logs)).add_trials(self._create.trials)
         file = JournalFileBackend(str(self.folder / JOURNAL))
@@ -205,7 +211,7 @@ class TrialQueue:
         )
 
     def claim(self, sampler: BaseSampler) -> Trial | None:
-        """Take a waiting trial for this worker, None when none waits."""
+        """Claim a waiting trial for this worker; return None when none is waiting."""
         storage, name = self._storage, self.study.name
         pruner = build_pruner(self.study.search)
         study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
@@ -218,7 +224,7 @@ class TrialQueue:
         return None
 
     def _next_waiting(self) -> int | None:
-        """A trial that waited when they were last listed, which takes time linear in the trials."""
+        """Return the next listed trial. Listing takes time linear in the number of trials."""
         try:
             return self._listed.popleft()
         except IndexError:
@@ -228,27 +234,24 @@ class TrialQueue:
             return listed[0]._trial_id if listed else None
 
     def tell(self, trial: Trial, values: Sequence[float] | None, state: TrialState) -> None:
-        """End a trial of this worker."""
+        """Report the result of a trial to Optuna."""
         trial.study.tell(trial, values, state)
 
     def identify(self, trial: Trial, point_id: str) -> None:
-        """Say which point a trial is, where it does not know."""
+        """Store the id of its point in a trial that does not have it."""
         if trial.user_attrs.get("point_id") != point_id:
             trial.set_user_attr("point_id", point_id)
 
     def is_repeated(self, trial: Trial) -> bool:
-        """Whether others may have measured runs of a trial's point since the rows were read."""
+        """Return whether another worker may have measured runs of the trial's point."""
         return False
 
     def with_retry(self, call: Callable[[], T]) -> T:
-        """Do something with a trial, as long as the storage takes."""
+        """Call a function that uses the storage. Shared queues retry it."""
         return call()
 
     def sampler(self, worker: int, finished: int) -> BaseSampler:
-        """Return a worker's sampler.
-
-        `finished`, the number of trials so far, keeps a resumed search from drawing the same again.
-        """
+        """Return a worker's sampler; `finished` varies its seed, so that new points are drawn."""
         seed = hash((self.study.search.seed, worker, finished)) % 2**32
         match self.study.search.sampler:
             case "tpe":
@@ -268,7 +271,6 @@ class TrialQueue:
                 self._add_finished(params, grid.distributions, runs, attributes)
 
     def _fill_from_rows(self, rows: Mapping[str, Row]) -> int:
-        """A sampled search: tell what is known, finish what is partial; how many there are."""
         known = 0
         for runs in by_point(sampled_rows(self.study, rows.values())):
             stored, attributes = json.loads(runs[0]["params"]), {"point_id": runs[0]["point_id"]}
@@ -287,7 +289,6 @@ class TrialQueue:
         distributions: Mapping[str, BaseDistribution],
         attributes: dict[str, Any],
     ) -> None:
-        """Let a point wait."""
         self._create.add_trial(waiting_trial(params, distributions, attributes))
 
     def _add_finished(
@@ -297,12 +298,12 @@ class TrialQueue:
         runs: Sequence[Row],
         attributes: dict[str, Any],
     ) -> bool:
-        """Tell what is known of a point; false where the space no longer offers its values."""
+        """Add a finished trial; return False if the space no longer contains its values."""
         first = min(runs, key=lambda row: self.study.seeds.index(row["seed"]))
         curve = self._curves.get(first["run_id"], {})
         state, values = trial_result(self.study, runs)
         if state is TrialState.PRUNED and curve:
-            values = [curve[max(curve)]]  # as Optuna itself does
+            values = [curve[max(curve)]]  # Optuna also gives a pruned trial its last value.
         complete = state is TrialState.COMPLETE
         try:
             trial = create_trial(
@@ -322,7 +323,7 @@ class TrialQueue:
         return True
 
     def _generation(self) -> dict[str, Any]:
-        """What makes a told trial one of a generation; a genetic search knows no other."""
+        """Return the attribute without which NSGA-II ignores a finished trial."""
         if self.study.search.sampler != "nsga2":
             return {}
         return {NSGAIISampler._get_generation_key(): self._told // POPULATION}
@@ -333,7 +334,7 @@ def waiting_trial(
     distributions: Mapping[str, BaseDistribution],
     attributes: dict[str, Any],
 ) -> FrozenTrial:
-    """A trial that waits with its parameters drawn, which saves whoever claims it their writes."""
+    """Return a waiting trial with fixed parameters, so that its worker need not write them."""
     return create_trial(
         state=TrialState.WAITING,
         params=params,
@@ -343,28 +344,27 @@ def waiting_trial(
 
 
 def branch_distribution(study: Study) -> dict[str, BaseDistribution]:
-    """The choice among branches a sampler draws first, empty when there is one branch."""
+    """Return the choice of a branch, which is drawn first; empty if there is only one."""
     names = list(study.space.branches)
     return {"branch": CategoricalDistribution(names)} if len(names) > 1 else {}
 
 
 def branch_distributions(study: Study, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Every distribution that a sampler drew `params` from."""
+    """Return all distributions from which a sampler drew `params`."""
     return {**branch_distribution(study), **study.space.narrow(branch_of(study, params))}
 
 
 def branch_of(study: Study, params: Mapping[str, Any]) -> str:
-    """The branch that sampled `params` belong to."""
+    """Return the branch to which sampled parameters belong."""
     return str(params.get("branch", next(iter(study.space.branches))))
 
 
 def sampled_rows(study: Study, rows: Iterable[Row]) -> list[Row]:
-    """Those of `rows` that a sampler of this study could have drawn, for one of its seeds."""
+    """Return the rows that a sampler could have drawn in this study, for one of its seeds."""
     return [row for row in rows if row["seed"] in study.seeds and _is_sampled(study, row)]
 
 
 def _is_sampled(study: Study, row: Row) -> bool:
-    """Whether the row's parameters make its point, in this space and with its fixed settings."""
     params = json.loads(row["params"])
     branch = branch_of(study, params)
     try:
@@ -375,7 +375,7 @@ def _is_sampled(study: Study, row: Row) -> bool:
 
 
 def suggest(trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    """Ask `trial` for a value from each distribution."""
+    """Draw a value from each distribution."""
     return {name: _suggest(trial, name, found) for name, found in distributions.items()}
 
 
@@ -391,7 +391,7 @@ def _suggest(trial: Trial, name: str, found: BaseDistribution) -> Any:
 
 
 def by_point(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows of each point together."""
+    """Group rows by point."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row["point_id"], []).append(row)

@@ -1,4 +1,4 @@
-"""Run a study: what is stored and what is missing, and the workers of this machine."""
+"""Run a study on this machine: read what is stored, then start workers for what is missing."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ if TYPE_CHECKING:
     from rankbench.engine.shared_queue import SharedQueue
 
 _POLL_S = 0.1
-_COMPACT_FROM = 64  # fragments that a study may keep; more are compacted when it ends
+_COMPACT_FROM = 64  # With more fragments than this, the tables are compacted after a run.
 
 
 class StudyRun:
     """One execution of a study on this machine.
 
-    `grid`: the enumerated points, None for a sampled search; `ledger`: what its workers share.
-    `columns`: those of `runs` that its rows have, all where None.
+    `grid` holds the enumerated points (None for a sampled search), `state` what the workers share.
+
+    Args:
+        study: The study.
+        columns: Columns of `runs` to read; None reads all.
     """
 
     def __init__(self, study: Study, columns: Sequence[str] | None = None) -> None:
@@ -62,66 +65,72 @@ class StudyRun:
     def _queue(self) -> TrialQueue:
         if not self.study.storage:
             return TrialQueue(self.study, self.folder)
-        from rankbench.engine.shared_queue import SharedQueue  # Imports SQLAlchemy.
+        from rankbench.engine.shared_queue import SharedQueue  # Imports SQLAlchemy, which is slow.
 
         return SharedQueue(self.study, self.folder)
 
     @property
     def rows(self) -> dict[str, Row]:
-        """The row of every run, stored or new, by run_id."""
+        """Row of every run, stored or new, by run_id."""
         return self.state.rows
 
     @property
     def measured(self) -> list[Row]:
-        """The rows of the runs this execution measured."""
+        """Rows of the runs that this execution has measured."""
         return self.state.measured
 
     @property
     def skipped(self) -> Counter[str]:
-        """How many points were invalid, by reason."""
+        """Number of points that are invalid or exceed a limit, by reason."""
         return self.state.skipped
 
     @property
     def stop(self) -> threading.Event:
-        """Set it, and nothing more is measured."""
+        """Event that stops the workers when set."""
         return self.state.stop
 
     @property
     def folder(self) -> Path:
-        """Where the study's journal is, and its tables unless they are on an object store."""
+        """Local folder of the study, with its journal and, unless they are remote, its tables."""
         return self.store.folder
 
     def missing(self) -> str | None:
-        """One line on data that a point needs and does not find, else None."""
+        """Return one line about data that a point needs and that is not stored, or None."""
         if self.grid is None:
             return self.study.missing()
         lines = (point.task.missing() for point in self.grid.points.values())
         return next((line for line in lines if line is not None), None)
 
     def pending(self) -> list[tuple[Point, int]]:
-        """Runs of the grid that are not finished; empty for a sampled search."""
+        """Return the unfinished runs of the grid; empty for a sampled search."""
         points = self.grid.points.values() if self.grid else ()
         return [(p, seed) for p in points for seed in unfinished_seeds(self.study, p, self.rows)]
 
     def planned(self) -> int:
-        """The number of runs to come; of a sampled search at most."""
+        """Return the number of runs to come; an upper bound for a sampled search."""
         if self.study.search.trials is None or self.grid is not None:
             return len(self.pending())
         ended = count_settled_runs(self.study, self.own_rows())
         return max(0, self.study.search.trials * len(self.study.seeds) - ended)
 
     def own_rows(self) -> list[Row]:
-        """Rows of the runs that belong to the study as it is now, not to earlier settings."""
+        """Return the rows of runs that belong to the study with its current settings."""
         if self.grid is None:
             return sampled_rows(self.study, self.rows.values())
         points = self.grid.points.values()
         return [row for point in points for row in point_rows(self.study, point, self.rows)]
 
     def run(self, listener: ProgressListener) -> None:
-        """Measure everything that is not finished, then compact; returns early once `stop` is set.
+        """Measure all unfinished runs, then compact the tables; return early once `stop` is set.
 
-        Raises ValueError when the study is being run by another process, OSError when results
-        cannot be written; what was measured before is stored.
+        If an exception is raised, the runs measured before it are stored.
+
+        Args:
+            listener: Receives progress events.
+
+        Raises:
+            ValueError: Another process is running the study.
+            OSError: Results cannot be written.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         if self.study.storage:
@@ -129,7 +138,7 @@ class StudyRun:
             return
         with locked(self.folder):
             self.state.rows = self._stored_rows()
-            remove(checkpoints(self.study).glob(".tmp*"))  # files that a crash left half written
+            remove(checkpoints(self.study).glob(".tmp*"))  # Files left half-written by a crash.
             self._drop_leftovers()
             self.state.curves = self._stored_curves()
             self.state.queue.build(self.grid, self.rows, self.state.curves)
@@ -139,12 +148,17 @@ class StudyRun:
             raise self.state.failure
 
     def join(self, listener: ProgressListener | None, *, again: bool) -> None:
-        """Add what the shared storage misses, then measure with others until nothing is left.
+        """Add missing trials to the shared storage, then measure until no trial is left.
 
-        `listener`: None to measure nothing; `again`: failed points are measured again, too.
+        If an exception is raised, the runs measured before it are stored.
 
-        Raises ValueError for a storage or results that others do not share, OSError where the
-        server is gone or results cannot be written; what was measured before is stored.
+        Args:
+            listener: Receives progress events; None measures nothing.
+            again: Whether to measure failed points again.
+
+        Raises:
+            ValueError: The storage is not shared, or other workers use another results folder.
+            OSError: The server is unreachable, or results cannot be written.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         queue = self.check_shared()
@@ -155,14 +169,14 @@ class StudyRun:
                 self._run_workers(listener)
         self.state.reload()
         self._drop_leftovers()
-        # One that is stopped may have no time to: its job ends, its machine is taken away.
+        # A stopped worker may have no time left, for example because its cluster job ends.
         if listener is not None and not self.stop.is_set():
             self._compact()
         if self.state.failure is not None:
             raise self.state.failure
 
     def catch_up(self) -> None:
-        """Read what workers elsewhere have measured since the rows were last read."""
+        """Read the runs that other workers have measured since the rows were last read."""
         before = {run_id: row["started_at"] for run_id, row in self.rows.items()}
         self.state.reload()
         self.measured.extend(
@@ -172,7 +186,11 @@ class StudyRun:
         )
 
     def check_shared(self) -> SharedQueue:
-        """The queue that others may join; raises ValueError for a journal."""
+        """Return the queue if other machines can join it.
+
+        Raises:
+            ValueError: The study uses a local journal.
+        """
         if self.study.storage:
             return cast("SharedQueue", self.state.queue)
         raise ValueError(
@@ -181,7 +199,7 @@ class StudyRun:
         )
 
     def _read_known(self) -> tuple[dict[str, Row], dict[str, Curve]]:
-        """The rows and curves there are now."""
+        """Read the stored rows and curves."""
         self.state.rows = self._stored_rows()
         self.state.curves = self._stored_curves()
         return self.rows, self.state.curves
@@ -200,7 +218,7 @@ class StudyRun:
         for thread in workers:
             thread.start()
         try:
-            # A join that Ctrl-C interrupts takes the thread for ended; a sleep does not.
+            # Poll, because a join that Ctrl-C interrupts would count the thread as ended.
             while any(thread.is_alive() for thread in workers):
                 time.sleep(_POLL_S)
         except KeyboardInterrupt:
@@ -209,7 +227,7 @@ class StudyRun:
             thread.join()
 
     def _stored_curves(self) -> dict[str, Curve]:
-        """The validation curve of every run that is not run again by run_id, for a pruner."""
+        """Read the validation curves of finished runs, by run_id; empty without a pruner."""
         monitor = self.study.monitor() if self.study.search.pruner != "none" else None
         if monitor is None:
             return {}
@@ -217,7 +235,7 @@ class StudyRun:
         return curves((row for row in rows if self.state.has_ended(row["run_id"])), monitor[0])
 
     def _drop_leftovers(self) -> None:
-        """Delete the checkpoints of finished runs, which a crash left."""
+        """Delete checkpoints of finished runs, which a crash may leave."""
         for path in checkpoints(self.study).glob("*.json"):
             if self.state.has_ended(path.stem):
                 self.state.checkpoint(path.stem).drop()
@@ -227,25 +245,30 @@ class StudyRun:
         return {row["run_id"]: row for row in rows}
 
     def threads(self) -> int:
-        """Torch threads of one run."""
+        """Return the number of torch threads of one run."""
         return threads(self.study)
 
     def workers(self) -> int:
-        """Runs at a time."""
+        """Return the number of runs at a time."""
         return worker_count(self.study)
 
     def together(self) -> int:
-        """The number of runs of a new point that are one program."""
+        """Return how many seeds of a new point run as one program."""
         return min(self.study.replicates, len(self.study.seeds))
 
 
 @contextmanager
 def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the study for this process; the lock goes with the process, however it ends.
+    """Lock the study's folder while the context is active.
 
-    `shared`: others may hold it so, too; nobody alone.
+    The kernel releases the lock when the process ends.
 
-    Raises ValueError while another process holds it.
+    Args:
+        folder: Local folder of the study.
+        shared: Whether other processes may hold a shared lock at the same time.
+
+    Raises:
+        ValueError: Another process holds a conflicting lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".run.lock").open("a+") as lock:

@@ -1,4 +1,4 @@
-"""Whether the machines of a study write to one results folder: each finds the same mark there."""
+"""Check that all workers of a shared study write to the same results folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ _KEY = "results_mark"
 
 
 def check_reach(storage: BaseStorage, study: int, folder: Path, *, free: bool) -> None:
-    """Find the study's mark in its results `folder`; where there is none yet, leave one.
+    """Check that the results folder contains the study's mark file, and create it if allowed.
 
-    `free`: nobody else is at work, so that this folder may become the study's.
+    The mark is a random token, stored both in the folder and in the study's user attributes. A
+    folder with a different mark, or with none, is not the one that the other workers use.
 
-    Raises ValueError where the study's results are another folder.
+    Args:
+        storage: Optuna storage of the study.
+        study: Optuna's id of the study.
+        folder: Results folder on this machine.
+        free: Whether no other worker is active, so that this folder may become the study's.
+
+    Raises:
+        ValueError: Other workers of the study write to another folder.
     """
     known = storage.get_study_user_attrs(study).get(_KEY)
     path = folder / MARK

@@ -1,7 +1,8 @@
-"""The trial queue of a study that many machines work on, in PostgreSQL.
+"""The trial queue of a study that several machines share, stored in PostgreSQL.
 
-It is never written anew: what is missing is added, whoever finds it, and the trial of a worker
-whose heart stops beating waits again. Parquet stays the truth.
+Unlike the journal of a local study, it is never rebuilt. Any process adds the trials that it finds
+missing, and a trial whose worker stops sending heartbeats is enqueued again. Parquet remains the
+source of truth.
 """
 
 from __future__ import annotations
@@ -31,27 +32,31 @@ from rankbench.study.pruning import Curve, build_pruner
 from rankbench.study.space import Range, Settings
 from rankbench.tasks.base import digest
 
-# A server that restarts or a machine that swaps misses one or two.
+# A server restart or a swapping machine can delay one or two heartbeats.
 GRACE_BEATS = 4
-MOST_DEATHS = 5  # a trial that outlived so many workers may be what kills them
-PATIENCE_S = 60.0  # how long a worker waits for a server that is gone
+MOST_DEATHS = 5  # A trial on which this many workers died may itself be what kills them.
+PATIENCE_S = 60.0  # How long a worker waits for an unreachable server.
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 _LIVE = (TrialState.WAITING, TrialState.RUNNING)
 _MEASURED = (TrialState.COMPLETE, TrialState.PRUNED)
 
-Known = tuple[Mapping[str, Row], Mapping[str, Curve]]  # rows and curves by run_id
+Known = tuple[Mapping[str, Row], Mapping[str, Curve]]  # Rows and curves by run_id.
 
 
 class SharedTrial(Trial):
-    """A trial that may be lost while it runs: its server gone, or the trial given to another."""
+    """A trial that can be lost while it runs.
+
+    It is lost if the server becomes unreachable or if the trial is given to another worker. The run
+    then continues, but reports nothing.
+    """
 
     def report(self, value: float, step: int) -> None:
-        """Report a value of the curve, where there is somebody to tell."""
+        """Report a value of the validation curve; do nothing if the trial is lost."""
         with _unless_lost():
             super().report(value, step)
 
     def should_prune(self) -> bool:
-        """Whether the pruner gives it up; a trial that is lost goes on."""
+        """Return whether the pruner stops the trial; False if the trial is lost."""
         behind = False
         with _unless_lost():
             behind = super().should_prune()
@@ -59,9 +64,9 @@ class SharedTrial(Trial):
 
 
 class SharedQueue(TrialQueue):
-    """The queue of one study in PostgreSQL: any process may join, fill, claim and leave.
+    """The queue of one study in PostgreSQL, which processes can join and leave at any time.
 
-    `stop`: set it, and nobody waits for a server or for the trials of others any more.
+    Setting the event `stop` ends all waiting, for the server as well as for trials.
     """
 
     def __init__(self, study: Study, folder: Path) -> None:
@@ -72,10 +77,12 @@ class SharedQueue(TrialQueue):
 
     @contextmanager
     def joined(self, grid: Grid | None) -> Iterator[None]:
-        """Open the storage, and let the hearts of this process's trials beat.
+        """Open the storage, and send heartbeats for this process's trials until the context exits.
 
-        What is still claimed at the end waits again, for others. Raises OSError where the server
-        cannot be reached.
+        On exit, trials that this process still holds are set back to waiting.
+
+        Raises:
+            OSError: The server cannot be reached.
         """
         directions = [direction for _, direction in self.study.search.objectives]
         self._postgres = Postgres(
@@ -94,10 +101,16 @@ class SharedQueue(TrialQueue):
             self._postgres.close()
 
     def sync(self, grid: Grid | None, read: Callable[[], Known], *, again: bool) -> None:
-        """Add what is missing: points that nobody has, what Parquet knows, what Parquet lost.
+        """Add missing trials, so that the queue agrees with the study and with Parquet.
 
-        `read` what Parquet knows now: it is asked once the trials are known, so that it knows more
-        than they do. `again`: failed points are measured again, too.
+        This adds new points of the grid, finished points that only Parquet has, and new trials for
+        points whose results are no longer in Parquet.
+
+        Args:
+            grid: The enumerated points; None for a sampled search.
+            read: Reads rows and curves from Parquet. It is called after the stored trials have been
+                read, so that the rows include the results of every finished trial.
+            again: Whether to enqueue failed points again.
         """
         with self._postgres.locked() as connection:
             stored = self._postgres.trials(connection)
@@ -117,7 +130,11 @@ class SharedQueue(TrialQueue):
                 self._postgres.add(connection, [waiting] * (self.study.search.trials - drawn))
 
     def claim(self, sampler: BaseSampler) -> Trial | None:
-        """Take a waiting trial; wait while others run some, None once none is left or `stop`."""
+        """Claim a waiting trial, waiting for one while other workers still run trials.
+
+        Returns:
+            The trial, or None when no trial is left or `stop` is set.
+        """
         wait = _FIRST_WAIT_S
         while not self.stop.is_set():
             trial_id = self.with_retry(self._postgres.claim)
@@ -126,12 +143,12 @@ class SharedQueue(TrialQueue):
                 return self._trial(trial_id, sampler)
             if not self.with_retry(self._postgres.is_open):
                 return None
-            self.stop.wait(wait * random.uniform(0.5, 1.5))  # so that workers do not ask in step
+            self.stop.wait(wait * random.uniform(0.5, 1.5))  # Workers should not poll in step.
             wait = min(2 * wait, _LONGEST_WAIT_S)
         return None
 
     def tell(self, trial: Trial, values: Sequence[float] | None, state: TrialState) -> None:
-        """End a trial; one that was given to another worker is that one's to tell."""
+        """Finish a trial; do nothing if another worker has already finished it."""
 
         def tell() -> None:
             with suppress(UpdateFinishedTrialError):
@@ -141,7 +158,7 @@ class SharedQueue(TrialQueue):
         self._mine.discard(trial._trial_id)
 
     def identify(self, trial: Trial, point_id: str) -> None:
-        """Say which point a trial is, where a sampler drew it."""
+        """Store the point id of a trial that a sampler drew."""
 
         def identify() -> None:
             with suppress(UpdateFinishedTrialError):
@@ -151,11 +168,21 @@ class SharedQueue(TrialQueue):
             self.with_retry(identify)
 
     def is_repeated(self, trial: Trial) -> bool:
-        """Whether others may have measured runs of a trial's point since the rows were read."""
+        """Return whether another worker may have measured runs of the trial's point."""
         return bool(trial.user_attrs.get(REPEATED))
 
     def with_retry(self, call: Callable[[], T]) -> T:
-        """Call, again and again for a minute while the server is gone. Then raises OSError."""
+        """Call a function, and retry it for up to a minute while the server is unreachable.
+
+        Args:
+            call: Called without arguments; may use the storage.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            OSError: The server is unreachable, and the minute is over or `stop` is set.
+        """
         start, wait = time.monotonic(), _FIRST_WAIT_S
         while True:
             try:
@@ -172,24 +199,24 @@ class SharedQueue(TrialQueue):
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
     def sampler(self, worker: int, finished: int) -> BaseSampler:
-        """A worker's sampler, of a seed that no worker of another process has."""
+        """Return a sampler with a random seed, because worker numbers repeat across processes."""
         return super().sampler(secrets.randbits(32), finished)
 
     def _check_reach(self, free: bool) -> None:
-        if "://" not in self.study.results:  # every machine reaches an object store by its name
+        if "://" not in self.study.results:  # An object store has one name on all machines.
             check_reach(self._postgres.optuna, self._postgres.study_id, self.folder, free=free)
 
     def _trial(self, trial_id: int, sampler: BaseSampler) -> Trial:
         def load() -> Trial:
             study = self._study(sampler)
             if self.study.search.sampler != "grid":
-                study.get_trials(deepcopy=False)  # Optuna sets parameters of trials it has read
+                study.get_trials(deepcopy=False)  # Optuna needs the trials to set parameters.
             return SharedTrial(study, trial_id)
 
         return self.with_retry(load)
 
     def _study(self, sampler: BaseSampler) -> optuna.Study:
-        """Optuna's study of a worker; it keeps the trials it has read."""
+        """Return the Optuna study of a worker, which caches the trials that it has read."""
         if sampler not in self._studies:
             self._studies[sampler] = optuna.load_study(
                 study_name=self._postgres.name,
@@ -205,16 +232,20 @@ class SharedQueue(TrialQueue):
         distributions: Mapping[str, BaseDistribution],
         attributes: dict[str, Any],
     ) -> None:
-        """Let a point wait; not in memory, where each choice of each trial is copied."""
+        """Collect a waiting trial in a list.
+
+        Optuna's in-memory storage would copy every choice of every trial.
+        """
         self._waiting.append(waiting_trial(params, distributions, attributes))
 
     def _beat(self, ended: threading.Event) -> None:
-        """Beat until `ended`, and look after the trials of others."""
+        """Send heartbeats until `ended` is set, and reap trials of dead workers."""
         well = False
         while not ended.wait(self.study.heartbeat_s if well else _FIRST_WAIT_S):
             try:
                 self._postgres.beat(sorted(self._mine))
-                # After an outage every heart seems to have stopped: the others get a beat's time.
+                # After an outage all heartbeats are old, so other workers first get the time of one
+                # heartbeat to report.
                 if well:
                     self._postgres.reap(GRACE_BEATS * self.study.heartbeat_s, MOST_DEATHS)
                 well = True
@@ -225,15 +256,16 @@ class SharedQueue(TrialQueue):
 
 
 def storage_name(study: Study, grid: Grid | None) -> str:
-    """Its name and a hash of its points and search: another space is another Optuna study.
+    """Return the name of the Optuna study: the study's name and a hash of its points and search.
 
-    So whoever works on it claims only what it knows. What was measured is in Parquet.
+    After a change of the search space, workers use a new Optuna study and so claim only points that
+    they know. Measured results are not lost, because they are in Parquet.
     """
     search = [str(study.search), list(study.seeds)]
     if grid is not None:
         points = sorted((point, sorted(params.items())) for point, params in grid.params.items())
         return f"{study.name}-{digest(json.dumps([search, points]))}"
-    # A point stands for the fixed settings, since its id knows what of them matters.
+    # The id of an example point covers the fixed settings, as far as they affect a result.
     examples = [_example(study, branch) for branch in study.space.branches]
     return f"{study.name}-{digest(json.dumps([search, str(study.space), examples]))}"
 
@@ -252,7 +284,7 @@ def _example(study: Study, branch: str) -> str:
 def _missing(
     wanted: Sequence[FrozenTrial], stored: Sequence[Stored], *, again: bool
 ) -> list[FrozenTrial]:
-    """Those of the `wanted` trials that are to be added to the `stored` ones."""
+    """Return the `wanted` trials that must be added to the `stored` ones."""
     live = {trial.point_id for trial in stored if trial.state in _LIVE}
     ended: dict[str | None, set[TrialState]] = {}
     for known in stored:
@@ -263,7 +295,8 @@ def _missing(
         states = ended.get(point_id, set())
         if point_id in live or trial.state in states:
             continue
-        # A failure is final for who only joins; a result that Parquet lost is not.
+        # A failed point is repeated only if `again` is set. A point whose result is missing in
+        # Parquet is always repeated.
         if trial.state is TrialState.WAITING and states:
             if not (again or states.intersection(_MEASURED)):
                 continue
@@ -273,7 +306,7 @@ def _missing(
 
 
 def _lost(ids: set[str], stored: Sequence[Stored]) -> list[Stored]:
-    """Points that were told and that Parquet does not know."""
+    """Return the finished trials whose points (not in `ids`) Parquet no longer has."""
     live = {trial.point_id for trial in stored if trial.state in _LIVE}
     return [
         trial
@@ -283,7 +316,10 @@ def _lost(ids: set[str], stored: Sequence[Stored]) -> list[Stored]:
 
 
 def _drawn_besides(ids: set[str], stored: Sequence[Stored]) -> int:
-    """How many live trials are of none of the points `ids`, and how many drew one of them again."""
+    """Count the trials of a sampled search that `ids` does not account for.
+
+    These are live trials of other points, and finished trials that drew a point of `ids` again.
+    """
     others = sum(trial.state in _LIVE and trial.point_id not in ids for trial in stored)
     told = [trial.point_id for trial in stored if trial.state in _MEASURED]
     again = [point_id for point_id in told if point_id in ids]
@@ -292,7 +328,7 @@ def _drawn_besides(ids: set[str], stored: Sequence[Stored]) -> int:
 
 @contextmanager
 def _unless_lost() -> Iterator[None]:
-    """Pass over the loss of the trial or the server."""
+    """Suppress errors that mean that the trial or the server is lost."""
     try:
         yield
     except UpdateFinishedTrialError:

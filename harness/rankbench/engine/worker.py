@@ -1,4 +1,4 @@
-"""A worker: claims trials, runs their seeds, writes Parquet, then tells Optuna."""
+"""The worker loop: claim a trial, run its seeds, write Parquet, then report to Optuna."""
 
 from __future__ import annotations
 
@@ -49,11 +49,16 @@ from rankbench.tasks.base import Context, Point
 from rankbench.tasks.facts import point_facts
 from rankbench.training.checkpoint import Checkpoint
 
-MOST_REJECTED = 500  # draws beyond the limits in a row that cost nothing
+MOST_REJECTED = 500  # Number of consecutive rejected draws that do not count as trials.
 
 
 class ProgressListener(Protocol):
-    """Is told what happens; called from worker threads."""
+    """Receives progress events, called from worker threads.
+
+    `on_run_started` is called for each seed before its run, `on_row` for each row that a run sends,
+    `on_run_finished` when the row of a run has been stored, and `on_runs_skipped` with the number
+    of runs that are not measured because their point was pruned.
+    """
 
     def on_run_started(self, worker: int, point: Point, seed: int) -> None: ...
     def on_row(self, worker: int, table: str, row: Row) -> None: ...
@@ -63,42 +68,53 @@ class ProgressListener(Protocol):
 
 @dataclass(kw_only=True)
 class StudyState:
-    """What the workers of one process share.
-
-    `rows`: run_id -> row of every run, stored or new; `measured`: the new ones; `skipped`: reason
-    -> count of points invalid or beyond a limit; `curves`: run_id -> validation curve, where a
-    pruner needs them; `rejected`: draws beyond a limit since the last one within; `stop`: set once
-    nothing more is to be claimed; `failure`: what stopped a worker, if anything.
-    """
+    """State of a study that all workers of a process share."""
 
     study: Study
+    """The study."""
     store: Store
+    """Where the rows are stored."""
     queue: TrialQueue
+    """Queue from which the workers claim trials."""
     grid: Grid | None
+    """The enumerated points; None for a sampled search."""
     rows: dict[str, Row]
+    """Row of every run, stored or new, by run_id."""
     measured: list[Row] = field(default_factory=list)
+    """Rows of the runs that this process has measured."""
     skipped: Counter[str] = field(default_factory=Counter)
+    """Number of points that are invalid or exceed a limit, by reason."""
     curves: dict[str, Curve] = field(default_factory=dict)
+    """Validation curve of each run_id; empty without a pruner."""
     rejected: int = 0
+    """Consecutive draws that exceeded a limit, so far."""
     stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the workers should claim nothing more."""
     failure: BaseException | None = None
+    """Exception that stopped a worker, if any."""
 
     def has_ended(self, run_id: str) -> bool:
-        """Whether a run is not to be measured again."""
+        """Return whether a run is finished and will not be measured again."""
         return self.rows.get(run_id, {}).get("status") in final_statuses(self.study)
 
     def reload(self) -> None:
-        """Learn what others have measured."""
+        """Read the rows that other processes have written."""
         self.rows.update({row["run_id"]: row for row in self.store.read("runs").to_pylist()})
 
     def checkpoint(self, run_id: str) -> Checkpoint:
-        """Where a run keeps what it needs to go on."""
+        """Return the checkpoint from which a run can be resumed."""
         folder = str(checkpoints(self.study).absolute())
         return Checkpoint(folder=folder, run_id=run_id, every_s=self.study.checkpoint_s)
 
 
 class Worker:
-    """The worker loop: claim, run, write, tell; until the queue is empty or `stop` is set."""
+    """A worker: claims trials and measures them until the queue is empty or `stop` is set.
+
+    Args:
+        number: Index of the worker in its process, from 0.
+        ledger: State that the workers of the process share.
+        listener: Receives progress events.
+    """
 
     def __init__(self, number: int, ledger: StudyState, listener: ProgressListener) -> None:
         self.number, self.state, self.listener = number, ledger, listener
@@ -106,7 +122,10 @@ class Worker:
         self.place = place(self.study, number)
 
     def work(self) -> None:
-        """Take trials until none waits; a failure stops every worker and is kept in the ledger."""
+        """Run trials until none is waiting.
+
+        An exception stops all workers of the process and is stored in `StudyState.failure`.
+        """
         queue = self.state.queue
         sampler = queue.sampler(self.number, len(self.state.rows))
         try:
@@ -116,7 +135,7 @@ class Worker:
                     return
                 self._run_trial(trial)
         except BaseException as failure:
-            # A worker that cannot go on (results that cannot be written) stops the study.
+            # The other workers would fail likewise, for example because the disk is full.
             self.state.failure = failure
             self.state.stop.set()
 
@@ -145,7 +164,7 @@ class Worker:
         queue.tell(trial, values, state)
 
     def _measure(self, trial: Trial, point: Point) -> bool:
-        """Run the missing seeds of a point; returns False if the worker was stopped first."""
+        """Run the missing seeds of a point; return False if the worker was stopped first."""
         seeds = unfinished_seeds(self.study, point, self.state.rows)
         monitor = self._pruning_monitor(trial, point)
         for first in range(0, len(seeds), self.study.replicates):
@@ -163,10 +182,11 @@ class Worker:
         return True
 
     def _reject(self, trial: Trial, point: Point, reason: str) -> None:
-        """Tell Optuna that a drawn point is beyond a limit, and draw another in its place.
+        """Report a drawn point that exceeds a limit to Optuna, and enqueue another draw.
 
-        Nothing is measured: its objectives are the worst there are, its violations say why. After
-        so many in a row a draw uses its trial up, for there may be no point within the limits.
+        Nothing is measured. Optuna gets the worst possible objectives, with the violations as
+        constraints. After `MOST_REJECTED` consecutive rejections a draw uses up its trial, because
+        there may be no point within the limits.
         """
         self.state.skipped[reason] += 1
         self.state.rejected += 1
@@ -180,7 +200,10 @@ class Worker:
         queue.tell(trial, worst, TrialState.COMPLETE)
 
     def _pruning_monitor(self, trial: Trial, point: Point) -> PruningMonitor | None:
-        """What judges the run of the first seed; told its curve where that is not run again."""
+        """Return the monitor that may prune the run of the first seed, or None without a pruner.
+
+        If that run is already stored, its curve is reported to the pruner.
+        """
         metric = point.task.monitor()
         if self.study.search.pruner == "none" or metric is None or point.training is None:
             return None
@@ -195,9 +218,9 @@ class Worker:
         params: dict[str, Any],
         monitor: PruningMonitor | None,
     ) -> None:
-        """Execute one seed, or several as one program, and write a row for each.
+        """Run one seed, or several as one program, and write a row for each.
 
-        Those that fail are tried again; only the last try is written.
+        Failed runs are retried; only the last attempt is written.
         """
         for seed in seeds:
             self.listener.on_run_started(self.number, point, seed)
@@ -223,7 +246,7 @@ class Worker:
     def _attempt(
         self, point: Point, seeds: Sequence[int], monitor: PruningMonitor | None
     ) -> list[tuple[Row, Outcome]]:
-        """Execute seeds as one program; return what each came to, with its row."""
+        """Run seeds as one program, and return the row and outcome of each."""
 
         def on_row(table: str, row: Row) -> None:
             self.listener.on_row(self.number, table, row)
@@ -251,7 +274,7 @@ class Worker:
         return point.task.times() if self.study.alone == "auto" else bool(self.study.alone)
 
     def _provenance(self) -> Row:
-        """Where and when a run is measured that starts now."""
+        """Return the columns that describe the machine, and the start time."""
         return {
             **provenance(self.place.device, self.place.gpu_index or 0),
             "gpu_index": self.place.gpu_index,
@@ -260,7 +283,7 @@ class Worker:
         }
 
     def _context(self, point: Point, seed: int, together: int) -> Context:
-        """What a run is given; only one that is a program of its own keeps a checkpoint."""
+        """Return the context of a run. Runs that share a program keep no checkpoint."""
         kept = together == 1 and self.study.checkpoint_s > 0
         return Context(
             seed=seed,
@@ -285,8 +308,8 @@ class Worker:
         if row["status"] not in FINISHED and self.study.storage:
             self.state.reload()
             if self.state.has_ended(row["run_id"]):
-                return  # the trial was given to another worker, who has done it
-        if row["status"] == "done":  # before its row, which says that all of it is there
+                return  # The trial was given to another worker, which has finished it.
+        if row["status"] == "done":  # Files first: once the row exists, they must be complete.
             files = Artifacts(self.study.results, self.study.name)
             files.write(row["run_id"], outcome.files)
         self.state.store.write_run({**outcome.tables, "runs": [row]})
@@ -306,5 +329,5 @@ class Worker:
 
 
 def checkpoints(study: Study) -> Path:
-    """The folder of a study's checkpoints."""
+    """Return the folder of a study's checkpoints."""
     return study_folder(study.results, study.name) / "checkpoints"

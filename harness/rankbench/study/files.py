@@ -1,4 +1,4 @@
-"""Study files: where they are found, and their names."""
+"""Find study files by name or path."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def study_folders() -> list[Path]:
-    """The folders whose files can be named without a path, those searched first in front."""
+    """Return the folders whose studies can be given by name, in search order."""
     return [Path("studies"), Path(__file__).resolve().parents[3] / "studies"]
 
 
 def study_names() -> list[str]:
-    """The names of all studies in `study_folders`, sorted."""
+    """Return the sorted names of all studies in `study_folders`."""
     return sorted({path.stem for folder in study_folders() for path in folder.glob("*.yaml")})
 
 
 def find_study(study: str) -> Path:
-    """The YAML file of a study, given by its name in one of `study_folders` or by its path.
+    """Return the YAML file of a study.
 
-    Raises ValueError for a file that does not exist, and for an unknown name.
+    Args:
+        study: Name of a study in one of `study_folders`, or path of a file.
+
+    Raises:
+        ValueError: The name is unknown, or the file does not exist.
     """
     if study.endswith(SUFFIXES):
         if not Path(study).is_file():

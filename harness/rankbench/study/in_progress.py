@@ -1,8 +1,9 @@
-"""Runs in progress: what each process that measures a study is doing at the moment.
+"""Record which runs are in progress, so that other processes can show them.
 
-A process writes its runs into one small JSON file in the study's local folder, replaced as a whole
-every few seconds and deleted at the end. A file that a crash left behind is recognised: on this
-machine its process is gone, from another it has not been written for a minute.
+Each process that measures a study writes its runs to one small JSON file in the study's local
+folder. The file is replaced atomically every few seconds and deleted at the end. A file left by a
+crash is recognised: on the same machine, because its process no longer exists; from another
+machine, because it has not been written for a minute.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from rankbench.tasks.facts import layer_facts
 
 Row = dict[str, Any]
 HEARTBEAT_S = 5.0
-STALE_S = 60.0  # of silence, after which a process on another machine counts as gone
-_CLOCK_S = 5.0  # by which two readings of a process's start may differ
+STALE_S = 60.0  # Seconds without an update after which a process elsewhere counts as dead.
+_CLOCK_S = 5.0  # Tolerance in seconds when comparing start times of a process.
 _METRICS = ("accuracy", "rmse", "nelbo_nats", "perplexity", "validation_accuracy")
 
 
@@ -41,34 +42,34 @@ class RunInProgress:
     host: str
     """Name of the machine."""
     pid: int
-    """Process of the worker."""
+    """Process id of the worker."""
     worker: int
-    """Number of the worker in its process."""
+    """Index of the worker in its process."""
     point_id: str
-    """Point that is measured."""
+    """Id of the point that is measured."""
     label: str
-    """Its layer in one phrase."""
+    """Short description of its layer."""
     seeds: list[int]
     """Seeds that have not ended."""
     started_at: float
-    """When it began, in seconds since the epoch."""
+    """Start time, in seconds since the epoch."""
     epochs: int | None = None
-    """Epochs that it is to train, None for a task without training."""
+    """Number of epochs to train; None for a task without training."""
     epoch: int = 0
-    """Epochs that it has trained."""
+    """Number of epochs trained so far."""
     loss: float | None = None
     """Training loss of the last epoch."""
     metric: str | None = None
-    """Name of the last metric known."""
+    """Name of the last reported metric."""
     value: float | None = None
     """Value of that metric."""
     first: tuple[int, float] | None = None
-    """The first epoch that was reported, and when: from there the pace is measured."""
+    """First reported epoch and its time, from which the pace is computed."""
     reported_at: float | None = None
-    """When the last epoch was reported."""
+    """Time at which the last epoch was reported, in seconds since the epoch."""
 
     def add(self, row: Row) -> None:
-        """Take a row of `epochs`."""
+        """Update the run with a row of `epochs`."""
         now = time.time()
         self.epoch, self.loss, self.reported_at = row["epoch"], row.get("train_loss"), now
         self.first = self.first or (self.epoch, now)
@@ -79,7 +80,7 @@ class RunInProgress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the end at the pace of the epochs so far, None while that is unknown."""
+        """Estimated seconds until the end, from the pace of the epochs; None while unknown."""
         if self.epochs is None or self.first is None or self.reported_at is None:
             return None
         epoch, since = self.first
@@ -91,11 +92,13 @@ class RunInProgress:
 
 
 class Recorder:
-    """Watches the runs of this process, and keeps their file up to date while it is entered.
+    """A progress listener that keeps the file of this process up to date.
+
+    It is a context manager: the file exists while the context is active.
 
     Args:
         folder: Local folder of the study.
-        on_tick: Called every few seconds, by a thread of its own.
+        on_tick: Called every few seconds from a separate thread.
     """
 
     def __init__(self, folder: Path, on_tick: Callable[[], None] | None = None) -> None:
@@ -124,7 +127,7 @@ class Recorder:
         self._path.unlink(missing_ok=True)
 
     def on_run_started(self, worker: int, point: Point, seed: int) -> None:
-        """A worker begins a run; seeds of one program begin one after the other."""
+        """Add a run. Seeds that form one program start one after the other."""
         with self._lock:
             known = self._runs.get(worker)
             if known is not None and known.point_id == point.point_id and known.epoch == 0:
@@ -142,13 +145,13 @@ class Recorder:
             )
 
     def on_row(self, worker: int, table: str, row: Row) -> None:
-        """A run yields a row; those of `epochs` say how far it is."""
+        """Update the progress of a run; only rows of `epochs` are used."""
         with self._lock:
             if table == "epochs" and worker in self._runs:
                 self._runs[worker].add(row)
 
     def on_run_finished(self, worker: int, row: Row) -> None:
-        """A run has ended."""
+        """Remove a finished run."""
         with self._lock:
             run = self._runs.get(worker)
             if run is None:
@@ -158,20 +161,20 @@ class Recorder:
                 del self._runs[worker]
 
     def on_runs_skipped(self, point: Point, runs: int) -> None:
-        """So many runs of a pruned point will not be."""
+        """Do nothing: skipped runs are not in progress."""
 
     def run_of(self, worker: int) -> RunInProgress:
-        """A copy of the run that a worker measures."""
+        """Return a copy of the run that a worker is measuring."""
         with self._lock:
             return dataclasses.replace(self._runs[worker])
 
     def runs(self) -> list[RunInProgress]:
-        """Copies of the runs in progress, by worker."""
+        """Return copies of the runs in progress, sorted by worker."""
         with self._lock:
             return [dataclasses.replace(run) for _, run in sorted(self._runs.items())]
 
     def write(self) -> None:
-        """Replace the file; a disk that is full must not stop the runs."""
+        """Write the file. Errors are ignored, because a full disk must not stop the runs."""
         content = {
             "host": self._host,
             "pid": self._pid,
@@ -194,7 +197,11 @@ class Recorder:
 
 
 def runs_in_progress(folder: Path) -> list[RunInProgress]:
-    """The runs that living processes measure in the study's local folder, by machine and worker."""
+    """Return the runs that live processes are measuring, sorted by machine, process and worker.
+
+    Args:
+        folder: Local folder of the study.
+    """
     found = [
         RunInProgress(**{**run, "first": run["first"] and tuple(run["first"])})
         for _, content in _files(folder)
@@ -205,7 +212,7 @@ def runs_in_progress(folder: Path) -> list[RunInProgress]:
 
 
 def remove_stale(folder: Path) -> None:
-    """Delete the files of processes that are gone."""
+    """Delete the files of processes that have ended."""
     for path, content in _files(folder):
         if not _is_alive(content):
             path.unlink(missing_ok=True)
@@ -215,7 +222,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.glob(".running-*.json")):
         try:
             content = json.loads(path.read_text())
-        except (OSError, ValueError):  # deleted this moment, or no record
+        except (OSError, ValueError):  # The file was just deleted, or is not a record.
             continue
         if isinstance(content, dict) and "runs" in content:
             yield path, content

@@ -1,1 +1,1 @@
-"""The subcommands of `rankbench data`, one file each."""
+"""Subcommands of `rankbench data`, one file each."""

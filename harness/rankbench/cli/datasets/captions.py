@@ -1,4 +1,4 @@
-"""`rankbench data captions`: captions of images, with a vector of features each."""
+"""`rankbench data captions`: store captions of images with a feature vector per image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def captions(arguments: argparse.Namespace) -> int:
-    """Store captioned images, and print how many there are."""
+    """Store captioned images, and print a summary."""
     from rankbench.data.images.caption_files import read_captions
     from rankbench.data.images.caption_sets import store_captions
 

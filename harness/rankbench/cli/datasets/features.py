@@ -1,4 +1,4 @@
-"""`rankbench data features`: the features of a set's frames."""
+"""`rankbench data features`: store features of the frames of a set."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ EXTRACTORS = "efficientnet-lite0 or inception-v3"
 
 
 def features(arguments: argparse.Namespace) -> int:
-    """Store the features of a set's frames, or those of a file."""
+    """Compute and store features of all frames of a set, or import them from a file."""
     from rankbench.cli.show.data_progress import FeatureProgress
     from rankbench.data.sets.catalog import metadata, open_set
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C: stop, then report.
     console = Screen()
     try:
         with FeatureProgress(console, arguments.name) as progress:
@@ -66,7 +66,7 @@ def _features(arguments: argparse.Namespace, progress: FeatureProgress) -> Path:
 
 
 def add_network(command: CommandParser, what: str) -> None:
-    """Add the options of a network that computes features."""
+    """Add the options for the network that computes features."""
     command.add_argument(
         "--weights",
         type=Path,

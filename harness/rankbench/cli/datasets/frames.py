@@ -22,12 +22,12 @@ _MOST_SKIPPED = 20
 
 
 def frames(arguments: argparse.Namespace) -> int:
-    """Decode a data set; the exit code is 1 where clips had to be skipped."""
+    """Decode a data set; the exit code is 1 if clips were skipped."""
     from rankbench.cli.show.data_progress import DataProgress
     from rankbench.data.video.hmdb51 import column
     from rankbench.data.video.ingest import Source, ingest
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop and report
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Like Ctrl-C: stop, then report.
     console, name = Screen(), arguments.name
     if arguments.workers is not None:
         positive_int("--workers", arguments.workers)

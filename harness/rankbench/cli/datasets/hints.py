@@ -1,4 +1,4 @@
-"""Lines that several data commands print: overrides that train on a set, and a stop."""
+"""Messages of several data commands: overrides to train on a set, and a note on stopping."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rankbench.common.terminal import Screen
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_STEPS = 6  # time steps in the papers
+_STEPS = 6  # Time steps in the papers.
 
 
 def classes_override(index: pa.Table) -> str:
-    """The override that a study of UCF11 needs for the classes of a set."""
+    """Return the override for the number of classes; empty if the set has the classes of UCF11."""
     from rankbench.data.video.layout import UCF11_CLASSES
 
     classes = 1 + max(index["label"].to_pylist())
@@ -22,7 +22,10 @@ def classes_override(index: pa.Table) -> str:
 
 
 def steps_override(index: pa.Table) -> str:
-    """The override that a study needs where clips differ in length: the papers' six frames."""
+    """Return the override for sampling time steps; empty if all clips have equal length.
+
+    The papers sample six frames.
+    """
     counts = index["frames"].to_pylist()
     if min(counts) == max(counts):
         return ""
@@ -30,7 +33,7 @@ def steps_override(index: pa.Table) -> str:
 
 
 def split_override(index: pa.Table) -> str:
-    """The override that a study of UCF11 needs where each clip is a group of its own."""
+    """Return the override that splits by clip; empty if the groups of clips are known."""
     from rankbench.data.split import groups_are_known
 
     groups, clips = index["group"].to_pylist(), index["clip_id"].to_pylist()
@@ -39,6 +42,6 @@ def split_override(index: pa.Table) -> str:
 
 
 def stopped(console: Screen) -> int:
-    """Report that the command was stopped."""
+    """Print that the command was stopped, and return its exit code."""
     console.print("stopped; the same command goes on where it stopped")
     return FAILED

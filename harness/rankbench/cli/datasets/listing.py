@@ -1,4 +1,4 @@
-"""`rankbench data list`: the sets that are stored."""
+"""`rankbench data list`: list the stored data sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rankbench.common.terminal import Screen
 
 
 def list_sets(arguments: argparse.Namespace) -> int:
-    """Show what is stored; the exit code is 1 where a set is damaged."""
+    """Print the stored sets; the exit code is 1 if a set is damaged."""
     from rankbench.data.sets import catalog
 
     found, problems = [], []

@@ -12,7 +12,7 @@ from rankbench.common.terminal import Screen
 
 
 def mnist(arguments: argparse.Namespace) -> int:
-    """Store MNIST, and print what is in it."""
+    """Store MNIST, and print a summary."""
     from rankbench.data.images.mnist import store_mnist
     from rankbench.data.sets.catalog import metadata, open_set
 

@@ -1,1 +1,1 @@
-"""How a command line is read: the parser, its help, and options that commands share."""
+"""Command-line parsing: the parser, its help, and options that commands share."""

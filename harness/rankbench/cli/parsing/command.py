@@ -1,4 +1,4 @@
-"""What a command of `rankbench` consists of."""
+"""The definition of a command of `rankbench`."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from rankbench.cli.parsing.parser import CommandParser
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command: its name, its help page, its options, and the function that carries it out."""
+    """A command: its name, its help, its options, and the function that runs it."""
 
     name: str
-    """As it is typed."""
+    """Name on the command line."""
     help: str
-    """One sentence, which `rankbench --help` shows."""
+    """One sentence for `rankbench --help`."""
     details: str = ""
-    """Further paragraphs of the command's own help page, in lines of at most 79 characters."""
+    """Further paragraphs of the help page, in lines of at most 79 characters."""
     examples: Sequence[str] = ()
-    """Command lines to copy, each with a comment if it needs one."""
+    """Example command lines, each with a comment where it needs one."""
     add_options: Callable[[CommandParser], None]
-    """Adds options and positional arguments to the parser of the command."""
+    """Adds options and positional arguments to the command's parser."""
     execute: Callable[[argparse.Namespace], int] | None = None
-    """Carries the command out and returns the exit code; None where subcommands do."""
+    """Runs the command and returns the exit code; None if subcommands do that."""
 
     def add_to(self, commands: Any) -> None:
-        """Add the command to what `ArgumentParser.add_subparsers` returned."""
+        """Add the command to the object that `ArgumentParser.add_subparsers` returned."""
         parser: CommandParser = commands.add_parser(
             self.name,
             help=self.help,

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ REFERENCE = "results/reference"
 
 
 def add_results(command: CommandParser, default: str | None = "results") -> None:
-    """Add `--results`."""
+    """Add the option `--results`."""
     text = "folder or URL of the results"
     text += "" if default else " (default: the study's setting `results`, which is results)"
     command.add_argument("--results", default=default, metavar="PATH", help=text)
 
 
 def add_json(command: argparse._ActionsContainer) -> None:
-    """Add `--json`."""
+    """Add the option `--json`."""
     command.add_argument(
         "--json",
         action="store_true",
@@ -44,7 +44,7 @@ def add_json(command: argparse._ActionsContainer) -> None:
 
 
 def add_study(command: CommandParser) -> None:
-    """Add the study, its overrides, and where its results are."""
+    """Add arguments for a study and its overrides, and the option `--results`."""
     add_study_name(command, nargs="?", help="a study's name, or the path of a YAML file")
     command.add_argument(
         "overrides", nargs="*", metavar="OVERRIDES", help="changed settings, as task.noise=0.1"
@@ -53,26 +53,31 @@ def add_study(command: CommandParser) -> None:
 
 
 def add_study_name(command: CommandParser, name: str = "study", **options: Any) -> None:
-    """Add an argument that names studies; a shell completes it."""
+    """Add an argument for the name of a study, with shell completion."""
     argument = command.add_argument(name, metavar="STUDY", **options)
     argument.completer = _complete_study  # type: ignore[attr-defined]
 
 
 def _complete_study(prefix: str = "", **_: Any) -> list[str]:
-    """Names of studies that begin with `prefix`, as argcomplete asks for them."""
+    """Return the names of studies that begin with `prefix`, for argcomplete."""
     return [name for name in study_names() if name.startswith(prefix)]
 
 
 def read_study(arguments: argparse.Namespace) -> Study:
-    """The study that a command line names, with its overrides and `--results`."""
+    """Load the study that a command line names, with its overrides and `--results`."""
     return study_with(arguments.study, arguments.overrides, arguments.results)
 
 
 def study_with(name: str, overrides: Sequence[str], results: str | None) -> Study:
-    """A study with its overrides, and its results where `--results` says.
+    """Load a study with overrides.
 
-    Raises ValueError for a study or an override that is wrong, and where `results=` and
-    `--results` differ.
+    Args:
+        name: Name of the study, or path of its file.
+        overrides: Changed settings, such as task.noise=0.1.
+        results: Value of `--results`; None uses the setting of the study.
+
+    Raises:
+        ValueError: The study or an override is invalid, or `results=` and `--results` differ.
     """
     from rankbench.study.config import load_study
 

@@ -15,7 +15,7 @@ from rankbench.common.text import plain
 
 
 class HelpFormatter(RawDescriptionRichHelpFormatter):
-    """Help in colour on a terminal, with the default of every option that has one."""
+    """A help formatter with colours on a terminal, which also shows the defaults."""
 
     help_markup = False
     text_markup = False
@@ -33,14 +33,14 @@ class HelpFormatter(RawDescriptionRichHelpFormatter):
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Parser whose errors are one line, with the valid choices and the nearest of them."""
+    """A parser that reports an error in one line, with valid and similar choices."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": HelpFormatter, **options})
         self._positionals.title = "arguments"
 
     def error(self, message: str) -> NoReturn:
-        """End with exit code 2 and one line on standard error."""
+        """Print one line on standard error, and exit with code 2."""
         self.exit(USAGE, f"rankbench: error: {plain(message)}; see `{self.prog} --help`\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -53,7 +53,7 @@ class CommandParser(argparse.ArgumentParser):
             raise argparse.ArgumentError(None, str(error)) from None
 
     def refuse(self, rest: Sequence[str]) -> NoReturn:
-        """Report arguments that no option and no positional argument has taken."""
+        """Report arguments that are neither options nor positional arguments."""
         unknown = next((text for text in rest if text.startswith("-")), rest[0])
         near = difflib.get_close_matches(unknown.partition("=")[0], self._option_strings(), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
@@ -64,10 +64,11 @@ class CommandParser(argparse.ArgumentParser):
 
 
 class MainParser(CommandParser):
-    """Parser of `rankbench` itself, whose help lists the commands by group.
+    """The parser of `rankbench` itself, whose help lists the commands by group.
 
     Args:
-        groups: Title of each group -> its commands and a sentence for each.
+        groups: For each title of a group, its commands with a sentence each.
+        options: Further options of `argparse.ArgumentParser`.
     """
 
     def __init__(self, groups: Mapping[str, Mapping[str, str]], **options: Any) -> None:
@@ -75,7 +76,7 @@ class MainParser(CommandParser):
         self.groups = groups
 
     def format_help(self) -> str:
-        """The help page: commands by group, then the options."""
+        """Return the help page: commands by group, then the options."""
         formatter = self._get_formatter()
         formatter.add_usage(self.usage, [], [])
         formatter.add_text(self.description)
@@ -100,10 +101,17 @@ def _add_section(
 
 
 def parse(parser: CommandParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse a command line; overrides of a study may stand before, between and after options.
+    """Parse a command line, where overrides of a study may occur anywhere among the options.
 
-    argparse ends a list of positional arguments at the first option, so the overrides behind one
-    are left over, and are added here.
+    argparse ends a list of positional arguments at the first option and leaves the later overrides
+    over; this function adds them to the list.
+
+    Args:
+        parser: The parser of the command line.
+        argv: Command-line arguments; None uses those of the process.
+
+    Returns:
+        The parsed arguments.
     """
     arguments, rest = parser.parse_known_args(argv)
     command: CommandParser = getattr(arguments, "parser", parser)

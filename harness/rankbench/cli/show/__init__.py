@@ -1,1 +1,1 @@
-"""What a person sees while a command runs: progress, tables, JSON."""
+"""Terminal output of the commands: progress, tables, JSON."""

@@ -1,4 +1,4 @@
-"""Progress bars, shown only on a terminal; elsewhere a line now and then."""
+"""Progress bars on a terminal, replaced elsewhere by occasional lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 
 class ProgressBars:
-    """Bars with a note each, on a terminal alone; `line` prints a line anywhere else."""
+    """Progress bars with a note each on a terminal; elsewhere, `line` prints lines instead."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -38,11 +38,16 @@ class ProgressBars:
         self._bars.stop()
 
     def add_bar(self, name: str, total: float | None, note: str = "") -> TaskID:
-        """A new bar below the others."""
+        """Add a bar below the others."""
         return self._bars.add_task(name, total=total, note=note)
 
     def line(self, text: str, every_s: float = 0.0) -> None:
-        """Print a line where there is no terminal, unless the last is newer than `every_s`."""
+        """Print a line if the output is not a terminal.
+
+        Args:
+            text: The line.
+            every_s: Least time since the last line in seconds; an earlier line is not printed.
+        """
         now = time.monotonic()
         if not self.console.is_terminal and now - self._said >= every_s:
             self._said = now

@@ -1,4 +1,4 @@
-"""optuna-dashboard on a copy of a study, for this machine alone."""
+"""Serve a copy of a study with optuna-dashboard, to this machine only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def serve(execution: StudyRun, port: int, say: Callable[[str], object]) -> None:
-    """Serve the study as it is stored now until Ctrl-C; `say` is told the address.
+    """Serve a copy of the study as it is stored now, until Ctrl-C.
 
-    Raises ValueError where the extra `dashboard` is missing, OSError for a port in use.
+    Args:
+        execution: The study.
+        port: TCP port on this machine.
+        say: Called with messages for the user, the address among them.
+
+    Raises:
+        ValueError: The extra `dashboard` is not installed.
+        OSError: The port is in use.
     """
     dashboard = _dashboard()
     storage = InMemoryStorage()
@@ -42,11 +49,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """A line for each request would bury the address."""
+        """Log nothing, because a line per request would hide the address."""
 
 
 def _guarded(app: App) -> App:
-    """`app` for readers of this very address: a page elsewhere can borrow a browser and a name."""
+    """Restrict `app` to reading, and to requests that name this machine as their host.
+
+    Otherwise, a web page elsewhere could use DNS rebinding to read the study through the browser.
+    """
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         names = {f"{name}:{environ['SERVER_PORT']}" for name in (HOST, "localhost")}
@@ -61,7 +71,7 @@ def _guarded(app: App) -> App:
     return answer
 
 
-def _dashboard() -> Any:  # a module without types
+def _dashboard() -> Any:  # The module has no types.
     try:
         return importlib.import_module("optuna_dashboard")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Progress of `rankbench data`: a bar with the time left, or lines where there is no terminal."""
+"""Progress of `rankbench data`: a bar with the time left, or lines without a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LINE_EVERY_S = 5.0
 
 
 class _Progress(ProgressBars):
-    """A bar on a terminal, and a line every few seconds elsewhere."""
+    """A bar on a terminal; elsewhere a line every few seconds."""
 
     def __init__(self, console: Console, name: str, note: str) -> None:
         super().__init__(console)
@@ -25,7 +25,7 @@ class _Progress(ProgressBars):
         return max(time.monotonic() - self._start, 1e-9)
 
     def _left(self, done: int, rest: int) -> str:
-        """The time that the rest should take, `done` being what was done since the start."""
+        """Estimate the time for the rest, given how much was done since the start."""
         return f"{duration(self._elapsed() / done * rest)} left" if done else "estimating"
 
     def _show(self, at: int, total: int, note: str) -> None:
@@ -34,25 +34,31 @@ class _Progress(ProgressBars):
 
 
 class DataProgress(_Progress):
-    """Watches clips being stored; those stored before count as done, not as work."""
+    """Progress of storing clips. Clips stored earlier count as done, but not for the speed."""
 
     def __init__(self, console: Console, name: str) -> None:
         super().__init__(console, name, "looking for clips")
         self._total = self._before = self._done = self.frames = 0
 
     def unpacking(self, archive: Path) -> None:
-        """An archive is being unpacked."""
+        """Show that an archive is being unpacked."""
         self._bars.update(self._bar, note=f"unpacking {archive.name}")
         self.line(f"unpacking {archive.name}")
 
     def begin(self, clips: int, stored: int) -> None:
-        """`stored` of `clips` were stored before."""
+        """Start with `clips` clips, of which `stored` were stored earlier."""
         self._total, self._before = clips, stored
         self._start = time.monotonic()
         self._tell()
 
     def clip(self, clip_id: str, frames: int, problem: str) -> None:
-        """A clip is stored with so many frames, or skipped."""
+        """Count a clip that was stored or skipped.
+
+        Args:
+            clip_id: Id of the clip.
+            frames: Number of its frames that were stored.
+            problem: Reason for which it was skipped; empty if it was stored.
+        """
         self._done += 1
         self.frames += frames
         if problem:
@@ -61,12 +67,12 @@ class DataProgress(_Progress):
 
     @property
     def fresh(self) -> bool:
-        """Whether there was a clip to decode."""
+        """Whether there were any clips to decode."""
         return self._before < self._total
 
     @property
     def rate(self) -> float:
-        """Frames a second since the first clip was begun."""
+        """Frames per second since decoding began."""
         return self.frames / self._elapsed()
 
     def _tell(self) -> None:
@@ -77,7 +83,7 @@ class DataProgress(_Progress):
 
 
 class FeatureProgress(_Progress):
-    """Watches features being made of frames."""
+    """Progress of computing features of frames."""
 
     def __init__(self, console: Console, name: str) -> None:
         super().__init__(console, name, "loading the net")
@@ -85,7 +91,7 @@ class FeatureProgress(_Progress):
         self.made = 0
 
     def __call__(self, done: int, total: int, /) -> None:
-        """Of so many frames, those done, first those that were done before."""
+        """Update the number of frames done; the first call counts those of earlier runs."""
         if self._before is None:
             self._before = done
             self._start = time.monotonic()
@@ -95,5 +101,5 @@ class FeatureProgress(_Progress):
 
     @property
     def rate(self) -> float:
-        """Frames a second since the first was begun."""
+        """Frames per second since computing began."""
         return self.made / self._elapsed()

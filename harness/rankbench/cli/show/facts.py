@@ -1,4 +1,4 @@
-"""What `plan` and `status` know of a study, as plain values for JSON."""
+"""JSON contents of `plan` and `status`, as plain values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LAYER = ("decomposition", "in_modes", "out_modes", "num_params", "compression_r
 
 
 def study_facts(execution: StudyRun) -> dict[str, Any]:
-    """What every study has: its name, where its results are, and how far it is."""
+    """Return what both commands show: name, results folder and progress."""
     study, own = execution.study, execution.own_rows()
     grid = execution.grid
     return {
@@ -35,7 +35,7 @@ def study_facts(execution: StudyRun) -> dict[str, Any]:
 
 
 def plan_points(grid: Grid, seconds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Every point of a grid, with its sizes and the estimated time of one of its runs."""
+    """Return all points of a grid, with their sizes and the estimated time of one run each."""
     return [
         {
             "point_id": name,
@@ -50,7 +50,7 @@ def plan_points(grid: Grid, seconds: Mapping[str, float]) -> list[dict[str, Any]
 
 
 def status_facts(execution: StudyRun) -> dict[str, Any]:
-    """How far a study is, why runs failed, and the Pareto front where it has several objectives."""
+    """Return progress, reasons of failures and, with several objectives, the Pareto front."""
     study = execution.study
     rows = list(execution.rows.values())
     several = len(study.search.objectives) > 1
@@ -67,7 +67,7 @@ def status_facts(execution: StudyRun) -> dict[str, Any]:
 
 
 def front_facts(execution: StudyRun) -> dict[str, Any]:
-    """The Pareto front of a study."""
+    """Return the Pareto front of a study."""
     found = front_of(execution.study, execution.own_rows())
     columns = [column for column, _ in execution.study.search.objectives]
     return {

@@ -1,4 +1,4 @@
-"""The Pareto front of a study with several objectives, as a person reads it."""
+"""The Pareto front of a study with several objectives."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ from rankbench.study.feasibility import constraint_violations
 
 @dataclass(frozen=True, kw_only=True)
 class Front:
-    """The points of a study that no feasible one dominates, best first by the first objective.
+    """The Pareto front of a study: the feasible points that no other feasible point dominates.
 
-    `points`: the runs of each; `values`: its objectives; `dominated`, `infeasible`: how many other
-    points there are; `share`: of the box of feasible values that the front dominates, 0 to 1.
+    The points are sorted by the objectives, the best in the first objective first.
     """
 
     points: list[list[Row]]
+    """Runs of each point."""
     values: list[list[float]]
+    """Objective values of each point."""
     dominated: int
+    """Number of feasible points that are not on the front."""
     infeasible: int
+    """Number of points that break a constraint."""
     share: float
+    """Share of the box of feasible values that the front dominates, from 0 to 1."""
 
 
 def front_of(study: Study, rows: Iterable[Row]) -> Front:
-    """The front of the points in `rows` whose runs are all done, means over seeds."""
+    """Compute the front of the points in `rows` whose runs are all done, from means over seeds."""
     directions = [direction for _, direction in study.search.objectives]
     feasible: list[tuple[list[Row], list[float]]] = []
     infeasible = 0
@@ -60,7 +64,7 @@ def front_of(study: Study, rows: Iterable[Row]) -> Front:
 
 
 def front_table(study: Study, rows: Iterable[Row], most: int = 20) -> Group:
-    """The first `most` points of the front, with their objectives; what is not on it, counted."""
+    """Return a table of the first `most` points of the front, with the number of other points."""
     found = front_of(study, rows)
     params = [json.loads(runs[0]["params"]) for runs in found.points]
     extra = varied(params)

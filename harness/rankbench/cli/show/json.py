@@ -1,4 +1,4 @@
-"""JSON on standard output, in the shapes of docs/reference/json.md."""
+"""JSON on standard output, in the form that docs/reference/json.md describes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as indented JSON; what JSON cannot hold becomes null or text."""
+    """Print a value as indented JSON; what JSON does not support becomes null or text."""
     print(json.dumps(plain_value(value), indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def plain_value(value: Any) -> Any:
-    """`value` in the types of JSON: no NaN or infinity, no tuples, dates in ISO 8601."""
+    """Convert a value to JSON types: no NaN or infinity, no tuples, dates in ISO 8601."""
     if isinstance(value, Mapping):
         return {str(key): plain_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

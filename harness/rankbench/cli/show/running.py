@@ -1,4 +1,4 @@
-"""Runs in progress, as `status` and the lines of `run` show them."""
+"""Tables and lines about runs in progress, for `status` and `run`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rankbench.study.in_progress import RunInProgress
 
 
 def running_table(runs: Sequence[RunInProgress]) -> TerminalTable:
-    """A row for each run that is being measured."""
+    """Return a table of the runs in progress."""
     drop = ("pid", "machine", "loss", "worker")
     table = TerminalTable("run", title="runs in progress", drop=drop)
     table.add_column("machine", no_wrap=True)
@@ -26,7 +26,7 @@ def running_table(runs: Sequence[RunInProgress]) -> TerminalTable:
 
 
 def run_note(run: RunInProgress) -> str:
-    """How far a run is, in a line: "tucker d=2 R=2 seed 0: epoch 3/10, loss 0.2, 12.0 s left"."""
+    """Return a line such as "tucker d=2 R=2 seed 0: epoch 3/10, loss 0.2, 12.0 s left"."""
     parts = [f"epoch {_epoch(run)}" if run.epochs is not None else "being measured"]
     if run.loss is not None:
         parts.append(f"loss {metric(run.loss)}")
@@ -38,13 +38,13 @@ def run_note(run: RunInProgress) -> str:
 
 
 def run_name(run: RunInProgress) -> str:
-    """The layer of a run, and its seed or how many it trains together."""
+    """Return the layer of a run with its seed, or with the number of seeds it trains together."""
     seeds = f"seed {run.seeds[0]}" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
     return f"{run.label} {seeds}"
 
 
 def running_facts(run: RunInProgress) -> dict[str, Any]:
-    """A run in progress as docs/reference/json.md describes it."""
+    """Return a run in progress in the form that docs/reference/json.md describes."""
     names = ("host", "pid", "worker", "point_id", "label", "seeds", "epochs", "epoch", "loss")
     found = dataclasses.asdict(run)
     return {

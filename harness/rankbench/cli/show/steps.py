@@ -1,4 +1,4 @@
-"""Progress of a command that does one step after the other: bench, plans, validate."""
+"""Progress of commands that run one step after the other: `bench`, `plans` and `validate`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Step = TypeVar("Step")
 
 
 class StepProgress(ProgressBars):
-    """A bar with the time left, or a line for each finished step where there is no terminal.
+    """A bar with the time left; without a terminal, a line for each finished step.
 
     Args:
-        console: Where to show it.
+        console: Where to print.
         total: Number of steps.
-        guess_s: Seconds that the first step should take; later ones take as long as those before.
+        guess_s: Estimated seconds of the first step; later estimates use the average so far.
     """
 
     def __init__(self, console: Console, total: int, guess_s: float) -> None:
@@ -30,7 +30,12 @@ class StepProgress(ProgressBars):
         self._bar = self.add_bar("", float(total))
 
     def over(self, steps: Iterable[Step], name: Callable[[Step], str]) -> Iterator[Step]:
-        """Yield the steps, the last ended when the next is taken."""
+        """Iterate over the steps; a step counts as finished when the next one is requested.
+
+        Args:
+            steps: The steps.
+            name: Returns the name of a step.
+        """
         for step in steps:
             self._name = name(step)
             self.note("")
@@ -40,12 +45,12 @@ class StepProgress(ProgressBars):
             self.line(f"[{self._done}/{self._total}] {self._name} ({self.left()})")
 
     def note(self, text: str) -> None:
-        """Show beside the bar what the step is doing."""
+        """Show a note on the current step beside the bar."""
         note = f"{self._done}/{self._total}, {self.left()} {text}"
         self._bars.update(self._bar, description=self._name, note=note)
 
     def left(self) -> str:
-        """The time that the remaining steps should take."""
+        """Return the estimated time for the remaining steps, as text."""
         elapsed = time.monotonic() - self._start
         each = elapsed / self._done if self._done else self._guess_s
         return f"{duration(each * (self._total - self._done))} left"

@@ -1,4 +1,4 @@
-"""The studies there are and what each costs, for `rankbench run` without a study."""
+"""A table of all studies and their costs, for `rankbench run` without a study."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FILE = "studies.json"
 
 
 def studies_table() -> TerminalTable:
-    """A row for each study: its points, its runs, the estimated time here, its description."""
+    """Return a table of all studies: points, runs, estimated time on this machine, description."""
     table = TerminalTable("study", title="studies", drop=("points",))
     table.add_numbers("points", "runs", "time")
     table.add_column("what it answers", min_width=24)
@@ -35,7 +35,7 @@ def studies_table() -> TerminalTable:
 
 
 def study_costs() -> dict[str, Cost]:
-    """What each study costs; kept in the cache, as long as its file and this version last."""
+    """Return the cost of each study, cached until its files or the version change."""
     cached = _cached()
     keys = {name: _key(find_study(name)) for name in study_names()}
     new = [name for name, key in keys.items() if key not in cached]
@@ -72,7 +72,7 @@ def _cost(name: str) -> Cost:
 
 
 def _key(path: Path) -> str:
-    """The hash of what a cost depends on: the version, and every file that a study may name."""
+    """Hash everything that a cost depends on: the version, and all files that the study may use."""
     files = sorted(path.parent.glob("*.y*ml")) if b"defaults:" in path.read_bytes() else [path]
     parts = [VERSION.encode(), path.name.encode(), *(file.read_bytes() for file in files)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
@@ -92,4 +92,4 @@ def _write(costs: dict[str, Cost]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FILE).write_text(json.dumps(costs))
     except OSError:
-        return  # the listing is the same without a cache, only slower
+        return  # Without a cache the listing is only slower.

@@ -1,4 +1,4 @@
-"""Lines on a study that several commands print: what there is to measure, its bounds, its skips."""
+"""Lines about a study that several commands print: runs to measure, bounds, skipped points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rankbench.engine.runner import StudyRun
 
 
 def announcement(execution: StudyRun) -> Iterator[str]:
-    """What a study measures, what of it is done, and what is skipped and why."""
+    """Yield lines on what a study measures, what is done, and what is skipped and why."""
     study, grid, total = execution.study, execution.grid, execution.planned()
     if grid is None:
         trials = f"{study.search.trials} {study.search.sampler} trials x {len(study.seeds)} seeds"
@@ -29,7 +29,7 @@ def announcement(execution: StudyRun) -> Iterator[str]:
 
 
 def bounds(execution: StudyRun) -> Iterator[str]:
-    """The limits and constraints of a study, a line each."""
+    """Yield one line each for the limits and the constraints of a study."""
     search = execution.study.search
     for name, found in (("limits", search.limits), ("constraints", search.constraints)):
         if found:
@@ -37,7 +37,7 @@ def bounds(execution: StudyRun) -> Iterator[str]:
 
 
 def earlier(execution: StudyRun) -> Iterator[str]:
-    """A line on stored runs that the study as it is now does not count, if there are any."""
+    """Yield a line if runs are stored that the study no longer includes."""
     note = earlier_note(len(execution.rows), len(execution.own_rows()))
     if note is not None:
         yield note

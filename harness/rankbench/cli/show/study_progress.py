@@ -1,4 +1,4 @@
-"""Progress of a study: a bar with the time left, or lines where there is no terminal."""
+"""Progress of a study: a bar with the time left, or lines without a terminal."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from rankbench.study.in_progress import Recorder, RunInProgress
 from rankbench.tasks.base import Point
 
 _SHOWN = ("top_accuracy", "rmse", "nelbo_nats", "cider", "step_ms", "num_params")
-_LINE_EVERY_S = 5.0  # between lines on finished runs
-_RUN_LINE_EVERY_S = 60.0  # between lines on a run that is being measured
+_LINE_EVERY_S = 5.0  # Seconds between lines about finished runs.
+_RUN_LINE_EVERY_S = 60.0  # Seconds between lines about a run in progress.
 
 
 class StudyProgress(ProgressBars):
-    """Watches a study: how much of its estimated work is done, and how long the rest takes.
+    """A progress listener that shows how much of a study is done and how long the rest takes.
 
-    Other processes see its runs by the file that a `Recorder` keeps in the study's folder. Without
-    a terminal, a line a minute says how far each run is.
+    A `Recorder` also writes the runs to the study's folder for other processes. Without a terminal,
+    a line per minute shows the progress of each run.
 
     Args:
-        console: Where to show it.
+        console: Where to print.
         name: Name of the study.
         folder: Local folder of the study.
-        total: Number of runs to come.
-        weights: Point id -> estimated seconds of one of its runs, 1 for a point that is not there.
-        work: The sum of the weights of all runs to come.
+        total: Number of runs to measure.
+        weights: Estimated seconds of one run of each point, by point id; 1 for other points.
+        work: Sum of the weights of all runs to measure.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StudyProgress(ProgressBars):
         self._recorder.__exit__(kind, error, trace)
 
     def on_run_started(self, worker: int, point: Point, seed: int) -> None:
-        """A worker begins a run; until one has finished, another that it trains together."""
+        """Show a run that a worker begins, or add a seed that it trains together with others."""
         with self._lock:
             self._recorder.on_run_started(worker, point, seed)
             if worker not in self._worker_bars:
@@ -81,21 +81,21 @@ class StudyProgress(ProgressBars):
             self._bars.reset(self._worker_bars[worker], description=f"  {name}", note="")
 
     def on_row(self, worker: int, table: str, row: Row) -> None:
-        """A run yields a row; those of `epochs` say how far it is."""
+        """Update the progress of a run; only rows of `epochs` are used."""
         if table != "epochs":
             return
         with self._lock:
             before = self._recorder.run_of(worker).epoch
             self._recorder.on_row(worker, table, row)
             run = self._recorder.run_of(worker)
-            if run.epochs is None or run.epoch == before:  # or a replicate's row of the same epoch
+            if run.epochs is None or run.epoch == before:  # Replicates repeat the epoch.
                 return
             note = f"epoch {run.epoch}/{run.epochs} loss {metric(run.loss)}"
             self._bars.update(self._worker_bars[worker], completed=_share(run), note=note)
             self._update()
 
     def on_run_finished(self, worker: int, row: Row) -> None:
-        """A run has ended and its row is stored."""
+        """Count a finished run."""
         with self._lock:
             self._done += 1
             self._done_weight += self._weight(self._recorder.run_of(worker))
@@ -104,14 +104,14 @@ class StudyProgress(ProgressBars):
             self._report(row)
 
     def on_runs_skipped(self, point: Point, runs: int) -> None:
-        """So many runs of a pruned point will not be."""
+        """Subtract the skipped runs of a pruned point from the work."""
         with self._lock:
             self._total -= runs
             self._work -= runs * self._weights.get(point.point_id, 1.0)
             self._update()
 
     def tick(self) -> None:
-        """Print a line for each run in progress, once a minute where there is no terminal."""
+        """Without a terminal, print a line for each run in progress once a minute."""
         now = time.monotonic()
         if self.console.is_terminal or now - self._minute < _RUN_LINE_EVERY_S:
             return
@@ -121,7 +121,7 @@ class StudyProgress(ProgressBars):
                 self._print(run_note(run))
 
     def left(self) -> str:
-        """The time that the rest should take at the pace so far."""
+        """Return the estimated time for the rest at the pace so far, as text."""
         share = self._share()
         elapsed = time.monotonic() - self._start
         return duration(elapsed * (1 - share) / share) + " left" if share > 0 else "estimating"
@@ -139,7 +139,7 @@ class StudyProgress(ProgressBars):
         self._bars.update(self._overall, completed=self._share(), note=note)
 
     def _report(self, row: Mapping[str, Any]) -> None:
-        """One line on a run that failed; without a terminal also one every few seconds."""
+        """Print a line if a run has failed; without a terminal also every few seconds."""
         failed = row["status"] != "done"
         now = time.monotonic()
         last = self._done == self._total

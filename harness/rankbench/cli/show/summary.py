@@ -1,4 +1,4 @@
-"""Tables that a person reads before and after a study runs."""
+"""Tables that commands print before and after a study runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from rankbench.study.config import Study
 from rankbench.study.feasibility import breaches
 from rankbench.tasks.facts import layer_facts
 
-# Numbers that are no part of a word; addresses; the hashes of points and runs.
+# Addresses, hashes of points and runs, and numbers that are not part of a word.
 _VARIES = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{16}\b|(?<![A-Za-z_])[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> TerminalTable:
-    """The first `most` points with their counts and the estimated time of one run each."""
+    """Return a table of the first `most` points, with their sizes and estimated time per run."""
     extra = varied(grid.params.values())
     drop = ("FLOP/row", "CR", "modes", *titles(extra))
     table = TerminalTable(_point(), "modes", *titles(extra), title="points", drop=drop)
@@ -44,9 +44,9 @@ def plan_table(grid: Grid, seconds: Mapping[str, float], most: int) -> TerminalT
 
 
 def best_table(study: Study, rows: Iterable[Row], most: int = 12) -> TerminalTable:
-    """The best points by the first objective: means over seeds, plus or minus one sd.
+    """Return a table of the best points by the first objective: mean over seeds ± one sd.
 
-    Points that break a constraint come after all others, each with what it breaks.
+    Points that break a constraint come last, with the constraint that they break.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -89,7 +89,7 @@ def _point() -> Column:
 
 
 def varied(params: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Settings with several values that a point's label does not tell, in order of their names."""
+    """Return the settings, sorted, that differ between points and are not in a point's label."""
     rows = list(params)
     names = {name for row in rows for name in row if ".layer." not in f".{name}"}
     told = {"task.learner", "branch"}
@@ -97,14 +97,14 @@ def varied(params: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def titles(names: Sequence[str]) -> list[str]:
-    """Settings as the heads of columns."""
+    """Convert names of settings to column titles."""
     return [name.rsplit(".", 1)[-1].replace("learning_rate", "lr") for name in names]
 
 
 def failures(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[str]]]:
-    """The ids of failed runs by (status, reason), the most frequent first.
+    """Group the ids of failed runs by (status, reason), the most frequent group first.
 
-    A reason is the first line of the error, its numbers and addresses taken out.
+    The reason is the first line of the error, with its numbers and addresses replaced.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for row in rows:
@@ -114,7 +114,7 @@ def failures(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[str]]]:
 
 
 def failure_table(rows: Iterable[Row]) -> TerminalTable | None:
-    """Failed runs by status and reason, the most frequent first; None where none failed."""
+    """Return a table of failed runs by status and reason; None if no run failed."""
     found = failures(rows)
     if not found:
         return None
@@ -129,13 +129,13 @@ def failure_table(rows: Iterable[Row]) -> TerminalTable | None:
 
 
 def reason(error: str | None) -> str:
-    """The first line of an error with # for every number, address and hash."""
+    """Return the first line of an error, with every number, address and hash replaced by #."""
     lines = (error or "").strip().splitlines()
     return _VARIES.sub("#", lines[0]) if lines else "no reason given"
 
 
 def earlier_note(stored: int, own: int) -> str | None:
-    """One line on stored runs that the study as it is now does not count, None without any."""
+    """Return a line if runs are stored that the study no longer includes, else None."""
     if stored <= own:
         return None
     return (

@@ -1,1 +1,1 @@
-"""Placing the workers of a study on a cluster."""
+"""Run the workers of a study on a cluster."""

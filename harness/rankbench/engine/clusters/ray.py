@@ -1,4 +1,4 @@
-"""Place the workers of a study on a Ray cluster: an actor for each GPU, or each share of CPUs."""
+"""Run the workers of a study on a Ray cluster: one actor per GPU, or per share of the CPUs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from rankbench.study.config import Study
 from rankbench.study.in_progress import Recorder
 
 _POLL_S = 1.0
-_GRACE_S = 30.0  # how long workers that are told to stop may take
+_GRACE_S = 30.0  # Seconds that workers get to stop.
 
 
 class Member:
-    """A worker that joins a study where Ray has placed it."""
+    """A Ray actor that runs one worker of a study."""
 
     def __init__(self, study: Study) -> None:
         self._execution = StudyRun(study)
 
     def work(self) -> str | None:
-        """Measure with the others until nothing is left; what stopped it, if anything."""
+        """Measure runs until none is left.
+
+        Returns:
+            The message of the exception that stopped the worker, or None.
+        """
         try:
             with Recorder(self._execution.folder) as recorder:
                 self._execution.join(recorder, again=False)
@@ -30,16 +34,24 @@ class Member:
         return None
 
     def stop(self) -> None:
-        """Measure nothing more."""
+        """Stop the worker."""
         self._execution.stop.set()
 
 
 def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
-    """Start workers on the cluster of RAY_ADDRESS, or one of this machine, and wait for them.
+    """Run workers on the Ray cluster at RAY_ADDRESS, or on a local one, and wait for them.
 
-    Ray starts a worker that a lost node had again, elsewhere; its trial waits again by then.
+    If a node is lost, Ray restarts its worker on another node. By then, the trial that the lost
+    worker was running is waiting again.
 
-    Raises ValueError without Ray, OSError where a worker could not go on.
+    Args:
+        execution: The study to run.
+        study: Not used; the signature is that of all clusters.
+        overrides: Not used, likewise.
+
+    Raises:
+        ValueError: Ray is not installed.
+        OSError: A worker failed.
     """
     ray = _ray()
     ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False)
@@ -61,7 +73,7 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to others
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Send no usage statistics.
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -70,7 +82,7 @@ def _ray() -> Any:
 
 
 def _members(ray: Any, execution: StudyRun) -> list[Any]:
-    """As many actors as the cluster has room for and the study has runs."""
+    """Create as many actors as the cluster has room for, but no more than the study has runs."""
     study, room = execution.study, ray.cluster_resources()
     if study.device != "cpu" and room.get("GPU", 0) >= 1:
         share: dict[str, float] = {"num_gpus": 1, "num_cpus": 1}
@@ -87,13 +99,13 @@ def _members(ray: Any, execution: StudyRun) -> list[Any]:
 
 
 def _wait(ray: Any, jobs: dict[Any, Any]) -> list[str]:
-    """Wait for every worker, and make room when one ends; what stopped those that failed."""
+    """Wait for all workers, and return the messages of those that failed."""
     failures = []
     while jobs:
         ended, _ = ray.wait(list(jobs), num_returns=1, timeout=_POLL_S)
         for job in ended:
             failure = ray.get(job)
-            ray.kill(jobs.pop(job))  # one that a lost node had may need its room
+            ray.kill(jobs.pop(job))  # Make room for workers that Ray restarts.
             if failure is not None:
                 failures.append(failure)
     return failures

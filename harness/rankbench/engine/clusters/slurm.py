@@ -1,4 +1,4 @@
-"""Place the workers of a study as one Slurm job array: each job joins it like any worker."""
+"""Run the workers of a study as one Slurm job array; each job joins the study as a worker."""
 
 from __future__ import annotations
 
@@ -17,20 +17,26 @@ from rankbench.study.estimate import estimate
 from rankbench.study.files import find_study
 
 _POLL_S = 1.0
-_RULE = "-" * 22 + "\n"  # what submitit puts before, and after a traceback, in a job's exception
-_HEADROOM = 3  # estimates are rough, and nodes differ from the machine that makes them
+_RULE = "-" * 22 + "\n"  # submitit prints this before and after a job's traceback.
+_HEADROOM = 3  # Estimates are rough, and made on another machine.
 _SHORTEST_MIN, _LONGEST_MIN = 60, 24 * 60
-# How often a job whose time is up is requeued. submitit's local executor has no more than this.
+# How often submitit requeues a job that ran out of time. Its local executor allows at most 5.
 _REQUEUES = {"local_max_num_timeout": 5, "slurm_max_num_timeout": 100}
 
 
 def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
     """Submit as many identical jobs as the study has workers, and wait for them.
 
-    A password goes to the jobs in PGPASSWORD of their environment, so that no file has it.
+    A password is passed to the jobs in the environment variable PGPASSWORD, so that no file
+    contains it.
+
+    Args:
+        execution: The study to run.
+        study: Name or path of the study, for the command line of the jobs.
+        overrides: Overrides of the study, likewise.
 
     Raises:
-        ValueError: submitit or sbatch is missing, or `slurm` has a wrong setting.
+        ValueError: submitit or sbatch is missing, or `slurm` contains an invalid setting.
         OSError: Jobs failed or ran out of time before every run was measured.
     """
     url, password = split_password(execution.study.storage)
@@ -67,10 +73,11 @@ def place(execution: StudyRun, study: str, overrides: list[str]) -> None:
 
 
 def default_minutes(execution: StudyRun, jobs: int) -> int:
-    """Minutes that a job may take where `slurm` does not say: three times the estimate.
+    """Return the time limit of a job in minutes, for studies whose `slurm` settings give none.
 
-    A job that needs more is requeued, so that a day is enough for any study. The runs of a sampled
-    search are not known before; each may take its `time_limit_s`.
+    It is three times the estimated time, between an hour and a day. A job that needs more is
+    requeued, so a day is enough for any study. The runs of a sampled search are not known in
+    advance; each is assumed to take its `time_limit_s`.
     """
     limit_s = execution.study.time_limit_s
     if execution.grid is None:
@@ -80,7 +87,7 @@ def default_minutes(execution: StudyRun, jobs: int) -> int:
         seconds = estimate(points, execution.threads(), execution.together())
         runs = [min(limit_s, _HEADROOM * seconds[point.point_id]) for point in points]
         work_s, longest_s = sum(runs), max(runs, default=0.0)
-    # The last run of a job may be the longest.
+    # In the worst case, a job begins the longest run last.
     minutes = (work_s / jobs + longest_s) / 60
     return math.ceil(min(max(minutes, _SHORTEST_MIN), _LONGEST_MIN))
 
@@ -108,13 +115,13 @@ def _executor(execution: StudyRun, jobs: int) -> Any:
 
 
 def _left(execution: StudyRun) -> int:
-    """The number of runs that no worker has ended."""
+    """Return the number of runs without a result; failed runs count as having one."""
     failed = sum(row["status"] in RETRIED for row in execution.own_rows())
     return max(0, execution.planned() - failed)
 
 
 def _reason(failure: Exception) -> str:
-    """The last line of a job's traceback or, where it left none, of its output."""
+    """Return the last line of a job's traceback, or of its output if there is no traceback."""
     _, _, text = str(failure).partition(_RULE)
     lines = (text.partition(_RULE)[0] or str(failure)).strip().splitlines()
     return lines[-1].strip() if lines else type(failure).__name__

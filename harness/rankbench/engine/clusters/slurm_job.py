@@ -1,4 +1,4 @@
-"""What a Slurm job does: measure with the others until its time is nearly up, then queue again."""
+"""The Slurm job: run a worker, stop it shortly before the time limit, and requeue."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rankbench.common.prctl import end_with_parent
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-_STOP_S = 20.0  # for the worker to stop; submitit signals 30 s before the limit, or earlier
+_STOP_S = 20.0  # Seconds to stop the worker; submitit signals at least 30 s before the limit.
 
 
 class WorkerJob:
-    """A job that runs `rankbench work` and that submitit can stop and requeue.
+    """A job that runs `rankbench work`, and that submitit can stop and requeue.
 
-    The worker is a process of its own, because submitit calls `checkpoint` from a signal handler
-    and requeues the job as soon as that returns: by then the worker must have stopped its run,
-    which keeps its checkpoint, and released its trial.
+    The worker is a separate process, because submitit calls `checkpoint` from a signal handler and
+    requeues the job as soon as that returns. By then, the worker must have stopped its run, which
+    leaves a checkpoint, and released its trial.
     """
 
     def __init__(self) -> None:
@@ -33,17 +33,20 @@ class WorkerJob:
     def __call__(self, arguments: list[str]) -> int:
         """Run `rankbench` with `arguments` until it ends.
 
+        Args:
+            arguments: The command line, without the name of the program.
+
         Returns:
-            Its exit code: 0, or 1 if some runs failed.
+            The exit code: 0, or 1 if some runs failed.
 
         Raises:
-            ValueError: It refused its arguments.
-            RuntimeError: It was killed.
+            ValueError: The worker rejected its arguments.
+            RuntimeError: The worker was killed.
         """
         worker = self._start(arguments)
         try:
             worker.join()
-        finally:  # a job that is cancelled gets SIGINT
+        finally:  # A cancelled job receives SIGINT.
             _stop(worker)
         code = worker.exitcode
         if code == USAGE:
@@ -53,7 +56,7 @@ class WorkerJob:
         return code
 
     def checkpoint(self, arguments: list[str]) -> Any:
-        """Stop the worker; return the submission with which submitit requeues this job."""
+        """Stop the worker, and return the submission with which submitit requeues this job."""
         from submitit.helpers import DelayedSubmission
 
         if self._worker is not None:
@@ -61,16 +64,15 @@ class WorkerJob:
         return DelayedSubmission(type(self)(), arguments)
 
     def run(self, arguments: list[str]) -> int:
-        """Run `rankbench` with `arguments` in the worker's process; its exit code."""
-        # The command line starts jobs, and jobs the command line, which is looked up by name.
+        """Run `rankbench` with `arguments` in the worker's process, and return its exit code."""
+        # Imported by name, because the command line itself imports this package.
         return int(importlib.import_module("rankbench.cli.main").main(arguments))
 
     def _start(self, arguments: list[str]) -> SpawnProcess:
-        """Start the worker with submitit's signal blocked, which all it starts inherits.
+        """Start the worker with submitit's signal blocked, which its child processes inherit.
 
-        Some Slurm clusters send the signal to every process of a job, and it kills one that
-        neither handles nor blocks it. Blocked here as well, it cannot arrive before the worker
-        is known.
+        Some Slurm clusters send the signal to every process of a job, which would kill a process
+        that neither handles nor blocks it. It is also blocked here until the worker is known.
         """
         from submitit import JobEnvironment
 
@@ -97,5 +99,5 @@ def _stop(worker: SpawnProcess) -> None:
     worker.terminate()
     worker.join(_STOP_S)
     if worker.exitcode is None:
-        worker.kill()  # its trial is taken over once its heartbeat is missed
+        worker.kill()  # Another worker gets its trial when the heartbeats stop.
         worker.join()

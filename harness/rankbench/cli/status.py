@@ -125,7 +125,7 @@ COMMAND = Command(
     details=STUDY_DETAILS
     + """
 
-Runs that are being measured on this machine are listed with their worker,
+Runs that are being measured now are listed with their worker,
 epoch, last metric and time left.""",
     examples=(
         "rankbench status smoke",

@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.helpers.paths import ROOT
 from tests.helpers.processes import is_alive, start, wait_until
 
-ROOT = Path(__file__).resolve().parent.parent
 _DRAW = """
 import sys, time
 from pathlib import Path

@@ -26,7 +26,7 @@ from rankbench.study.config import load_study
 from tests.helpers.postgres import Server, served
 from tests.study.test_studies import NAMES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

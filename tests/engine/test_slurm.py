@@ -27,7 +27,7 @@ from tests.helpers.slurm_jobs import FailingJob, ProbeJob
 
 pytest.importorskip("submitit", reason="no submitit: pip install 'rankbench[slurm]'")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROBING = """
 task: {name: probe, how: wait, log: LOG}
 layer: {decomposition: dense}
